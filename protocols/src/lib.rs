@@ -20,3 +20,4 @@ pub mod random;
 pub mod time;
 
 pub mod message;
+pub mod s5066;
