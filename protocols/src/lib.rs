@@ -19,5 +19,6 @@ pub mod fault;
 pub mod random;
 pub mod time;
 
+pub mod acp142;
 pub mod message;
 pub mod s5066;
