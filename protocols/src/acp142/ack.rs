@@ -137,9 +137,7 @@ const fn values(span: Span, ranges: bool) -> usize {
 fn pieces(missing: &Numbers, ranges: bool) -> impl Iterator<Item = Span> {
     missing.spans().into_iter().flat_map(move |span| {
         let step = if is_range(span, ranges) { usize::MAX } else { 1 };
-        (span.first..=span.last)
-            .step_by(step)
-            .map(move |first| if step == 1 { Span::one(first) } else { span })
+        (span.first..=span.last).step_by(step).map(move |first| if step == 1 { Span::one(first) } else { span })
     })
 }
 

@@ -13,9 +13,7 @@ use super::limits::PDU_OCTETS_MAX;
 use crate::bytes::{BufMut as _, Reader, WireError};
 
 /// The identity of a node in the multicast network (Source_ID, Destination_ID), mostly written as an IPv4 address.
-#[derive(
-    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, serde::Serialize, serde::Deserialize,
-)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct NodeId(pub u32);
 
 impl std::fmt::Display for NodeId {
