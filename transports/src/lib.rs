@@ -4,4 +4,5 @@
 //! Nothing here looks into a unit. Outside `shell/` nothing opens a socket or asks for the time.
 
 pub mod io;
+pub mod modem;
 pub mod transport;

@@ -1,0 +1,534 @@
+//! One half-duplex channel shared by several stations: the simulated radio.
+//!
+//! A transmission is keyed up, sends its preamble, then whole interleaver blocks; after each block, and the propagation
+//! delay, every receiver has the frames that end in it, unless one of their blocks was lost there. A block is lost by
+//! the weather ([`super::loss`]), by an outage of sender or receiver, when another station transmits at the same time,
+//! and while the receiver itself transmits. A receiver whose preamble was spoilt in one of the last three ways hears
+//! nothing of that transmission.
+//!
+//! Promises: pure; the same seed and the same calls give the same events. A station in EMCON is not stopped from
+//! transmitting, since that is its own duty, but each such transmission is counted for the checkers
+//! ([`StationCounters::emissions_in_emcon`]). Refuses what [`super::ModemFault`] names. Limits: [`super::limits`].
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde::Serialize;
+use skywave_protocols::bytes::Bytes;
+use skywave_protocols::random::Seeded;
+use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
+
+use super::limits::{EVENTS_WAITING_MAX, FRAMES_PER_TRANSMISSION_MAX, STATIONS_MAX, TRANSMISSION_SECONDS_MAX};
+use super::loss::{Loss, LossProcess};
+use super::{Modem, ModemEvent, ModemFault, Waveform};
+
+/// The number of a station on its channel.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+pub struct StationId(pub u16);
+
+/// The channel and its weather.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ChannelConfig {
+    /// The mode all stations use.
+    pub waveform: Waveform,
+    /// From antenna to antenna; 3.3 ms per 1000 km.
+    pub propagation: Duration,
+    /// What receivers lose.
+    pub loss: Loss,
+    /// Times without any propagation.
+    pub outages: Vec<Outage>,
+}
+
+/// A time in which a station, or everybody, neither hears nor is heard.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Outage {
+    /// Whose; `None` for all.
+    pub station: Option<StationId>,
+    /// First instant.
+    pub from: Instant,
+    /// First instant after it.
+    pub until: Instant,
+}
+
+/// What a station put on the air, and what it should not have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
+pub struct StationCounters {
+    /// Transmissions begun.
+    pub transmissions: u64,
+    /// Octets of the frames in them, repeats and acknowledgements included, padding not.
+    pub octets_on_air: u64,
+    /// Time keyed, in microseconds: key-up, preamble, padding and flush included.
+    #[serde(rename = "microseconds_on_air")]
+    pub micros_on_air: u64,
+    /// Transmissions that were in the air while the station was in EMCON. Must stay 0.
+    pub emissions_in_emcon: u64,
+    /// Frames this station received.
+    pub frames_received: u64,
+    /// Frames of others that this station did not receive.
+    pub frames_lost: u64,
+    /// Transmissions of others that met with another one at this station.
+    pub collisions: u64,
+    /// Events nobody fetched.
+    pub events_dropped: u64,
+}
+
+impl StationCounters {
+    /// Seconds keyed.
+    pub fn seconds_on_air(&self) -> f64 {
+        Duration::from_micros(self.micros_on_air).as_secs_f64()
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Step {
+    /// The signal reaches the others.
+    CarrierOn(u64),
+    /// They have heard the preamble.
+    Synchronised(u64),
+    /// They have heard a block.
+    Block(u64),
+    /// The transmitter is switched off.
+    Sent(u64),
+    /// The signal ends at the others.
+    CarrierOff(u64),
+}
+
+#[derive(Debug)]
+struct Transmission {
+    station: StationId,
+    frames: Vec<Frame>,
+    keyed: Instant,
+    data: Instant,
+    end: Instant,
+    block: u64,
+    blocks: u64,
+    octets: u64,
+    in_emcon: bool,
+    aborted: bool,
+    receptions: BTreeMap<StationId, Reception>,
+}
+
+#[derive(Debug)]
+struct Frame {
+    octets: Bytes,
+    first_block: u64,
+    last_block: u64,
+}
+
+#[derive(Debug, Default)]
+struct Reception {
+    synchronised: bool,
+    collided: bool,
+    next_frame: usize,
+    /// The first block after the last one lost.
+    clean_from: u64,
+}
+
+#[derive(Debug)]
+struct Receiver {
+    events: VecDeque<ModemEvent>,
+    loss: LossProcess,
+    heard: BTreeSet<u64>,
+    sending: Option<u64>,
+    emcon: bool,
+    counters: StationCounters,
+}
+
+/// The channel. See the module's page.
+#[derive(Debug)]
+pub struct Channel {
+    config: ChannelConfig,
+    random: Seeded,
+    origin: Instant,
+    stations: BTreeMap<StationId, Receiver>,
+    transmissions: BTreeMap<u64, Transmission>,
+    steps: BTreeSet<(Instant, Step)>,
+    next_number: u64,
+}
+
+impl Channel {
+    /// A silent channel.
+    pub fn new(now: Now, config: ChannelConfig, random: Seeded) -> Self {
+        Self {
+            config,
+            random,
+            origin: now.mono,
+            stations: BTreeMap::new(),
+            transmissions: BTreeMap::new(),
+            steps: BTreeSet::new(),
+            next_number: 0,
+        }
+    }
+
+    /// Adds a station; `false` when it is there already or there are too many.
+    pub fn attach(&mut self, station: StationId) -> bool {
+        if self.stations.contains_key(&station) || self.stations.len() >= STATIONS_MAX {
+            return false;
+        }
+        let random = self.random.fork(&format!("receiver {}", station.0));
+        let receiver = Receiver {
+            events: VecDeque::new(),
+            loss: LossProcess::new(self.config.loss, random),
+            heard: BTreeSet::new(),
+            sending: None,
+            emcon: false,
+            counters: StationCounters::default(),
+        };
+        self.stations.insert(station, receiver);
+        true
+    }
+
+    /// The modem of a station.
+    pub const fn port(&mut self, station: StationId) -> Port<'_> {
+        Port { channel: self, station }
+    }
+
+    /// Starts a transmission.
+    ///
+    /// # Errors
+    /// [`ModemFault`], and nothing was transmitted.
+    pub fn transmit(&mut self, now: Now, station: StationId, frames: Vec<Bytes>) -> Result<Instant, ModemFault> {
+        let waveform = self.config.waveform;
+        let receiver = self.stations.get_mut(&station).ok_or(ModemFault::Unattached)?;
+        if receiver.sending.is_some() {
+            return Err(ModemFault::Transmitting);
+        }
+        let octets: usize = frames.iter().map(Bytes::len).sum();
+        if frames.iter().any(Bytes::is_empty) || octets == 0 {
+            return Err(ModemFault::Empty);
+        }
+        let airtime = waveform.airtime(octets);
+        if airtime > TRANSMISSION_SECONDS_MAX || frames.len() > FRAMES_PER_TRANSMISSION_MAX {
+            return Err(ModemFault::TooLong { octets, frames: frames.len() });
+        }
+        let number = self.next_number;
+        self.next_number += 1;
+        receiver.sending = Some(number);
+        receiver.counters.transmissions += 1;
+        receiver.counters.emissions_in_emcon += u64::from(receiver.emcon);
+        let in_emcon = receiver.emcon;
+        let carrier = now.mono + waveform.key_up;
+        let (data, end) = (carrier + waveform.preamble, now.mono + airtime);
+        let transmission = Transmission {
+            station,
+            frames: place(&waveform, frames),
+            keyed: now.mono,
+            data,
+            end,
+            block: 0,
+            blocks: waveform.blocks(octets),
+            octets: octets as u64,
+            in_emcon,
+            aborted: false,
+            receptions: BTreeMap::new(),
+        };
+        self.transmissions.insert(number, transmission);
+        let delay = self.config.propagation;
+        self.steps.insert((carrier + delay, Step::CarrierOn(number)));
+        self.steps.insert((data + delay, Step::Synchronised(number)));
+        self.steps.insert((end, Step::Sent(number)));
+        Ok(end)
+    }
+
+    /// Stops a station's transmission in mid-air.
+    pub fn abort(&mut self, now: Now, station: StationId) {
+        self.play(now.mono);
+        let Some(receiver) = self.stations.get_mut(&station) else { return };
+        let Some(number) = receiver.sending.take() else { return };
+        let Some(transmission) = self.transmissions.get_mut(&number) else { return };
+        self.steps.remove(&(transmission.end, Step::Sent(number)));
+        self.steps.remove(&(transmission.end + self.config.propagation, Step::CarrierOff(number)));
+        transmission.end = now.mono;
+        transmission.aborted = true;
+        receiver.account(transmission);
+        self.steps.insert((now.mono + self.config.propagation, Step::CarrierOff(number)));
+    }
+
+    /// Says that a station is, or is no more, in EMCON: from now on its emissions are violations.
+    pub fn set_emcon(&mut self, now: Now, station: StationId, emcon: bool) {
+        self.play(now.mono);
+        let Some(receiver) = self.stations.get_mut(&station) else { return };
+        receiver.emcon = emcon;
+        let sending = receiver.sending.and_then(|number| self.transmissions.get_mut(&number));
+        if let Some(transmission) = sending.filter(|transmission| emcon && !transmission.in_emcon) {
+            transmission.in_emcon = true;
+            receiver.counters.emissions_in_emcon += 1;
+        }
+    }
+
+    /// Plays what is due.
+    pub fn handle_wakeup(&mut self, now: Now) {
+        self.play(now.mono);
+    }
+
+    /// The next event of any station.
+    pub fn poll(&mut self) -> Option<(StationId, ModemEvent)> {
+        self.stations.iter_mut().find_map(|(&station, receiver)| Some((station, receiver.events.pop_front()?)))
+    }
+
+    /// The next event of one station.
+    pub fn poll_event(&mut self, station: StationId) -> Option<ModemEvent> {
+        self.stations.get_mut(&station)?.events.pop_front()
+    }
+
+    /// Whether events wait for a station.
+    pub fn has_events(&self, station: StationId) -> bool {
+        self.stations.get(&station).is_some_and(|receiver| !receiver.events.is_empty())
+    }
+
+    /// When the channel wants to be woken.
+    pub fn next_wakeup(&self) -> Option<Wakeup> {
+        self.steps.first().map(|&(at, step)| {
+            let why = match step {
+                Step::CarrierOn(_) => "carrier on",
+                Step::Synchronised(_) => "preamble heard",
+                Step::Block(_) => "interleaver block",
+                Step::Sent(_) => "transmission sent",
+                Step::CarrierOff(_) => "carrier off",
+            };
+            Wakeup { at, why }
+        })
+    }
+
+    /// What a station put on the air so far; a transmission counts when it ends.
+    pub fn counters(&self, station: StationId) -> StationCounters {
+        self.stations.get(&station).map(|receiver| receiver.counters).unwrap_or_default()
+    }
+
+    /// The mode of the channel.
+    pub const fn waveform(&self) -> Waveform {
+        self.config.waveform
+    }
+
+    fn play(&mut self, until: Instant) {
+        while let Some(&(at, step)) = self.steps.first().filter(|(at, _)| *at <= until) {
+            self.steps.remove(&(at, step));
+            match step {
+                Step::CarrierOn(number) => self.on_carrier(number),
+                Step::Synchronised(number) => self.on_synchronised(number, at),
+                Step::Block(number) => self.on_block(number, at),
+                Step::Sent(number) => self.on_sent(number),
+                Step::CarrierOff(number) => self.on_carrier_off(number),
+            }
+        }
+    }
+
+    fn on_carrier(&mut self, number: u64) {
+        let Some(transmission) = self.transmissions.get(&number) else { return };
+        let (station, at) = (transmission.station, transmission.keyed + self.config.waveform.key_up);
+        if transmission.aborted && transmission.end < at {
+            return;
+        }
+        let hearing: Vec<StationId> =
+            self.others(station).filter(|&other| !self.is_down(station, other, at, at)).collect();
+        for id in hearing {
+            let Some(receiver) = self.stations.get_mut(&id) else { continue };
+            if receiver.heard.is_empty() {
+                receiver.event(ModemEvent::CarrierOn);
+            }
+            receiver.heard.insert(number);
+        }
+    }
+
+    fn on_synchronised(&mut self, number: u64, at: Instant) {
+        let Some(transmission) = self.transmissions.get(&number) else { return };
+        if transmission.aborted {
+            return;
+        }
+        let (station, from, until) =
+            (transmission.station, transmission.keyed + self.config.waveform.key_up, transmission.data);
+        let receptions = self
+            .others(station)
+            .map(|other| {
+                let collided = self.is_disturbed(number, other, from, until);
+                let synchronised = !collided && !self.is_down(station, other, from, until);
+                (other, Reception { synchronised, collided, ..Reception::default() })
+            })
+            .collect();
+        if let Some(transmission) = self.transmissions.get_mut(&number) {
+            transmission.receptions = receptions;
+        }
+        self.steps.insert((at + self.config.waveform.block, Step::Block(number)));
+    }
+
+    fn on_block(&mut self, number: u64, at: Instant) {
+        let block_time = self.config.waveform.block;
+        let Some(transmission) = self.transmissions.get(&number) else { return };
+        let until = at - self.config.propagation;
+        let (station, from) = (transmission.station, until - block_time);
+        if until > transmission.end {
+            return;
+        }
+        let weather_block = from.since(self.origin).as_micros() / block_time.as_micros().max(1);
+        let weather_block = u64::try_from(weather_block).unwrap_or(u64::MAX);
+        let mut outcomes: Vec<(StationId, bool, bool)> = Vec::new();
+        for other in self.others(station) {
+            let collided = self.is_disturbed(number, other, from, until);
+            outcomes.push((other, collided || self.is_down(station, other, from, until), collided));
+        }
+        let Some(transmission) = self.transmissions.get_mut(&number) else { return };
+        for (id, mut lost, collided) in outcomes {
+            let Some(receiver) = self.stations.get_mut(&id) else { continue };
+            // The burst process advances whether or not somebody listens, so that one station's doings do not change
+            // another one's weather.
+            lost |= receiver.loss.is_lost(weather_block);
+            transmission.receive(receiver, id, lost, collided);
+        }
+        transmission.block += 1;
+        if transmission.block < transmission.blocks {
+            self.steps.insert((at + block_time, Step::Block(number)));
+        } else {
+            self.steps.insert((at, Step::CarrierOff(number)));
+        }
+    }
+
+    fn on_sent(&mut self, number: u64) {
+        let Some(transmission) = self.transmissions.get(&number) else { return };
+        let Some(receiver) = self.stations.get_mut(&transmission.station) else { return };
+        receiver.sending = None;
+        receiver.account(transmission);
+        receiver.event(ModemEvent::Sent);
+    }
+
+    fn on_carrier_off(&mut self, number: u64) {
+        for receiver in self.stations.values_mut() {
+            if receiver.heard.remove(&number) && receiver.heard.is_empty() {
+                receiver.event(ModemEvent::CarrierOff);
+            }
+        }
+        let Some(transmission) = self.transmissions.get_mut(&number) else { return };
+        transmission.aborted = true;
+        for (id, reception) in &transmission.receptions {
+            let Some(receiver) = self.stations.get_mut(id) else { continue };
+            receiver.counters.collisions += u64::from(reception.collided);
+            receiver.counters.frames_lost += (transmission.frames.len() - reception.next_frame) as u64;
+        }
+        transmission.frames = Vec::new();
+        transmission.receptions = BTreeMap::new();
+        self.prune();
+    }
+
+    /// Ended transmissions are kept as long as one lives that they may have disturbed.
+    fn prune(&mut self) {
+        let alive = self.transmissions.values().filter(|transmission| !transmission.aborted);
+        let oldest = alive.map(|transmission| transmission.keyed).min();
+        self.transmissions
+            .retain(|_, one| !one.aborted || oldest.is_some_and(|keyed| keyed <= one.end + Duration::from_secs(1)));
+    }
+
+    fn others(&self, station: StationId) -> impl Iterator<Item = StationId> + '_ {
+        self.stations.keys().copied().filter(move |&other| other != station)
+    }
+
+    fn is_down(&self, sender: StationId, receiver: StationId, from: Instant, until: Instant) -> bool {
+        self.config.outages.iter().any(|outage| {
+            outage.station.is_none_or(|station| station == sender || station == receiver)
+                && outage.from <= until
+                && from < outage.until
+        })
+    }
+
+    /// Whether something else spoils a reception: another signal, or the receiver's own transmitter.
+    fn is_disturbed(&self, number: u64, receiver: StationId, from: Instant, until: Instant) -> bool {
+        let key_up = self.config.waveform.key_up;
+        self.transmissions.iter().filter(|&(&other, _)| other != number).any(|(_, other)| {
+            let own = other.station == receiver;
+            let begin = if own { other.keyed } else { other.keyed + key_up };
+            begin < until && from < other.end && (own || !self.is_down(other.station, receiver, from, until))
+        })
+    }
+}
+
+impl Receiver {
+    fn event(&mut self, event: ModemEvent) {
+        if self.events.len() >= EVENTS_WAITING_MAX {
+            self.events.pop_front();
+            self.counters.events_dropped += 1;
+        }
+        self.events.push_back(event);
+    }
+
+    fn account(&mut self, transmission: &Transmission) {
+        let micros = transmission.end.since(transmission.keyed).as_micros();
+        self.counters.micros_on_air += u64::try_from(micros).unwrap_or(u64::MAX);
+        self.counters.octets_on_air += transmission.octets;
+    }
+}
+
+impl Transmission {
+    /// Hands a receiver the frames that end in the block just heard.
+    fn receive(&mut self, receiver: &mut Receiver, id: StationId, lost: bool, collided: bool) {
+        let Some(reception) = self.receptions.get_mut(&id) else { return };
+        reception.collided |= collided;
+        if lost || !reception.synchronised {
+            reception.clean_from = self.block + 1;
+        }
+        while let Some(frame) = self.frames.get(reception.next_frame).filter(|frame| frame.last_block <= self.block) {
+            reception.next_frame += 1;
+            if frame.first_block >= reception.clean_from {
+                receiver.counters.frames_received += 1;
+                receiver.event(ModemEvent::Received(frame.octets.clone()));
+            } else {
+                receiver.counters.frames_lost += 1;
+            }
+        }
+    }
+}
+
+/// Lays frames into interleaver blocks one after the other.
+fn place(waveform: &Waveform, frames: Vec<Bytes>) -> Vec<Frame> {
+    let block_bits = waveform.block_bits();
+    let mut bit = 0_u64;
+    frames
+        .into_iter()
+        .map(|octets| {
+            let first_block = bit / block_bits;
+            bit += octets.len() as u64 * 8;
+            Frame { first_block, last_block: bit.saturating_sub(1) / block_bits, octets }
+        })
+        .collect()
+}
+
+/// The modem of one station of a simulated channel.
+#[derive(Debug)]
+pub struct Port<'a> {
+    channel: &'a mut Channel,
+    station: StationId,
+}
+
+impl Modem for Port<'_> {
+    fn waveform(&self) -> Waveform {
+        self.channel.config.waveform
+    }
+
+    fn carrier(&self) -> bool {
+        self.channel.stations.get(&self.station).is_some_and(|receiver| !receiver.heard.is_empty())
+    }
+
+    fn transmitting(&self) -> bool {
+        self.channel.stations.get(&self.station).is_some_and(|receiver| receiver.sending.is_some())
+    }
+
+    fn transmit(&mut self, now: Now, frames: Vec<Bytes>) -> Result<Instant, ModemFault> {
+        self.channel.transmit(now, self.station, frames)
+    }
+
+    fn abort(&mut self, now: Now) {
+        self.channel.abort(now, self.station);
+    }
+
+    fn handle_wakeup(&mut self, now: Now) {
+        self.channel.handle_wakeup(now);
+    }
+
+    fn poll_event(&mut self) -> Option<ModemEvent> {
+        self.channel.poll_event(self.station)
+    }
+
+    fn next_wakeup(&self) -> Option<Wakeup> {
+        self.channel.next_wakeup()
+    }
+}
+
+#[cfg(test)]
+#[path = "channel_tests.rs"]
+mod tests;

@@ -1,0 +1,18 @@
+//! Limits of the modem seam and the simulated channel.
+
+use skywave_protocols::time::Duration;
+
+/// Longest transmission: what the EOT field of a D_PDU can announce (STANAG 5066 section 5.3 of the fact sheet).
+pub const TRANSMISSION_SECONDS_MAX: Duration = Duration::from_millis(127_500);
+/// Frames in one transmission.
+pub const FRAMES_PER_TRANSMISSION_MAX: usize = 4096;
+/// Stations on one channel.
+pub const STATIONS_MAX: usize = 64;
+/// Events a station may leave lying on the channel; older ones are dropped and counted.
+pub const EVENTS_WAITING_MAX: usize = 16_384;
+/// Steps of the burst process that are played out one by one; after a longer pause the state is drawn afresh.
+pub const BURST_STEPS_MAX: u64 = 256;
+/// Outages or EMCON periods in a weather file.
+pub const PERIODS_MAX: usize = 100_000;
+/// Octets of a weather file.
+pub const WEATHER_FILE_OCTETS_MAX: usize = 8 << 20;

@@ -1,0 +1,93 @@
+//! The seam to a radio: [`Modem`], one station's half-duplex modem, and the simulated channel behind it.
+//!
+//! A modem takes a *transmission*, a run of frames that leaves in one piece after key-up and preamble, and yields the
+//! frames it hears, whole or not at all. It says whether a carrier is heard, when its own transmission has ended, and
+//! how long a transmission of so many octets takes ([`Waveform`]). It knows nothing of what is in a frame.
+//!
+//! Promises: pure like every machine here; frames of one transmission arrive in their order. Refuses: a transmission
+//! while one is in the air, or longer than a node may send. [`channel::Channel`] is the simulated radio; a driver for
+//! a real modem (MIL-STD-188-110D Appendix A over TCP) implements the same trait beside it. Limits: `limits.rs`.
+
+pub mod channel;
+pub mod limits;
+pub mod loss;
+pub mod waveform;
+pub mod weather;
+
+use skywave_protocols::bytes::Bytes;
+use skywave_protocols::fault::{Blame, Fault, Next};
+use skywave_protocols::time::{Instant, Now, Wakeup};
+
+pub use waveform::{Interleaver, Waveform};
+
+/// What a modem reports.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ModemEvent {
+    /// A frame of another station was received without loss.
+    Received(Bytes),
+    /// Our own transmission has left the air.
+    Sent,
+    /// Somebody else's carrier is heard.
+    CarrierOn,
+    /// No carrier is heard any more.
+    CarrierOff,
+}
+
+/// Why a modem did not take a transmission.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ModemFault {
+    /// The last one is still in the air.
+    #[error("the modem is transmitting")]
+    Transmitting,
+    /// There is nothing in it.
+    #[error("a transmission needs at least one frame that is not empty")]
+    Empty,
+    /// It would take too long or has too many frames.
+    #[error("{octets} octets in {frames} frames are more than one transmission may carry")]
+    TooLong {
+        /// Its octets.
+        octets: usize,
+        /// Its frames.
+        frames: usize,
+    },
+    /// The channel does not know the station.
+    #[error("the station is not attached")]
+    Unattached,
+}
+
+impl Fault for ModemFault {
+    fn blame(&self) -> Blame {
+        Blame::Local
+    }
+
+    fn next(&self) -> Next {
+        match self {
+            Self::Transmitting => Next::Retry,
+            Self::Empty | Self::TooLong { .. } => Next::GiveUp,
+            Self::Unattached => Next::CloseLink,
+        }
+    }
+}
+
+/// One station's half-duplex modem.
+pub trait Modem {
+    /// How it modulates, and therefore how long a transmission takes.
+    fn waveform(&self) -> Waveform;
+    /// Whether somebody else's carrier is heard.
+    fn carrier(&self) -> bool;
+    /// Whether our own transmission is in the air (from key-up on).
+    fn transmitting(&self) -> bool;
+    /// Starts a transmission; `Sent` follows at the instant returned.
+    ///
+    /// # Errors
+    /// [`ModemFault`], and nothing was transmitted.
+    fn transmit(&mut self, now: Now, frames: Vec<Bytes>) -> Result<Instant, ModemFault>;
+    /// Stops our transmission in mid-air: nothing more is emitted. No `Sent` follows.
+    fn abort(&mut self, now: Now);
+    /// Takes a wakeup.
+    fn handle_wakeup(&mut self, now: Now);
+    /// The next event of this station.
+    fn poll_event(&mut self) -> Option<ModemEvent>;
+    /// When it wants to be woken.
+    fn next_wakeup(&self) -> Option<Wakeup>;
+}
