@@ -5,4 +5,5 @@
 
 pub mod io;
 pub mod modem;
+pub mod radio;
 pub mod transport;

@@ -1,0 +1,9 @@
+//! The attachment of a site to one STANAG 5066 node, shared by all links that use this radio.
+//!
+//! A link implements [`AirLink`]: it says how urgent its next PDU is, gives it when asked, and is told what became
+//! of it. The radio owns the sessions at the node (one per SAP), gives arriving U_PDUs to the link whose [`Port`]
+//! fits, and is the one air scheduler: whatever is in the hands of the node cannot be overtaken any more, so it
+//! hands down as little as keeps the transmitter busy, the most urgent PDU of all links first.
+
+pub mod link;
+pub use link::{AirEvent, AirLink, AirPdu, Arrival, Offer, Port, Segment, Service};
