@@ -1,1 +1,9 @@
-//! placeholder
+//! Skywave's gateway: one site is one [`node::Node`]; everything else brings it its inputs or carries its outputs away.
+//!
+//! `node`, `router`, `policy`, `queue`, `door`, `carriage`, `report` and `world` do no I/O; `shell`, `store::sqlite`
+//! and `cli` do.
+
+pub mod node;
+pub mod pump;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,123 @@
+//! What a site keeps: ordered records in named spaces, and bodies in pieces. [`Store`] is a trait: SQLite is the
+//! default, a model with a misbehaving disk serves the world, others may follow.
+//!
+//! A store promises: a batch is on the disk whole or not at all when `commit` returns; a row never points to a missing
+//! body of the same batch; a damaged record is set aside (and told as a fault of that record alone), never served.
+
+use skywave_protocols::bytes::Bytes;
+use skywave_protocols::fault::{Blame, Fault, Next};
+use skywave_transports::io::{Row, Space, Write};
+
+/// The number of a body, chosen by the node, never used twice.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize, serde::Deserialize)]
+pub struct BodyId(pub u64);
+
+/// Changes that reach the disk together.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Batch {
+    /// Bodies, complete as appended, that must be durable with the rows.
+    pub keep: Vec<BodyId>,
+    /// Bodies that are no longer needed once the rows are durable.
+    pub drop: Vec<BodyId>,
+    /// The rows.
+    pub writes: Vec<Write>,
+    /// True when somebody urgent waits for it: it is not held to be grouped with others.
+    pub urgent: bool,
+}
+
+/// What is to be fetched.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Query {
+    /// Rows with `from <= key < to` in order of keys, at most `limit`.
+    Range {
+        /// Where.
+        space: Space,
+        /// First key.
+        from: Vec<u8>,
+        /// First key beyond; empty means no end.
+        to: Vec<u8>,
+        /// At most so many.
+        limit: usize,
+        /// From the last key downwards.
+        reverse: bool,
+    },
+    /// The rows with exactly these keys; absent ones are left out.
+    Keys {
+        /// Where.
+        space: Space,
+        /// Which.
+        keys: Vec<Vec<u8>>,
+    },
+    /// How many rows have `from <= key < to`: answered as one row with the count as eight octets.
+    Count {
+        /// Where.
+        space: Space,
+        /// First key.
+        from: Vec<u8>,
+        /// First key beyond; empty means no end.
+        to: Vec<u8>,
+    },
+}
+
+/// Why the store did not do what was asked.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum StoreFault {
+    /// No room; the batch is not stored and may be tried again.
+    #[error("disk full: {0}")]
+    Full(String),
+    /// The disk failed; nothing is accepted until a write succeeds again.
+    #[error("disk failed: {0}")]
+    Failed(String),
+    /// A record or body is damaged; it was set aside under this name.
+    #[error("damaged record set aside: {0}")]
+    Damaged(String),
+    /// There is no such body.
+    #[error("body {0} is missing")]
+    NoBody(u64),
+}
+
+impl Fault for StoreFault {
+    fn blame(&self) -> Blame {
+        Blame::Local
+    }
+
+    fn next(&self) -> Next {
+        match self {
+            Self::Full(_) | Self::Failed(_) => Next::Retry,
+            Self::Damaged(_) | Self::NoBody(_) => Next::GiveUp,
+        }
+    }
+}
+
+/// A durable store. Called by one writer; calls block.
+pub trait Store: Send {
+    /// Adds octets to the end of a body that is being received. Not durable before `commit`.
+    ///
+    /// # Errors
+    /// `Full` or `Failed`; the body is then useless and to be dropped.
+    fn append_body(&mut self, body: BodyId, octets: &[u8]) -> Result<(), StoreFault>;
+
+    /// Forgets a body that was never committed.
+    fn abandon_body(&mut self, body: BodyId);
+
+    /// Makes the batches durable, in order, all or none.
+    ///
+    /// # Errors
+    /// `Full` or `Failed`: nothing of the batches is stored.
+    fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreFault>;
+
+    /// Fetches rows.
+    ///
+    /// # Errors
+    /// `Failed`. A damaged row is set aside, left out of the answer, and listed by [`Store::damaged`].
+    fn fetch(&mut self, query: &Query) -> Result<Vec<Row>, StoreFault>;
+
+    /// Loads at most `octets` octets of a body from `offset`; fewer at its end.
+    ///
+    /// # Errors
+    /// `NoBody`, `Damaged` or `Failed`.
+    fn load_body(&mut self, body: BodyId, offset: u64, octets: usize) -> Result<Bytes, StoreFault>;
+
+    /// Names of records set aside since the last call.
+    fn damaged(&mut self) -> Vec<String>;
+}
