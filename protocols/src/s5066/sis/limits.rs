@@ -16,3 +16,23 @@ pub const TTL_UNITS_MAX: u32 = 648_000;
 pub const KEEP_ALIVE_ANSWER: Duration = Duration::from_secs(10);
 /// A side sends an unsolicited keep-alive at most once in this time.
 pub const KEEP_ALIVE_INTERVAL: Duration = Duration::from_secs(120);
+/// Requests held for a node that is not taking data.
+pub const REQUESTS_WAITING_MAX: usize = 256;
+/// Octets of U_PDUs in those requests.
+pub const REQUESTS_WAITING_OCTETS_MAX: usize = 1 << 20;
+/// Requests handed down whose confirmation is awaited.
+pub const REQUESTS_OUTSTANDING_MAX: usize = 512;
+/// Primitives of unknown type or wrong direction in one session before it is closed.
+pub const STRANGE_PRIMITIVES_MAX: u32 = 8;
+/// An answer to a bind request comes within this time.
+pub const BIND_ANSWER: Duration = Duration::from_secs(30);
+/// A frame that has begun is whole after this time: the interface is a local network.
+pub const FRAME_WHOLE: Duration = Duration::from_secs(30);
+/// Keep-alives in a row without any answer before the session is given up.
+pub const KEEP_ALIVES_UNANSWERED_MAX: u32 = 2;
+/// A keep-alive is answered at most once in this time.
+pub const KEEP_ALIVE_ANSWER_GAP: Duration = Duration::from_secs(1);
+/// A session that held this long was good: the back-off begins anew.
+pub const SESSION_GOOD: Duration = Duration::from_secs(60);
+/// A confirmation may come this long after the time to live of its request.
+pub const CONFIRMATION_LATE: Duration = Duration::from_secs(120);

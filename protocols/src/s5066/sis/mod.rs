@@ -5,12 +5,16 @@
 //! meaning are kept. Refuses: wrong preamble, version or size, after which a stream cannot be trusted and is closed
 //! (the standard has no resynchronisation). Limits: see `limits.rs`.
 
+pub mod client;
+pub mod event;
 pub mod fault;
 pub mod fields;
 pub mod frame;
 pub mod limits;
+mod outgoing;
 pub mod pdu;
 pub mod reason;
+pub mod state;
 pub mod unidata;
 
 #[cfg(test)]
