@@ -22,3 +22,4 @@ pub mod time;
 pub mod acp142;
 pub mod message;
 pub mod s5066;
+pub mod smtp;
