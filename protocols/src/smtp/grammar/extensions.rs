@@ -117,9 +117,6 @@ mod tests {
     #[test]
     fn reads_an_answer_to_ehlo() {
         let found = Extensions::from_ehlo(["hq.test", "SIZE 1000", "8bitmime", "X-ODD", "MT-PRIORITY STANAG4406"]);
-        assert_eq!(
-            found,
-            Extensions { size: true, eight_bit_mime: true, mt_priority: true, ..Extensions::NONE }
-        );
+        assert_eq!(found, Extensions { size: true, eight_bit_mime: true, mt_priority: true, ..Extensions::NONE });
     }
 }

@@ -32,7 +32,10 @@ fn commands() {
         ("AUTH plain AGE=", Command::Auth { mechanism: "PLAIN".into(), initial: Some("AGE=".into()) }),
         ("MAIL FROM:<>", Command::Mail(None, Box::default())),
         ("mail from: <>", Command::Mail(None, Box::default())),
-        ("RCPT TO:<Postmaster>", Command::Rcpt(Box::new(Recipient::plain(Mailbox::parse("postmaster@hq.test").unwrap())))),
+        (
+            "RCPT TO:<Postmaster>",
+            Command::Rcpt(Box::new(Recipient::plain(Mailbox::parse("postmaster@hq.test").unwrap()))),
+        ),
         ("RCPT TO:<@x.test:u@z.test>", Command::Rcpt(Box::new(Recipient::plain(Mailbox::parse("u@z.test").unwrap())))),
     ] {
         assert_eq!(read(line), Ok(expected), "{line}");
@@ -102,8 +105,14 @@ fn mail_parameters() {
         ("ENVID=QQ+2B1", MailParameters { envid: Some("QQ+2B1".into()), ..empty() }),
         ("mt-priority=-9", MailParameters { mt_priority: MtPriority::parse("-9"), ..empty() }),
         ("MT-PRIORITY=0", MailParameters { mt_priority: MtPriority::parse("0"), ..empty() }),
-        ("BY=-5;NT", MailParameters { by: Some(DeliverBy { seconds: -5, mode: ByMode::Notify, trace: true }), ..empty() }),
-        ("BY=120;r", MailParameters { by: Some(DeliverBy { seconds: 120, mode: ByMode::Return, trace: false }), ..empty() }),
+        (
+            "BY=-5;NT",
+            MailParameters { by: Some(DeliverBy { seconds: -5, mode: ByMode::Notify, trace: true }), ..empty() },
+        ),
+        (
+            "BY=120;r",
+            MailParameters { by: Some(DeliverBy { seconds: 120, mode: ByMode::Return, trace: false }), ..empty() },
+        ),
         ("AUTH=<>", MailParameters { auth: Some("<>".into()), ..empty() }),
     ] {
         assert_eq!(parameters(text), Ok(expected), "{text}");
@@ -121,7 +130,8 @@ fn recipient_parameters_are_kept_as_written() {
         ("ORCPT=rfc822;a+0D+0ARCPT+20TO:<x>", None, Some("rfc822;a+0D+0ARCPT+20TO:<x>")),
         ("ORCPT=utf-8;\\x{e4}@x.test", None, Some("utf-8;\\x{e4}@x.test")),
     ] {
-        let expected = Recipient { notify, orcpt: orcpt.map(str::to_owned), ..Recipient::plain(Mailbox::parse("a@b").unwrap()) };
+        let expected =
+            Recipient { notify, orcpt: orcpt.map(str::to_owned), ..Recipient::plain(Mailbox::parse("a@b").unwrap()) };
         assert_eq!(read(&format!("RCPT TO:<a@b> {text}")), Ok(Command::Rcpt(Box::new(expected))), "{text}");
     }
 }

@@ -165,9 +165,9 @@ impl Scanner {
 
     fn line_end(&mut self, out: &mut BytesMut) {
         self.in_header &= self.line > 0;
-        let line = self.line;
+        self.facts.line_octets = self.facts.line_octets.max(self.line);
+        self.line = 0;
         self.put(b"\r\n", out);
-        self.facts.line_octets = self.facts.line_octets.max(line);
         self.line = 0;
         self.place = if self.dots { Place::Start } else { Place::Text };
     }

@@ -35,8 +35,8 @@ use super::limits::{
 };
 use super::reply::Reply;
 
-pub use auth::Secret;
 use auth::AuthStep;
+pub use auth::Secret;
 pub use body::BodyFacts;
 use body::Scanner;
 pub use config::{Secured, ServerConfig, Session};
@@ -207,7 +207,8 @@ impl Server {
             }
             //= smtp/TIME-001
             State::Command | State::Auth(_) => self.fail(SmtpFault::Timeout("command")),
-            State::Securing => self.fail(SmtpFault::Timeout("TLS")),
+            // No reply in clear in the middle of a handshake.
+            State::Securing => self.close(Some(SmtpFault::Timeout("TLS"))),
             State::Waiting(_) | State::Closed => {}
         }
     }
@@ -237,6 +238,7 @@ impl Server {
                 return;
             }
         }
+        self.deadline = now.mono + self.config.command_wait;
         self.reply(reply);
         self.run(now);
     }
@@ -247,6 +249,7 @@ impl Server {
         match self.state {
             State::Waiting(Question::Finish) => {
                 self.state = State::Command;
+                self.deadline = now.mono + self.config.command_wait;
                 self.finished(&reply);
                 self.run(now);
             }
