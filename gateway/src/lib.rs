@@ -5,5 +5,6 @@
 
 pub mod node;
 pub mod pump;
+pub mod queue;
 pub mod store;
 pub mod telemetry;

@@ -229,6 +229,8 @@ pub enum HandOverOutcome {
     Replies {
         /// The server's name from its greeting.
         server: String,
+        /// Whether it offered DSN: if not, we report the relaying where success reports are asked for (RFC 3461).
+        dsn: bool,
         /// For each recipient.
         replies: Vec<SmtpReply>,
     },

@@ -1,0 +1,149 @@
+//! The active window of every lane: which hops wait, which are under way, whether more wait on disk.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use skywave_transports::io::Space;
+
+use super::limits::{ACTIVE_HOPS_LOW, ACTIVE_HOPS_MAX};
+use super::record::{HopKey, Lane, lane_end, lane_start};
+use crate::store::Query;
+
+/// One lane's window.
+#[derive(Debug, Default)]
+struct Window {
+    waiting: BTreeSet<HopKey>,
+    under_way: BTreeSet<HopKey>,
+    /// Rows of this lane on disk that are not in memory may exist.
+    more_on_disk: bool,
+    fetching: bool,
+}
+
+/// The windows of all lanes.
+#[derive(Debug, Default)]
+pub struct Lanes {
+    windows: BTreeMap<Lane, Window>,
+}
+
+impl Lanes {
+    /// A lane that may have rows on disk.
+    pub fn open(&mut self, lane: Lane) {
+        self.windows.entry(lane).or_default().more_on_disk = true;
+    }
+
+    /// The lanes' names.
+    pub fn names(&self) -> impl Iterator<Item = &Lane> {
+        self.windows.keys()
+    }
+
+    /// Puts a hop that is on disk into its window. Returns the hop that left the window for it (that may be itself).
+    pub fn insert(&mut self, key: HopKey) -> Option<HopKey> {
+        let window = self.windows.entry(key.lane.clone()).or_default();
+        if window.under_way.contains(&key) {
+            return None;
+        }
+        window.waiting.insert(key);
+        if window.waiting.len() <= ACTIVE_HOPS_MAX {
+            return None;
+        }
+        window.more_on_disk = true;
+        window.waiting.pop_last()
+    }
+
+    /// The most urgent waiting hop of a lane.
+    pub fn first(&self, lane: &str) -> Option<&HopKey> {
+        self.windows.get(lane)?.waiting.first()
+    }
+
+    /// A waiting hop is under way now.
+    pub fn start(&mut self, key: &HopKey) {
+        if let Some(window) = self.windows.get_mut(&key.lane)
+            && window.waiting.remove(key)
+        {
+            window.under_way.insert(key.clone());
+        }
+    }
+
+    /// A hop leaves the lane: done, delayed, held or moved. True when it was here.
+    pub fn remove(&mut self, key: &HopKey) -> bool {
+        self.windows.get_mut(&key.lane).is_some_and(|window| window.waiting.remove(key) | window.under_way.remove(key))
+    }
+
+    /// Whether the hop is under way.
+    pub fn is_under_way(&self, key: &HopKey) -> bool {
+        self.windows.get(&key.lane).is_some_and(|window| window.under_way.contains(key))
+    }
+
+    /// Hops under way in a lane.
+    pub fn under_way(&self, lane: &str) -> usize {
+        self.windows.get(lane).map_or(0, |window| window.under_way.len())
+    }
+
+    /// Hops waiting in memory in a lane, and whether more wait on disk.
+    pub fn waiting(&self, lane: &str) -> (usize, bool) {
+        self.windows.get(lane).map_or((0, false), |window| (window.waiting.len(), window.more_on_disk))
+    }
+
+    /// The query that refills a lane whose window runs low, if one is needed.
+    pub fn refill(&mut self, lane: &str) -> Option<Query> {
+        let window = self.windows.get_mut(lane)?;
+        if window.fetching || !window.more_on_disk || window.waiting.len() >= ACTIVE_HOPS_LOW {
+            return None;
+        }
+        window.fetching = true;
+        // From the start: a more urgent hop may have been put on disk since; what is in memory is skipped.
+        let limit = window.under_way.len() + window.waiting.len() + ACTIVE_HOPS_MAX;
+        Some(Query::Range { space: Space::Hop, from: lane_start(lane), to: lane_end(lane), limit, reverse: false })
+    }
+
+    /// Takes the keys that a refill found; returns those that are new and whose mails are to be fetched.
+    pub fn refilled(&mut self, lane: &str, keys: Vec<HopKey>) -> Vec<HopKey> {
+        let Some(window) = self.windows.get_mut(lane) else { return Vec::new() };
+        window.fetching = false;
+        let asked = window.under_way.len() + window.waiting.len() + ACTIVE_HOPS_MAX;
+        window.more_on_disk = keys.len() >= asked;
+        keys.into_iter().filter(|key| !window.waiting.contains(key) && !window.under_way.contains(key)).collect()
+    }
+
+    /// The refill failed; it is tried again with the next one.
+    pub fn refill_failed(&mut self, lane: &str) {
+        if let Some(window) = self.windows.get_mut(lane) {
+            window.fetching = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::record::Ticket;
+
+    fn key(number: u64) -> HopKey {
+        HopKey { lane: "hf".into(), p_mul: 8, accepted_at: number, ticket: Ticket(number), hop: 0 }
+    }
+
+    #[test]
+    fn the_window_is_bounded_and_keeps_the_most_urgent() {
+        let mut lanes = Lanes::default();
+        for number in 0..ACTIVE_HOPS_MAX as u64 {
+            assert_eq!(lanes.insert(key(number + 10)), None);
+        }
+        assert_eq!(lanes.insert(key(9_999)), Some(key(9_999)), "the least urgent stays on disk");
+        assert_eq!(lanes.insert(key(1)).map(|k| k.ticket.0), Some(ACTIVE_HOPS_MAX as u64 + 9));
+        assert_eq!(lanes.first("hf"), Some(&key(1)));
+        assert_eq!(lanes.waiting("hf"), (ACTIVE_HOPS_MAX, true));
+    }
+
+    #[test]
+    fn a_low_window_is_refilled_once() {
+        let mut lanes = Lanes::default();
+        lanes.open("hf".into());
+        assert!(lanes.refill("hf").is_some());
+        assert!(lanes.refill("hf").is_none(), "one at a time");
+        assert_eq!(lanes.refilled("hf", vec![key(1), key(2)]), [key(1), key(2)]);
+        lanes.insert(key(1));
+        lanes.start(&key(1));
+        assert!(lanes.is_under_way(&key(1)));
+        assert!(lanes.refill("hf").is_none(), "nothing more is on disk");
+        assert!(lanes.remove(&key(1)) && !lanes.remove(&key(1)));
+    }
+}
