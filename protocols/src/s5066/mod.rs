@@ -7,6 +7,9 @@
 //! Source: `stanag-5066.md` (fact sheet); the ids after `//=` stand in `conformance/requirements/s5066.toml`.
 
 pub mod address;
+pub mod limits;
 pub mod rcop;
+pub mod reassembly;
+pub mod segment;
 pub mod sis;
 pub mod udop;

@@ -155,6 +155,8 @@ pub enum AirEvent {
 pub struct Arrival {
     /// The node it came from.
     pub source: NodeAddress,
+    /// The client it came from.
+    pub source_sap: SapId,
     /// Our own address, or the group it was sent to.
     pub destination: NodeAddress,
     /// The port.

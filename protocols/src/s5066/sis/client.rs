@@ -100,7 +100,7 @@ impl SisClient {
     }
 
     /// The session is wanted from now on.
-    pub fn start(&mut self, now: Now) {
+    pub fn start(&mut self) {
         if self.step(On::Start) && self.state == State::Opening {
             self.events.push_back(SisEvent::WantOpen);
         }

@@ -30,7 +30,7 @@ impl Bench {
 
     fn bound() -> Self {
         let mut bench = Self::new();
-        bench.client.start(bench.now);
+        bench.client.start();
         assert_eq!(bench.events(), [SisEvent::WantOpen]);
         bench.bind();
         bench
@@ -125,7 +125,7 @@ fn binds_and_unbinds() {
 #[test]
 fn a_refused_bind_is_told_and_tried_again_ever_less_often() {
     let mut bench = Bench::new();
-    bench.client.start(bench.now);
+    bench.client.start();
     let mut waits = Vec::new();
     for _ in 0..9 {
         assert_eq!(bench.events(), [SisEvent::WantOpen]);
@@ -149,7 +149,7 @@ fn a_refused_bind_is_told_and_tried_again_ever_less_often() {
 #[test]
 fn a_pipe_refused_or_lost_is_tried_again() {
     let mut bench = Bench::new();
-    bench.client.start(bench.now);
+    bench.client.start();
     bench.events();
     bench.client.closed(bench.now, Some("connection refused".to_owned()));
     let events = bench.events();
@@ -330,7 +330,7 @@ fn a_silent_node_is_given_up() {
 #[test]
 fn a_node_that_does_not_answer_the_bind_or_stops_inside_a_primitive() {
     let mut bench = Bench::new();
-    bench.client.start(bench.now);
+    bench.client.start();
     bench.client.opened(bench.now);
     bench.events();
     bench.pass(Duration::from_secs(30));
