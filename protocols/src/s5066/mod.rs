@@ -8,6 +8,7 @@
 
 pub mod address;
 pub mod limits;
+pub mod node;
 pub mod rcop;
 pub mod reassembly;
 pub mod segment;
