@@ -26,7 +26,7 @@ const STRANGERS: [(&str, &str); 7] = [
     ("mmhs", "s5066"),
 ];
 /// The same inside `s5066`: what is not named stands at the bottom.
-const S5066: [&[&str]; 3] = [&["rcop", "udop"], &["sis"], &["node"]];
+const S5066: [&[&str]; 3] = [&["sis"], &["rcop", "udop"], &["node"]];
 
 /// What breaks the rows of `protocols`.
 pub fn protocols(sources: &[Source]) -> Vec<String> {
@@ -38,13 +38,32 @@ fn upward_uses(source: &Source) -> Vec<String> {
     let inside: Vec<&str> = name.trim_start_matches("protocols/src/").trim_end_matches(".rs").split('/').collect();
     let mut findings = Vec::new();
     for (number, line) in source.code() {
-        for used in uses(line) {
+        for used in uses(&absolute(line, &inside)) {
             if let Some(why) = forbidden(&inside, &used) {
                 findings.push(format!("{name}:{number}: {} {why}", used.join("::")));
             }
         }
     }
     findings
+}
+
+/// The line with `super::` written out as the path from the crate, for a file at `inside`.
+fn absolute(line: &str, inside: &[&str]) -> String {
+    let place: Vec<&str> = inside.iter().copied().filter(|part| *part != "mod" && *part != "lib").collect();
+    let mut pieces = line.split("super::").peekable();
+    let mut written = pieces.next().unwrap_or_default().to_owned();
+    let mut up = 0;
+    while let Some(piece) = pieces.next() {
+        up += 1;
+        if piece.is_empty() && pieces.peek().is_some() {
+            continue;
+        }
+        written.push_str("crate::");
+        place[..place.len().saturating_sub(up)].iter().for_each(|part| written.extend([*part, "::"]));
+        written.push_str(piece);
+        up = 0;
+    }
+    written
 }
 
 /// The paths behind `crate::` in a line; those in braces one by one.
@@ -138,12 +157,22 @@ fn uses_are_read() {
 }
 
 #[test]
+fn relative_paths_are_read() {
+    let inside = ["s5066", "sis", "pdu"];
+    assert_eq!(
+        absolute("use super::fault::A; super::super::rcop::B", &inside),
+        "use crate::s5066::sis::fault::A; crate::s5066::rcop::B"
+    );
+    assert_eq!(absolute("use super::rcop::B", &["s5066", "mod"]), "use crate::rcop::B");
+}
+
+#[test]
 fn the_rows_forbid() {
     let used = |path: &str| path.split("::").map(str::to_owned).collect::<Vec<_>>();
     let no = |inside: &str, path: &str| forbidden(&inside.split('/').collect::<Vec<_>>(), &used(path)).is_some();
     assert!(no("acp142/mod", "mule::Payload"), "upward");
     assert!(no("xmpp/door", "s5066::sis"), "strangers");
-    assert!(no("s5066/rcop", "s5066::sis"), "upward inside s5066");
+    assert!(no("s5066/sis/pdu", "s5066::rcop"), "upward inside s5066");
     assert!(no("mule", "news::Something"), "no row");
     assert!(!no("s5066/node/sis_server", "s5066::sis::Pdu"), "downward inside s5066");
     assert!(!no("mule", "mmhs::cdt"), "the compression wrapper is below");

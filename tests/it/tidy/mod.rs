@@ -1,5 +1,6 @@
 //! Rules of the house that neither the compiler nor clippy can check.
 
+mod conformance;
 mod layers;
 mod source;
 

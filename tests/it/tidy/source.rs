@@ -11,6 +11,8 @@ pub struct Source {
     pub path: PathBuf,
     /// All of it.
     pub text: String,
+    /// Whether its parent takes it only for tests.
+    only_for_tests: bool,
 }
 
 impl Source {
@@ -22,7 +24,7 @@ impl Source {
     /// Whether all of it is test code.
     pub fn is_test(&self) -> bool {
         let name = self.name();
-        name.ends_with("tests.rs") || name.contains("/tests/") || name.starts_with("tests/it/")
+        self.only_for_tests || name.ends_with("tests.rs") || name.starts_with("tests/it/")
     }
 
     /// The text up to the test module that stands last; nothing of a file of tests.
@@ -60,10 +62,28 @@ fn uncommented(line: &str) -> &str {
 
 /// The Rust files below `folder`, in the order of their paths.
 pub fn sources(folder: &Path) -> Vec<Source> {
-    files(folder, &["rs"])
+    let mut sources: Vec<Source> = files(folder, &["rs"])
         .into_iter()
-        .filter_map(|path| Some(Source { text: std::fs::read_to_string(&path).ok()?, path }))
-        .collect()
+        .filter_map(|path| Some(Source { text: std::fs::read_to_string(&path).ok()?, path, only_for_tests: false }))
+        .collect();
+    let of_tests: Vec<PathBuf> = sources.iter().flat_map(modules_for_tests).collect();
+    for source in &mut sources {
+        source.only_for_tests =
+            of_tests.iter().any(|path| source.path.starts_with(path) || source.path == path.with_extension("rs"));
+    }
+    sources
+}
+
+/// The modules that a file declares behind `#[cfg(test)]`, as paths without ending.
+fn modules_for_tests(source: &Source) -> Vec<PathBuf> {
+    let stem = source.path.file_stem().unwrap_or_default().to_string_lossy();
+    let folder = if ["mod", "lib", "main"].contains(&&*stem) {
+        source.path.parent().unwrap_or(&source.path).to_path_buf()
+    } else {
+        source.path.with_extension("")
+    };
+    let declared = source.text.split("#[cfg(test)]\nmod ").skip(1);
+    declared.filter_map(|rest| Some(folder.join(rest.lines().next()?.strip_suffix(';')?))).collect()
 }
 
 /// The files below `folder` whose names end in one of `kinds`, in the order of their paths; build results left out.
