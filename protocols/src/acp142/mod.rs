@@ -14,11 +14,25 @@
 pub mod ack;
 pub mod address;
 pub mod checksum;
+pub mod config;
+pub mod engine;
+pub mod event;
 pub mod fault;
 pub mod group_pdu;
 pub mod limits;
 pub mod numbers;
 pub mod pdu;
+pub mod quirks;
+mod receiver;
+mod reception;
+mod record;
+mod room;
+mod transmission;
+mod transmitter;
 
+#[cfg(test)]
+mod hostile;
+#[cfg(test)]
+mod tests;
 #[cfg(test)]
 mod vectors;

@@ -1,0 +1,193 @@
+//! The parameters of one link's engine, with the starting values for HF and their permitted ranges.
+
+use std::collections::BTreeMap;
+
+use super::checksum::Checksum;
+use super::limits::{PDU_OCTETS_MAX, PDU_OCTETS_MIN};
+use super::pdu::NodeId;
+use super::quirks::Quirks;
+use crate::message::precedence::Precedence;
+use crate::time::Duration;
+
+/// Plan of repetition towards receivers in EMCON, by precedence.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct SilentPlan {
+    /// EMCON_RTI: time between full repeats.
+    pub interval: Duration,
+    /// EMCON_RTC: full repeats after the first sending.
+    pub repeats: u32,
+}
+
+/// Parameters of an engine. Names in capitals are those of ACP 142.
+#[derive(Clone, PartialEq, Debug)]
+pub struct EngineConfig {
+    /// Our own id.
+    pub id: NodeId,
+    /// MPDU_SIZE: largest PDU sent, 64 to 65,535 octets.
+    pub pdu_octets_max: usize,
+    /// Largest message taken from the gateway or assembled, in octets.
+    pub message_octets_max: usize,
+    /// Checksum sent.
+    pub checksum: Checksum,
+    /// ACK_RE-TRANSMISSION_TIME, 1 s to 1 day: from the moment the last PDU has left.
+    pub ack_wait: Duration,
+    /// Longest ACK_RE-TRANSMISSION_TIME after back-off.
+    pub ack_wait_max: Duration,
+    /// BACK-OFF_FACTOR in percent, 100 to 1,000.
+    pub back_off_percent: u32,
+    /// Repair rounds of one message; then only acknowledgement or expiry are waited for. 1 to 1,000.
+    pub rounds_max: u32,
+    /// Repeats towards receivers in EMCON, from Deferred to Override.
+    pub silent: [SilentPlan; 6],
+    /// MM: missing numbers at which an early acknowledgement goes, and values in one entry. 1 to 16,000.
+    pub missing_max: usize,
+    /// Whether acknowledgements go before the last PDU of a round (MM).
+    pub early_acks: bool,
+    /// ACK_PDU_TIME: repeat of acknowledgements after leaving EMCON.
+    pub ack_pdu_time: Duration,
+    /// How often they are repeated at most.
+    pub ack_pdu_repeats: u32,
+    /// Random delay of an acknowledgement for each receiver of the message; none when there is one receiver.
+    pub ack_delay_per_receiver: Duration,
+    /// Its upper bound.
+    pub ack_delay_max: Duration,
+    /// Acknowledgements are gathered so long before one updated Address_PDU answers them.
+    pub address_window: Duration,
+    /// An incomplete message of which nothing was heard so long is reported to its sender; zero never.
+    pub quiet: Duration,
+    /// "Delete Data_PDUs": how long Data_PDUs without Address_PDU are kept.
+    pub orphan_validity: Duration,
+    /// After a refusal with retry the message is offered again after so long.
+    pub refuse_wait: Duration,
+    /// Clocks may differ by so much.
+    pub clock_grace: Duration,
+    /// Longest life believed of a message.
+    pub lifetime_max: Duration,
+    /// Discard_Message_PDUs are obeyed. They are not authenticated.
+    pub obey_discards: bool,
+    /// PDUs are only taken when the bearer names the sender (see `Engine::handle_pdu`).
+    pub known_senders_only: bool,
+    /// Peers with quirks.
+    pub quirks: BTreeMap<NodeId, Quirks>,
+}
+
+impl EngineConfig {
+    /// The starting values for HF.
+    pub fn new(id: NodeId) -> Self {
+        let hours = |hours: u64| Duration::from_secs(hours * 3600);
+        Self {
+            id,
+            pdu_octets_max: 512,
+            message_octets_max: 16 << 20,
+            checksum: Checksum::Fletcher,
+            ack_wait: Duration::from_secs(120),
+            ack_wait_max: Duration::from_secs(1800),
+            back_off_percent: 150,
+            rounds_max: 32,
+            silent: [(3600, 2), (3600, 2), (1800, 3), (1200, 3), (600, 4), (600, 4)]
+                .map(|(seconds, repeats)| SilentPlan { interval: Duration::from_secs(seconds), repeats }),
+            missing_max: 64,
+            early_acks: true,
+            ack_pdu_time: Duration::from_secs(120),
+            ack_pdu_repeats: 5,
+            ack_delay_per_receiver: Duration::from_secs(5),
+            ack_delay_max: Duration::from_secs(60),
+            address_window: Duration::from_secs(15),
+            quiet: Duration::from_secs(60),
+            orphan_validity: hours(3),
+            refuse_wait: Duration::from_secs(60),
+            clock_grace: Duration::from_secs(300),
+            lifetime_max: hours(24 * 30),
+            obey_discards: true,
+            known_senders_only: false,
+            quirks: BTreeMap::new(),
+        }
+    }
+
+    /// Sets the waiting times from the medium: its rate in bit/s (1 or more) and the time to turn it around.
+    pub fn pace(&mut self, bits_per_second: u32, turnaround: Duration) {
+        let air = |octets: usize| Duration::from_micros(octets as u64 * 8_000_000 / u64::from(bits_per_second.max(1)));
+        let pdu = air(self.pdu_octets_max);
+        let ack = air(64);
+        // Three PDUs may be lost in a row before silence means the end of a round.
+        self.quiet = turnaround * 2 + pdu * 3;
+        self.ack_delay_per_receiver = ack + turnaround;
+        self.ack_wait = turnaround * 4 + self.quiet + ack * 2 + self.ack_delay_max.min(self.ack_delay_per_receiver * 4);
+        self.ack_wait_max = self.ack_wait_max.max(self.ack_wait * 8);
+        self.ack_pdu_time = self.ack_wait;
+        self.address_window = turnaround + ack * 2;
+    }
+
+    /// What is out of range: name of the parameter and why. Empty when all is well.
+    pub fn mistakes(&self) -> Vec<(&'static str, String)> {
+        let mut mistakes = Vec::new();
+        let mut check = |name, good: bool, range: &str| {
+            if !good {
+                mistakes.push((name, format!("must be {range}")));
+            }
+        };
+        let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
+        check("id", self.id != NodeId(0) && self.id != NodeId(u32::MAX), "neither 0 nor all ones");
+        let sizes = PDU_OCTETS_MIN..=PDU_OCTETS_MAX;
+        check("pdu_octets_max", sizes.contains(&self.pdu_octets_max), "64 to 65535 octets");
+        check("message_octets_max", (1..=32 << 20).contains(&self.message_octets_max), "1 octet to 32 MiB");
+        check("ack_wait", (second..=day).contains(&self.ack_wait), "1 s to 1 day");
+        check("ack_wait_max", self.ack_wait_max >= self.ack_wait, "at least ack_wait");
+        check("back_off_percent", (100..=1000).contains(&self.back_off_percent), "100 to 1000");
+        check("rounds_max", (1..=1000).contains(&self.rounds_max), "1 to 1000");
+        check("missing_max", (1..=16_000).contains(&self.missing_max), "1 to 16000");
+        check("ack_pdu_time", (second..=day).contains(&self.ack_pdu_time), "1 s to 1 day");
+        check("silent", self.silent.iter().all(|plan| plan.interval >= second), "intervals of 1 s or more");
+        check("orphan_validity", self.orphan_validity >= second, "1 s or more");
+        check("refuse_wait", self.refuse_wait >= second, "1 s or more");
+        mistakes
+    }
+
+    /// Octets of a fragment that fills a PDU.
+    pub fn fragment_octets(&self) -> usize {
+        self.pdu_octets_max.clamp(PDU_OCTETS_MIN, PDU_OCTETS_MAX) - super::limits::DATA_HEADER_OCTETS
+    }
+
+    /// The plan for receivers in EMCON at a P_MUL priority.
+    pub fn silent_plan(&self, priority: u8) -> SilentPlan {
+        self.silent[Precedence::from_p_mul(priority) as usize]
+    }
+
+    /// ACK_RE-TRANSMISSION_TIME × BACK-OFF_FACTOR^`round`.
+    pub fn ack_wait_in(&self, round: u32) -> Duration {
+        let factor = u64::from(self.back_off_percent);
+        let start = u64::try_from(self.ack_wait.as_micros()).unwrap_or(u64::MAX);
+        let wait = (0..round.min(64)).fold(start, |wait, _| (wait / 100).saturating_mul(factor));
+        Duration::from_micros(wait).min(self.ack_wait_max)
+    }
+
+    /// The quirks of a peer.
+    pub fn quirks_of(&self, node: NodeId) -> Quirks {
+        self.quirks.get(&node).copied().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn starting_values_are_in_range_and_mistakes_are_all_named() {
+        let mut config = EngineConfig::new(NodeId(1));
+        assert_eq!(config.mistakes(), []);
+        config.pace(75, Duration::from_secs(10));
+        assert_eq!(config.mistakes(), []);
+        config.id = NodeId(0);
+        config.pdu_octets_max = 63;
+        config.back_off_percent = 99;
+        let names: Vec<_> = config.mistakes().iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, ["id", "pdu_octets_max", "back_off_percent"]);
+    }
+
+    #[test]
+    fn waiting_grows_to_its_bound() {
+        let config = EngineConfig::new(NodeId(1));
+        let waits: Vec<u64> = [0, 1, 2, 60, 1000].iter().map(|&r| config.ack_wait_in(r).as_secs()).collect();
+        assert_eq!(waits, [120, 180, 270, 1800, 1800]);
+    }
+}

@@ -1,0 +1,439 @@
+//! Sender and receiver of one link: [`Engine`].
+//!
+//! The caller pulls PDUs one by one ([`Engine::next_priority`], [`Engine::poll_pdu`]), so the most urgent goes next
+//! whatever was begun, and answers each with [`Engine::pdu_left`] or [`Engine::pdu_returned`]. After every call it
+//! takes what [`Engine::poll_event`] and [`Engine::poll_write`] yield; writes of one turn belong in one batch, and
+//! come back after a restart through [`Engine::restore`].
+//!
+//! Promises: a submitted handle ends, per destination, in exactly one `Delivered` or `Failed` (after a restart the
+//! same may be said again); `Arrived` comes once for a message until the gateway answers it (again after a restart);
+//! the final acknowledgement goes only after [`Engine::accept`]. Under own EMCON [`Engine::poll_pdu`] yields nothing.
+
+use std::collections::BTreeMap;
+
+use super::ack::{Ack, AckEntry};
+use super::config::EngineConfig;
+use super::event::{Arrival, Effects, Emission, Event, OutPdu, Outgoing, StateWrite, To, Token};
+use super::fault::Acp142Fault;
+use super::limits::{ACK_ENTRY_OCTETS, ACK_HEADER_OCTETS};
+use super::pdu::{MessageId, NodeId, Pdu};
+use super::receiver::Receiver;
+use super::reception::{AckPlan, Reception, Stage};
+use super::record::{self, Key};
+use super::transmitter::Transmitter;
+use crate::bytes::{Bytes, WireError};
+use crate::random::Seeded;
+use crate::time::{Now, Wakeup, WallTime};
+
+/// One link's P_MUL.
+#[derive(Debug)]
+pub struct Engine {
+    config: EngineConfig,
+    now: Now,
+    emission: Emission,
+    silent_since: Now,
+    next_token: u64,
+    transmitter: Transmitter,
+    receiver: Receiver,
+    effects: Effects,
+}
+
+impl Engine {
+    /// An engine with nothing in it. `config` should be free of [`EngineConfig::mistakes`].
+    pub fn new(config: EngineConfig, now: Now, random: Seeded) -> Self {
+        Self {
+            config,
+            now,
+            emission: Emission::Free,
+            silent_since: now,
+            next_token: 1,
+            transmitter: Transmitter::default(),
+            receiver: Receiver::new(random.fork("ack delay")),
+            effects: Effects::default(),
+        }
+    }
+
+    /// Its parameters.
+    pub fn config(&self) -> &EngineConfig {
+        &self.config
+    }
+
+    /// Takes a message. A handle that is known (after a restart) starts no second message; what is known of it is
+    /// said again.
+    ///
+    /// # Errors
+    /// [`Acp142Fault`] when the message cannot be sent; nothing is kept of it then.
+    pub fn submit(&mut self, now: Now, outgoing: Outgoing) -> Result<(), Acp142Fault> {
+        let result = self.transmitter.submit(self.sending(now), outgoing, &self.config, &mut self.effects);
+        self.turn(now);
+        result
+    }
+
+    /// Gives a message up: `Failed` for every destination that has not acknowledged. Octets of it that have left.
+    pub fn cancel(&mut self, now: Now, handle: u64) -> u64 {
+        let sent = self.transmitter.cancel(handle, &mut self.effects);
+        self.turn(now);
+        sent
+    }
+
+    /// Makes a message more urgent.
+    pub fn raise(&mut self, now: Now, handle: u64, priority: u8) {
+        self.transmitter.raise(handle, priority, &mut self.effects);
+        self.turn(now);
+    }
+
+    /// Whether the handle is known: running or ended.
+    pub fn knows(&self, handle: u64) -> bool {
+        self.transmitter.knows(handle)
+    }
+
+    /// Messages being sent, and their octets.
+    pub fn load(&self) -> (usize, usize) {
+        let octets = self.transmitter.messages.values().map(|t| t.content.len()).sum();
+        (self.transmitter.messages.len(), octets)
+    }
+
+    /// Half messages held of a sender.
+    pub fn half_messages_of(&self, source: NodeId) -> usize {
+        self.receiver.holds(source)
+    }
+
+    /// Says that a node enters or leaves EMCON.
+    pub fn set_silent(&mut self, now: Now, node: NodeId, silent: bool) {
+        self.transmitter.set_silent(self.sending(now), node, silent, &self.config, &mut self.effects);
+        self.turn(now);
+    }
+
+    /// The plan says that a node keeps silent until then: an acknowledgement before is believed, and alarmed.
+    pub fn plan_silence(&mut self, node: NodeId, until: Option<WallTime>) {
+        self.transmitter.plan_silence(node, until);
+    }
+
+    /// Our own EMCON begins or ends. Timers that would transmit stand still meanwhile.
+    //= acp142/PMUL-055
+    pub fn set_own_emission(&mut self, now: Now, emission: Emission) {
+        if self.emission == emission {
+            return;
+        }
+        self.emission = emission;
+        match emission {
+            Emission::Silent => self.silent_since = now,
+            Emission::Free => self.transmitter.shift(now.mono.since(self.silent_since.mono)),
+        }
+        self.receiver.set_emission(now, emission, &self.config, &mut self.effects);
+        self.turn(now);
+    }
+
+    /// Takes a datagram. `from` is the node the bearer says it came from, when it knows: a PDU that claims another
+    /// sender is forged and dropped. With `known_senders_only` unnamed ones are dropped too.
+    pub fn handle_pdu(&mut self, now: Now, from: Option<NodeId>, datagram: &[u8]) {
+        match Pdu::decode(datagram) {
+            Ok(pdu) => self.take(now, from, &pdu),
+            Err(Acp142Fault::Checksum) => self.effects.notice("checksum_wrong", format!("{} octets", datagram.len())),
+            Err(fault) => self.effects.notice("pdu_broken", fault),
+        }
+        self.turn(now);
+    }
+
+    fn take(&mut self, now: Now, from: Option<NodeId>, pdu: &Pdu<'_>) {
+        let Some(sender) = sender_of(pdu) else {
+            return self.effects.notice("pdu_unknown", format!("{pdu:?}").chars().take(80).collect::<String>());
+        };
+        if sender == self.config.id {
+            return; // our own, echoed by the group
+        }
+        //= acp142/PMUL-061
+        match from {
+            Some(from) if from != sender => {
+                return self.effects.alarm("pdu_forged", format!("{from} sent a PDU of {sender}"));
+            }
+            None if self.config.known_senders_only => {
+                return self.effects.notice("pdu_of_unknown_sender", sender);
+            }
+            Some(_) | None => {}
+        }
+        let sending = self.sending(now);
+        let (config, effects) = (&self.config, &mut self.effects);
+        match pdu {
+            Pdu::Data(data) => self.receiver.data(now, data, config, effects),
+            Pdu::Address(address) => self.receiver.address(now, address, config, effects),
+            Pdu::Discard(discard) => self.receiver.discard(discard.message, config, effects),
+            Pdu::Ack(ack) => self.transmitter.ack(sending, ack, config, effects),
+            //= acp142/PMUL-062
+            Pdu::FecAddress(fec) => {
+                effects.notice("fec_not_agreed", format!("{} wants code {}", fec.address.message, fec.code));
+            }
+            Pdu::Announce(_) | Pdu::Request(_) | Pdu::Reject(_) | Pdu::Release(_) => {
+                effects.notice("dynamic_group_ignored", sender);
+            }
+            Pdu::Unknown { .. } => {}
+        }
+    }
+
+    /// Takes a wakeup.
+    pub fn handle_wakeup(&mut self, now: Now) {
+        self.turn(now);
+    }
+
+    /// The sender's clock: it stands still under own EMCON, so that its timers are suspended.
+    fn sending(&self, now: Now) -> Now {
+        match self.emission {
+            Emission::Free => now,
+            Emission::Silent => Now { mono: self.silent_since.mono, wall: now.wall },
+        }
+    }
+
+    /// What time brings; ends every call.
+    fn turn(&mut self, now: Now) {
+        self.now = now;
+        self.transmitter.expire(now, &mut self.effects);
+        if self.emission == Emission::Free {
+            self.transmitter.fire(now, &self.config, &mut self.effects);
+        }
+        self.receiver.tick(now, &self.config, &mut self.effects);
+    }
+
+    /// The gateway has an arrived message on its disk.
+    pub fn accept(&mut self, now: Now, arrival: Arrival) {
+        self.receiver.accept(now, arrival, &self.config, &mut self.effects);
+        self.turn(now);
+    }
+
+    /// The gateway cannot take an arrived message: now (`retry`: it is offered again later) or ever (it is
+    /// acknowledged and forgotten; whoever refuses has to report).
+    pub fn refuse(&mut self, now: Now, arrival: Arrival, retry: bool) {
+        self.receiver.refuse(now, arrival, retry, &self.config, &mut self.effects);
+        self.turn(now);
+    }
+
+    /// P_MUL priority of the PDU that goes next; `None` when nothing is to be sent now.
+    pub fn next_priority(&self) -> Option<u8> {
+        if self.emission == Emission::Silent {
+            return None;
+        }
+        let ack = self.ready_acks().map(|(_, priority)| priority).min();
+        ack.into_iter().chain(self.transmitter.next_priority()).min()
+    }
+
+    /// The PDU that goes next: the most urgent; among equals acknowledgements first, then by age.
+    //= acp142/PMUL-047
+    pub fn poll_pdu(&mut self, now: Now) -> Option<OutPdu> {
+        if self.emission == Emission::Silent {
+            return None;
+        }
+        self.now = now;
+        let token = Token(self.next_token);
+        loop {
+            let data = self.transmitter.next_priority();
+            let ack = self.ready_acks().min_by_key(|&(id, priority)| (priority, id));
+            let out = match (ack, data) {
+                (Some((id, priority)), data) if data.is_none_or(|data| priority <= data) => {
+                    let Some(out) = self.make_ack(now, token, id) else { continue };
+                    Some(out)
+                }
+                (_, Some(_)) => self.transmitter.poll(token, &self.config),
+                (_, None) => None,
+            };
+            self.next_token += u64::from(out.is_some());
+            return out;
+        }
+    }
+
+    /// A PDU has left the node below.
+    pub fn pdu_left(&mut self, now: Now, token: Token) {
+        self.transmitter.left(self.sending(now), token, &self.config, &mut self.effects);
+        self.turn(now);
+    }
+
+    /// A PDU was not sent by the node below (link lost, queue emptied): it is sent again when it is polled. An
+    /// acknowledgement is not; the sender will ask for it.
+    pub fn pdu_returned(&mut self, now: Now, token: Token) {
+        self.transmitter.returned(token);
+        self.turn(now);
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.effects.events.pop_front()
+    }
+
+    /// The next change of stored state.
+    pub fn poll_write(&mut self) -> Option<StateWrite> {
+        self.effects.writes.pop_front()
+    }
+
+    /// When it wants to be woken.
+    pub fn next_wakeup(&self) -> Option<Wakeup> {
+        let wall = |at: WallTime| self.now.mono + at.since(self.now.wall);
+        let free = self.emission == Emission::Free;
+        let acks = self.transmitter.next_timer().filter(|_| free).map(|at| Wakeup { at, why: "ack missing" });
+        let ends = self.transmitter.next_expiry().map(|at| Wakeup { at: wall(at), why: "message expires" });
+        let half = self.receiver.next_timer().map(|at| Wakeup { at, why: "ack due" });
+        let old = self.receiver.next_expiry(&self.config).map(|at| Wakeup { at: wall(at), why: "reception expires" });
+        [acks, ends, half, old].into_iter().fold(None, Wakeup::earlier)
+    }
+
+    /// Acknowledgements whose time has come, with their priority.
+    fn ready_acks(&self) -> impl Iterator<Item = (MessageId, u8)> {
+        let half = self.receiver.receptions.values().filter(|r| r.ack.ready && r.stage == Stage::Collecting);
+        let done = self.receiver.done.iter().filter(|(_, done)| done.ack.ready);
+        half.map(|r| (r.id, r.priority)).chain(done.map(|(&id, done)| (id, done.priority)))
+    }
+
+    /// One Ack_PDU: the given message first, and with it what else is to be told to the same node. `None` when
+    /// nothing is to be told any more; the plan is cleared.
+    //= acp142/PMUL-035
+    fn make_ack(&mut self, now: Now, token: Token, first: MessageId) -> Option<OutPdu> {
+        let node = first.source;
+        let quirks = self.config.quirks_of(node);
+        let mut priority = u8::MAX;
+        let mut entries: Vec<AckEntry> = Vec::new();
+        let mut left = self.config.pdu_octets_max.saturating_sub(ACK_HEADER_OCTETS);
+        let others: Vec<MessageId> = self.ready_acks().map(|(id, _)| id).filter(|id| id.source == node).collect();
+        for id in std::iter::once(first).chain(others.into_iter().filter(|&id| id != first)) {
+            if left < ACK_ENTRY_OCTETS + 6 {
+                break;
+            }
+            let Some((own, own_priority)) = self.entries_for(now, id, left) else { continue };
+            left = left.saturating_sub(own.iter().map(AckEntry::octets).sum());
+            entries.extend(own);
+            priority = priority.min(own_priority);
+        }
+        if entries.is_empty() {
+            return None;
+        }
+        //= acp142/PMUL-036
+        if quirks.acker_id_in_entry {
+            entries.iter_mut().for_each(|entry| entry.message.source = self.config.id);
+        }
+        let ack = Ack { priority, acker: self.config.id, entries, timestamp: None };
+        let octets = Bytes::from(Pdu::Ack(ack).encode(self.config.checksum));
+        let to = To { group: None, nodes: vec![node], silent: false };
+        let expiry = now.wall + self.config.ack_wait_max;
+        Some(OutPdu { token, to, priority, octets, expiry, handle: None })
+    }
+
+    /// The entries for one message, made at the last moment so that they are true when they leave.
+    fn entries_for(&mut self, now: Now, id: MessageId, octets_max: usize) -> Option<(Vec<AckEntry>, u8)> {
+        let repeat_at = now.mono + self.config.ack_pdu_time;
+        let ranges = !self.config.quirks_of(id.source).no_ranges;
+        if let Some(done) = self.receiver.done.get_mut(&id) {
+            let owed = done.ack.owed;
+            done.ack.went(now.mono, repeat_at);
+            if owed {
+                self.effects.put(Key::Done(id).octets(), record::write_done(done));
+            }
+            return Some((vec![AckEntry { message: id, missing: Vec::new(), ranges: false }], done.priority));
+        }
+        let r = self.receiver.receptions.get_mut(&id)?;
+        let AckPlan { whole, .. } = r.ack;
+        let missing = r.missing(if whole { r.total } else { r.highest });
+        let octets_max = octets_max + ACK_HEADER_OCTETS;
+        let entries = AckEntry::listing(id, &missing, ranges, self.config.missing_max, octets_max);
+        note_reported(r, whole, &entries);
+        r.ack.went(now.mono, repeat_at);
+        Some((entries, r.priority))
+    }
+
+    /// Takes back all stored rows, once, before anything else. Broken rows are counted, and deleted.
+    //= acp142/PMUL-046
+    pub fn restore(&mut self, now: Now, rows: impl IntoIterator<Item = (Vec<u8>, Bytes)>) {
+        self.now = now;
+        let mut content = BTreeMap::new();
+        let mut pending = BTreeMap::new();
+        let mut halves: BTreeMap<MessageId, (Option<Reception>, BTreeMap<u16, Bytes>)> = BTreeMap::new();
+        let mut messages = Vec::new();
+        for (key, value) in rows {
+            let read = Key::parse(&key).and_then(|key| {
+                match key {
+                    Key::LastNumber => self.transmitter.restore_last_number(record::read_number(&value)?),
+                    Key::Sequence(node) => self.transmitter.restore_sequence(node, record::read_number(&value)?),
+                    Key::Transmission(number) => messages.push((number, value)),
+                    Key::Content(number) => drop(content.insert(number, value)),
+                    Key::Pending(number) => drop(pending.insert(number, record::read_pending(&value)?)),
+                    Key::Finished(number) => {
+                        self.transmitter.restore_finished(number, record::read_finished(&value)?);
+                    }
+                    Key::Reception(id) => {
+                        halves.entry(id).or_default().0 = Some(record::read_reception(id, &value)?);
+                    }
+                    Key::Fragment(id, sequence) => drop(halves.entry(id).or_default().1.insert(sequence, value)),
+                    Key::Done(id) => {
+                        self.receiver.insert_done(id, record::read_done(&value)?, &mut self.effects);
+                    }
+                }
+                Ok(())
+            });
+            if let Err(fault) = read {
+                self.row_broken(key, &fault);
+            }
+        }
+        for (number, value) in messages {
+            let id = MessageId { source: self.config.id, number };
+            let content = content.remove(&number).unwrap_or_default();
+            match record::read_transmission(id, &value, content) {
+                Ok(mut t) if !t.content.is_empty() => {
+                    t.pending = pending.remove(&number).unwrap_or_default();
+                    self.transmitter.restore(now, t, &self.config, &mut self.effects);
+                }
+                Ok(_) => self.row_broken(
+                    Key::Transmission(number).octets(),
+                    &WireError::OutOfRange { field: "content", value: 0 },
+                ),
+                Err(fault) => self.row_broken(Key::Transmission(number).octets(), &fault),
+            }
+        }
+        self.restore_halves(now, halves);
+        self.turn(now);
+    }
+
+    fn restore_halves(&mut self, now: Now, halves: BTreeMap<MessageId, (Option<Reception>, BTreeMap<u16, Bytes>)>) {
+        for (id, (reception, fragments)) in halves {
+            match reception {
+                Some(mut r) => {
+                    r.fragments = fragments.into_iter().filter(|(number, _)| (1..=r.total).contains(number)).collect();
+                    self.receiver.restore(now, r, &self.config, &mut self.effects);
+                }
+                None => {
+                    for &sequence in fragments.keys() {
+                        self.effects.delete(Key::Fragment(id, sequence).octets());
+                    }
+                }
+            }
+        }
+        // Acknowledgements owed from before the restart.
+        self.receiver.set_emission(now, self.emission, &self.config, &mut self.effects);
+    }
+
+    fn row_broken(&mut self, key: Vec<u8>, fault: &WireError) {
+        self.effects.alarm("row_broken", fault);
+        self.effects.delete(key);
+    }
+}
+
+/// After a list has been made: where the next round will end, and how much is known to the sender.
+fn note_reported(r: &mut Reception, whole: bool, entries: &[AckEntry]) {
+    let spans = || entries.iter().flat_map(|entry| &entry.missing);
+    if let Some(last) = spans().last().filter(|_| whole) {
+        r.round_end = last.last;
+        r.quiet = None;
+        r.acked_in_round = true;
+    }
+    r.reported = spans().map(|span| span.count()).sum();
+}
+
+/// Who a PDU says sent it; `None` when it says nothing we understand.
+fn sender_of(pdu: &Pdu<'_>) -> Option<NodeId> {
+    Some(match pdu {
+        Pdu::Data(data) => data.message.source,
+        Pdu::Ack(ack) => ack.acker,
+        Pdu::Address(address) => address.message.source,
+        Pdu::Discard(discard) => discard.message.source,
+        Pdu::Announce(announce) => announce.message.source,
+        Pdu::Request(note) | Pdu::Release(note) => note.message.source,
+        // A Reject_PDU carries the rejected request's identity, which is ours.
+        Pdu::Reject(_) => return None,
+        Pdu::FecAddress(fec) => fec.address.message.source,
+        Pdu::Unknown { .. } => return None,
+    })
+}

@@ -1,0 +1,1 @@
+//! Hostile inputs 33 to 42.

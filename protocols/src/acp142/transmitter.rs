@@ -1,0 +1,517 @@
+//! The sending half of an engine: all messages being sent, the memory of those that ended, and what answers
+//! acknowledgements that come late.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::ack::Ack;
+use super::address::Address;
+use super::config::EngineConfig;
+use super::event::{Effects, Event, OutPdu, Outgoing, To, Token, Undelivered};
+use super::fault::Acp142Fault;
+use super::limits::{
+    ANSWERS_WAITING_MAX, DATA_PDUS_MAX, DESTINATIONS_MAX, FINISHED_MESSAGES_MAX, SILENCE_PLANS_MAX, TRANSMISSIONS_MAX,
+};
+use super::numbers::{Numbers, Span};
+use super::pdu::{Discard, Map, MessageId, NodeId, Pdu};
+use super::record::{self, Key};
+use super::transmission::{Recipient, Transmission, Why, wire_expiry};
+use crate::bytes::Bytes;
+use crate::time::{Duration, Instant, Now, WallTime};
+
+/// How a message we sent ended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Finished {
+    pub(super) handle: u64,
+    pub(super) priority: u8,
+    pub(super) expiry: WallTime,
+    pub(super) group: u32,
+    pub(super) total: u16,
+    pub(super) cancelled: bool,
+    /// Each receiver, and whether it has the message.
+    pub(super) outcomes: BTreeMap<NodeId, bool>,
+}
+
+/// A PDU that answers or ends something and belongs to no running message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Answer {
+    /// The final Ack-Ack: an Address_PDU without destinations.
+    Final(u32, Vec<NodeId>),
+    /// The message was given up.
+    Discard(u32, Vec<NodeId>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Transmitter {
+    pub(super) messages: BTreeMap<u32, Transmission>,
+    finished: BTreeMap<u32, Finished>,
+    by_handle: BTreeMap<u64, u32>,
+    last_number: Option<u32>,
+    sequences: BTreeMap<NodeId, u32>,
+    silent: BTreeSet<NodeId>,
+    silent_until: BTreeMap<NodeId, WallTime>,
+    tokens: BTreeMap<Token, u32>,
+    answers: VecDeque<Answer>,
+}
+
+impl Transmitter {
+    /// Takes a message. A handle that is known does not start a second message: what is known of it is said again.
+    //= acp142/PMUL-044
+    pub(super) fn submit(
+        &mut self,
+        now: Now,
+        out: Outgoing,
+        config: &EngineConfig,
+        effects: &mut Effects,
+    ) -> Result<(), Acp142Fault> {
+        if let Some(&number) = self.by_handle.get(&out.handle) {
+            self.say_again(number, effects);
+            return Ok(());
+        }
+        self.check(now, &out, config)?;
+        let number = self.give_number(now, effects);
+        let id = MessageId { source: config.id, number };
+        let mut t = Transmission::new(out.handle, id, out.message, config.fragment_octets());
+        (t.priority, t.expiry, t.group) = (out.priority.min(15), out.expiry, out.group);
+        for (node, silent) in out.destinations {
+            let sequence = self.sequences.entry(node).or_insert(0);
+            *sequence = sequence.wrapping_add(1);
+            effects.put(Key::Sequence(node).octets(), record::write_number(*sequence));
+            let silent = silent || self.silent.contains(&node);
+            t.recipients.insert(node, Recipient { sequence: *sequence, silent, ..Recipient::default() });
+        }
+        t.pending = Numbers::up_to(t.total());
+        effects.put(Key::Content(number).octets(), t.content.clone());
+        effects.put(Key::Pending(number).octets(), record::write_pending(&t.pending));
+        effects.put(Key::Transmission(number).octets(), record::write_transmission(&t));
+        self.by_handle.insert(t.handle, number);
+        self.messages.insert(number, t);
+        Ok(())
+    }
+
+    fn check(&self, now: Now, out: &Outgoing, config: &EngineConfig) -> Result<(), Acp142Fault> {
+        let limit = config.message_octets_max.min(DATA_PDUS_MAX * config.fragment_octets());
+        let octets = out.message.len();
+        let nodes: BTreeSet<NodeId> = out.destinations.iter().map(|(node, _)| *node).collect();
+        if octets == 0 {
+            return Err(Acp142Fault::Empty);
+        } else if octets > limit {
+            return Err(Acp142Fault::TooLarge { octets, limit });
+        } else if nodes.is_empty() {
+            return Err(Acp142Fault::Destinations("none"));
+        } else if nodes.len() != out.destinations.len() {
+            return Err(Acp142Fault::Destinations("one is named twice"));
+        } else if nodes.contains(&config.id) {
+            return Err(Acp142Fault::Destinations("our own id is among them"));
+        } else if nodes.len() > DESTINATIONS_MAX {
+            return Err(Acp142Fault::Destinations("more than 1,024"));
+        } else if out.expiry <= now.wall {
+            return Err(Acp142Fault::Expired);
+        } else if self.messages.len() >= TRANSMISSIONS_MAX {
+            return Err(Acp142Fault::Full(self.messages.len()));
+        }
+        Ok(())
+    }
+
+    /// Message_ID: seconds since 1970, and always beyond the last one, which is on the disk.
+    //= acp142/PMUL-004
+    fn give_number(&mut self, now: Now, effects: &mut Effects) -> u32 {
+        let clock = now.wall.unix_seconds() as u32;
+        let number = match self.last_number {
+            Some(last) if ahead(clock, last) => clock,
+            Some(last) => last.wrapping_add(1),
+            None => clock,
+        };
+        self.last_number = Some(number);
+        effects.put(Key::LastNumber.octets(), record::write_number(number));
+        number
+    }
+
+    fn say_again(&self, number: u32, effects: &mut Effects) {
+        if let Some(t) = self.messages.get(&number) {
+            let handle = t.handle;
+            let done = t.recipients.iter().filter(|(_, r)| r.done);
+            done.for_each(|(&by, _)| effects.event(Event::Delivered { handle, by }));
+            effects.event(Event::Progress(t.advance("resumed")));
+        } else if let Some(finished) = self.finished.get(&number) {
+            let why = if finished.cancelled { Undelivered::Cancelled } else { Undelivered::Expired };
+            for (&node, &delivered) in &finished.outcomes {
+                effects.event(if delivered {
+                    Event::Delivered { handle: finished.handle, by: node }
+                } else {
+                    Event::Failed { handle: finished.handle, to: node, why }
+                });
+            }
+        }
+    }
+
+    /// Gives a message up. Octets of it that have left.
+    pub(super) fn cancel(&mut self, handle: u64, effects: &mut Effects) -> u64 {
+        let number = self.by_handle.get(&handle).copied();
+        let Some(number) = number.filter(|number| self.messages.contains_key(number)) else { return 0 };
+        let sent = self.messages.get(&number).map_or(0, |t| t.octets_sent);
+        self.end(number, Some(Undelivered::Cancelled), effects);
+        sent
+    }
+
+    pub(super) fn raise(&mut self, handle: u64, priority: u8, effects: &mut Effects) {
+        let Some(t) = self.by_handle.get(&handle).and_then(|number| self.messages.get_mut(number)) else { return };
+        t.raise(priority);
+        effects.put(Key::Transmission(t.id.number).octets(), record::write_transmission(t));
+    }
+
+    pub(super) fn set_silent(
+        &mut self,
+        now: Now,
+        node: NodeId,
+        silent: bool,
+        config: &EngineConfig,
+        effects: &mut Effects,
+    ) {
+        if !silent {
+            self.silent.remove(&node);
+            self.silent_until.remove(&node);
+        } else if self.silent.len() < SILENCE_PLANS_MAX {
+            self.silent.insert(node);
+        }
+        for t in self.messages.values_mut() {
+            t.set_silent(node, silent);
+            settle(t, now, config, effects);
+        }
+    }
+
+    pub(super) fn plan_silence(&mut self, node: NodeId, until: Option<WallTime>) {
+        match until {
+            Some(until) if self.silent_until.len() < SILENCE_PLANS_MAX => {
+                self.silent_until.insert(node, until);
+            }
+            Some(_) | None => {
+                self.silent_until.remove(&node);
+            }
+        }
+    }
+
+    /// The message or answer that goes next: its priority, and the number of the message.
+    fn best(&self) -> Option<(u8, Option<u32>)> {
+        let answer = self.answers.front().map(|answer| (self.answer_priority(answer), None));
+        let waiting = self.messages.iter().filter(|(_, t)| t.has_work());
+        let message = waiting.map(|(&number, t)| (t.priority, Some(number))).min();
+        answer.into_iter().chain(message).min()
+    }
+
+    pub(super) fn next_priority(&self) -> Option<u8> {
+        self.best().map(|(priority, _)| priority)
+    }
+
+    fn answer_priority(&self, answer: &Answer) -> u8 {
+        let (Answer::Final(number, _) | Answer::Discard(number, _)) = answer;
+        self.finished.get(number).map_or(0, |finished| finished.priority)
+    }
+
+    pub(super) fn poll(&mut self, token: Token, config: &EngineConfig) -> Option<OutPdu> {
+        match self.best()? {
+            (_, None) => self.poll_answer(token, config),
+            (priority, Some(number)) => {
+                let t = self.messages.get_mut(&number)?;
+                let made = t.make(token, config)?;
+                let (expiry, handle) = (t.expiry, Some(t.handle));
+                self.tokens.insert(token, number);
+                Some(OutPdu { token, to: made.to, priority, octets: made.octets, expiry, handle })
+            }
+        }
+    }
+
+    fn poll_answer(&mut self, token: Token, config: &EngineConfig) -> Option<OutPdu> {
+        let answer = self.answers.pop_front()?;
+        let (Answer::Final(number, nodes) | Answer::Discard(number, nodes)) = &answer;
+        let finished = self.finished.get(number)?;
+        let Finished { priority, expiry, total, group, .. } = *finished;
+        let message = MessageId { source: config.id, number: *number };
+        let pdu = match answer {
+            Answer::Final(..) => Pdu::Address(Address {
+                extra: false,
+                priority,
+                map: Map::Only,
+                message,
+                total,
+                expiry: wire_expiry(expiry),
+                destinations: Vec::new(),
+            }),
+            Answer::Discard(..) => Pdu::Discard(Discard { priority, message }),
+        };
+        let silent = nodes.iter().any(|node| self.silent.contains(node));
+        let to = To { group: Some(group), nodes: nodes.clone(), silent };
+        let octets = Bytes::from(pdu.encode(config.checksum));
+        Some(OutPdu { token, to, priority, octets, expiry, handle: None })
+    }
+
+    pub(super) fn left(&mut self, now: Now, token: Token, config: &EngineConfig, effects: &mut Effects) {
+        let Some(t) = self.tokens.remove(&token).and_then(|number| self.messages.get_mut(&number)) else { return };
+        if t.left(token) {
+            effects.put(Key::Pending(t.id.number).octets(), record::write_pending(&t.not_left()));
+        }
+        settle(t, now, config, effects);
+    }
+
+    pub(super) fn returned(&mut self, token: Token) {
+        if let Some(t) = self.tokens.remove(&token).and_then(|number| self.messages.get_mut(&number)) {
+            t.returned(token);
+        }
+    }
+
+    /// An Ack_PDU. Entries about other senders' messages are not for us.
+    pub(super) fn ack(&mut self, now: Now, ack: &Ack, config: &EngineConfig, effects: &mut Effects) {
+        let mut parts: BTreeMap<u32, (Numbers, bool, bool)> = BTreeMap::new();
+        for entry in &ack.entries {
+            //= acp142/PMUL-032
+            if entry.message.source != config.id && entry.message.source != ack.acker {
+                continue;
+            }
+            let values: usize = entry.missing.iter().map(|span| span.count()).sum();
+            let part = parts.entry(entry.message.number).or_default();
+            let total = self.messages.get(&entry.message.number).map_or(0, Transmission::total);
+            let (inside, beyond) = within(&entry.missing, total);
+            part.0.extend(&inside);
+            part.1 |= values < config.missing_max || entry.ranges;
+            part.2 |= beyond;
+            if entry.missing.is_empty() {
+                self.acked_all(now, ack.acker, entry.message.number, config, effects);
+            }
+        }
+        for (number, (missing, whole, beyond)) in parts {
+            if beyond && self.messages.contains_key(&number) {
+                effects.notice("ack_beyond_total", format!("{} of {number:08x}", ack.acker));
+            }
+            if !missing.is_empty() || beyond {
+                self.acked_part(now, ack.acker, number, missing, whole, config, effects);
+            }
+        }
+    }
+
+    /// Whether the acknowledgement is one that can be: of a message of ours, by one of its receivers.
+    //= acp142/PMUL-033
+    fn believe(&mut self, now: Now, acker: NodeId, number: u32, effects: &mut Effects) -> bool {
+        let running = self.messages.get(&number).map(|t| t.recipients.contains_key(&acker));
+        let known = running.or_else(|| self.finished.get(&number).map(|f| f.outcomes.contains_key(&acker)));
+        match known {
+            Some(true) => {}
+            Some(false) => {
+                effects.alarm("ack_of_stranger", format!("{acker} is no receiver of {number:08x}"));
+                return false;
+            }
+            None if self.last_number.is_none_or(|last| ahead(number, last)) => {
+                effects.alarm("ack_of_future_message", format!("{acker} acknowledges {number:08x}"));
+                return false;
+            }
+            None => {
+                effects.notice("ack_of_unknown_message", format!("{acker} acknowledges {number:08x}"));
+                return false;
+            }
+        }
+        if let Some(until) = self.silent_until.get(&acker).filter(|until| **until > now.wall) {
+            let early = until.since(now.wall).as_secs();
+            effects.alarm("ack_in_planned_silence", format!("{acker} was to be silent {early} s more"));
+        }
+        true
+    }
+
+    fn acked_all(&mut self, now: Now, acker: NodeId, number: u32, config: &EngineConfig, effects: &mut Effects) {
+        if !self.believe(now, acker, number, effects) {
+            return;
+        }
+        self.silence_ended(now, acker, config, effects);
+        let Some(t) = self.messages.get_mut(&number) else { return self.late_ack(acker, number, effects) };
+        if t.acked_all(now.mono, acker, config) {
+            effects.event(Event::Delivered { handle: t.handle, by: acker });
+            effects.put(Key::Transmission(number).octets(), record::write_transmission(t));
+        }
+        if t.is_done() {
+            self.end(number, None, effects);
+        } else {
+            settle(t, now, config, effects);
+        }
+    }
+
+    /// A complete acknowledgement of a message that has ended: its sender still waits for our answer.
+    fn late_ack(&mut self, acker: NodeId, number: u32, effects: &mut Effects) {
+        if self.finished.get(&number).is_some_and(|f| f.outcomes.get(&acker) == Some(&false)) {
+            effects.notice("ack_after_end", format!("{acker} has {number:08x} after all"));
+        }
+        self.answer(Answer::Final(number, vec![acker]));
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what an entry says, and the surroundings")]
+    fn acked_part(
+        &mut self,
+        now: Now,
+        acker: NodeId,
+        number: u32,
+        missing: Numbers,
+        whole: bool,
+        config: &EngineConfig,
+        effects: &mut Effects,
+    ) {
+        if !self.believe(now, acker, number, effects) {
+            return;
+        }
+        self.silence_ended(now, acker, config, effects);
+        let Some(t) = self.messages.get_mut(&number) else {
+            if self.finished.get(&number).is_some_and(|f| f.outcomes.get(&acker) == Some(&false)) {
+                self.answer(Answer::Discard(number, vec![acker]));
+            }
+            return;
+        };
+        if missing.is_empty() {
+            return;
+        }
+        t.acked_part(acker, missing, whole);
+        effects.put(Key::Transmission(number).octets(), record::write_transmission(t));
+        settle(t, now, config, effects);
+    }
+
+    fn silence_ended(&mut self, now: Now, node: NodeId, config: &EngineConfig, effects: &mut Effects) {
+        let believed = self.messages.values().any(|t| t.recipients.get(&node).is_some_and(|r| !r.done && r.silent));
+        if self.silent.contains(&node) || believed {
+            effects.event(Event::SilenceEnded(node));
+            // The others of this node's messages may be acknowledged in the same breath; they get their waiting time.
+            self.set_silent(now, node, false, config, effects);
+        }
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        if self.answers.len() < ANSWERS_WAITING_MAX && !self.answers.contains(&answer) {
+            self.answers.push_back(answer);
+        }
+    }
+
+    /// Ends a message: all have it (`None`), or why the others have not.
+    //= acp142/PMUL-045
+    fn end(&mut self, number: u32, why: Option<Undelivered>, effects: &mut Effects) {
+        let Some(t) = self.messages.remove(&number) else { return };
+        if let Some(why) = why {
+            t.open().for_each(|(to, _)| effects.event(Event::Failed { handle: t.handle, to, why }));
+        }
+        let finished = Finished {
+            handle: t.handle,
+            priority: t.priority,
+            expiry: t.expiry,
+            group: t.group,
+            total: t.total(),
+            cancelled: why == Some(Undelivered::Cancelled),
+            outcomes: t.recipients.iter().map(|(&node, r)| (node, r.done)).collect(),
+        };
+        let nodes: Vec<NodeId> = finished.outcomes.keys().copied().collect();
+        let open: Vec<NodeId> = t.open().map(|(node, _)| node).collect();
+        for key in [Key::Transmission(number), Key::Content(number), Key::Pending(number)] {
+            effects.delete(key.octets());
+        }
+        self.remember(number, finished, effects);
+        match why {
+            None => self.answer(Answer::Final(number, nodes)),
+            Some(_) if t.octets_sent == 0 => {}
+            Some(_) => self.answer(Answer::Discard(number, open)),
+        }
+    }
+
+    fn remember(&mut self, number: u32, finished: Finished, effects: &mut Effects) {
+        effects.put(Key::Finished(number).octets(), record::write_finished(&finished));
+        self.finished.insert(number, finished);
+        while self.finished.len() > FINISHED_MESSAGES_MAX {
+            let Some((number, finished)) = self.finished.pop_first() else { return };
+            self.by_handle.remove(&finished.handle);
+            effects.delete(Key::Finished(number).octets());
+        }
+    }
+
+    pub(super) fn expire(&mut self, now: Now, effects: &mut Effects) {
+        let expired = self.messages.iter().filter(|(_, t)| t.expiry <= now.wall);
+        let expired: Vec<u32> = expired.map(|(&number, _)| number).collect();
+        expired.into_iter().for_each(|number| self.end(number, Some(Undelivered::Expired), effects));
+    }
+
+    pub(super) fn fire(&mut self, now: Now, config: &EngineConfig, effects: &mut Effects) {
+        for t in self.messages.values_mut() {
+            let fired = t.fire(now.mono, config);
+            if fired.is_some() {
+                effects.put(Key::Pending(t.id.number).octets(), record::write_pending(&t.not_left()));
+                effects.put(Key::Transmission(t.id.number).octets(), record::write_transmission(t));
+            }
+            say(t, fired, effects);
+            settle(t, now, config, effects);
+        }
+    }
+
+    pub(super) fn next_timer(&self) -> Option<Instant> {
+        self.messages.values().flat_map(|t| t.timer.map(|(at, _)| at).into_iter().chain(t.window)).min()
+    }
+
+    pub(super) fn next_expiry(&self) -> Option<WallTime> {
+        self.messages.values().map(|t| t.expiry).min()
+    }
+
+    pub(super) fn shift(&mut self, span: Duration) {
+        self.messages.values_mut().for_each(|t| t.shift(span));
+    }
+
+    pub(super) fn knows(&self, handle: u64) -> bool {
+        self.by_handle.contains_key(&handle)
+    }
+
+    /// Takes back what was stored. A message resumes with what had not left.
+    //= acp142/PMUL-046
+    pub(super) fn restore(&mut self, now: Now, t: Transmission, config: &EngineConfig, effects: &mut Effects) {
+        self.silent.extend(t.recipients.iter().filter(|(_, r)| r.silent && !r.done).map(|(&node, _)| node));
+        let number = t.id.number;
+        self.by_handle.insert(t.handle, number);
+        if t.is_done() {
+            self.messages.insert(number, t);
+            return self.end(number, None, effects);
+        }
+        let t = self.messages.entry(number).or_insert(t);
+        settle(t, now, config, effects);
+    }
+
+    pub(super) fn restore_finished(&mut self, number: u32, finished: Finished) {
+        self.by_handle.insert(finished.handle, number);
+        self.finished.insert(number, finished);
+    }
+
+    pub(super) fn restore_last_number(&mut self, number: u32) {
+        self.last_number = Some(number);
+    }
+
+    pub(super) fn restore_sequence(&mut self, node: NodeId, sequence: u32) {
+        self.sequences.insert(node, sequence);
+    }
+}
+
+fn settle(t: &mut Transmission, now: Now, config: &EngineConfig, effects: &mut Effects) {
+    let rounds = t.rounds;
+    let why = t.settle(now.mono, config);
+    if t.rounds != rounds || why.is_some() {
+        effects.put(Key::Pending(t.id.number).octets(), record::write_pending(&t.not_left()));
+        effects.put(Key::Transmission(t.id.number).octets(), record::write_transmission(t));
+    }
+    say(t, why, effects);
+}
+
+fn say(t: &Transmission, why: Option<Why>, effects: &mut Effects) {
+    if let Some(why) = why {
+        if why == "rounds exhausted, waiting" {
+            effects.alarm("rounds_exhausted", format!("message {} after {} rounds", t.id, t.rounds));
+        }
+        effects.event(Event::Progress(t.advance(why)));
+    }
+}
+
+/// Whether number `a` comes after `b` in the circle of Message_IDs.
+const fn ahead(a: u32, b: u32) -> bool {
+    a != b && a.wrapping_sub(b) < 1 << 31
+}
+
+/// The numbers up to `total`, and whether there were others.
+//= acp142/PMUL-034
+fn within(spans: &[Span], total: u16) -> (Numbers, bool) {
+    let inside = spans.iter().filter(|span| span.first <= total);
+    let cut: Vec<Span> = inside.map(|span| Span { first: span.first, last: span.last.min(total) }).collect();
+    (Numbers::from_spans(&cut), spans.iter().any(|span| span.last > total))
+}
