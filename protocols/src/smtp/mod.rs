@@ -10,7 +10,7 @@
 
 pub mod fault;
 pub mod grammar;
-//pub mod headers;
+pub mod headers;
 pub mod limits;
 pub mod reply;
 pub mod server;
