@@ -1,1 +1,11 @@
-//! Tests with real servers: run by `cargo verify`, which installs them (feature `interop`).
+//! Tests with real servers: Postfix, openssl and tshark around the running program. Run by `cargo verify`, which
+//! installs the servers (feature `interop`); the only tests that wait on a real clock.
+//!
+//! Every server is a process of the test's own with its own folders and high loopback ports, stopped by its own id.
+
+mod harness;
+mod postfix;
+mod sender;
+mod sink;
+mod tshark;
+mod wait;
