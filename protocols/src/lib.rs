@@ -20,6 +20,8 @@ pub mod random;
 pub mod time;
 
 pub mod acp142;
+pub mod compress;
 pub mod message;
+pub mod mule;
 pub mod s5066;
 pub mod smtp;

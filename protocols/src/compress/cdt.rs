@@ -209,4 +209,4 @@ fn oid_fault(arcs: &[u32]) -> CdtFault {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -130,7 +130,10 @@ mod tests {
         let ratio = bomb.len() * RATIO_MAX;
         assert_eq!(inflate(&bomb, usize::MAX), Err(CompressFault::TooLarge { cap: ratio }));
         assert_eq!(inflate(&deflate(&bomb), 1 << 20).map(|inner| inner.len()), Ok(bomb.len()));
-        assert_eq!(inflate(&deflate(&vec![7; RATIO_FREE_OCTETS]), usize::MAX).map(|plain| plain.len()), Ok(RATIO_FREE_OCTETS));
+        assert_eq!(
+            inflate(&deflate(&vec![7; RATIO_FREE_OCTETS]), usize::MAX).map(|plain| plain.len()),
+            Ok(RATIO_FREE_OCTETS)
+        );
         assert_eq!(inflate(&deflate(b"abc"), 2), Err(CompressFault::TooLarge { cap: 2 }));
         assert_eq!(inflate(&deflate(b""), 0), Ok(Vec::new()));
     }

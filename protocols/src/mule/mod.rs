@@ -88,8 +88,9 @@ pub fn encode(envelope: &Envelope, body: &[u8]) -> Vec<u8> {
 pub fn decode(octets: impl Into<Bytes>) -> Result<Payload, MuleFault> {
     let octets: Bytes = octets.into();
     let mut lines = Lines { octets: &octets, offset: 0, number: 0 };
-    let (sender, mail, notes) = grammar::mail_arguments(text(lines.next()?).map_err(MuleFault::Sender)?, &Extensions::MULE)
-        .map_err(MuleFault::Sender)?;
+    let (sender, mail, notes) =
+        grammar::mail_arguments(text(lines.next()?).map_err(MuleFault::Sender)?, &Extensions::MULE)
+            .map_err(MuleFault::Sender)?;
     let envelope = Envelope { sender, mail, recipients: Vec::new() };
     let mut payload = Payload { envelope, body: Bytes::new(), refused: Vec::new(), notes };
     loop {

@@ -74,7 +74,12 @@ fn payloads_that_are_refused() {
         (b"<a\n@b>\r\n<c@d>\r\n\r\n", MuleFault::Sender(GrammarFault::Octet(b'\n'))),
         (domain.as_bytes(), MuleFault::Line { line: 2 }),
     ] {
-        assert_eq!(decode(octets.to_vec()), Err(fault), "{:?}", String::from_utf8_lossy(&octets[..octets.len().min(40)]));
+        assert_eq!(
+            decode(octets.to_vec()),
+            Err(fault),
+            "{:?}",
+            String::from_utf8_lossy(&octets[..octets.len().min(40)])
+        );
     }
     let many = format!("<>\r\n{}\r\n", "<c@d>\r\n".repeat(RECIPIENTS_MAX + 1));
     assert_eq!(decode(many), Err(MuleFault::TooManyRecipients));
@@ -84,7 +89,8 @@ fn payloads_that_are_refused() {
 
 #[test]
 fn a_wrong_recipient_costs_the_others_nothing() {
-    let text = "<a@b> MT-PRIORITY=11\r\n<\"x\ry\"@d>\r\n<c@d> ORCPT=rfc822;a+0D+0Ab\r\n<e@f> NOTIFY=SOMETIMES\r\n\r\nbody";
+    let text =
+        "<a@b> MT-PRIORITY=11\r\n<\"x\ry\"@d>\r\n<c@d> ORCPT=rfc822;a+0D+0Ab\r\n<e@f> NOTIFY=SOMETIMES\r\n\r\nbody";
     let payload = decode(text.as_bytes()).unwrap();
     assert_eq!(payload.envelope.recipients.len(), 2);
     assert_eq!(payload.envelope.recipients[0].orcpt.as_deref(), Some("rfc822;a+0D+0Ab"));
