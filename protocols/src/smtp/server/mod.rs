@@ -35,8 +35,8 @@ use super::limits::{
 };
 use super::reply::Reply;
 
-use auth::AuthStep;
 pub use super::body::BodyFacts;
+use auth::AuthStep;
 pub use auth::Secret;
 pub use config::{Secured, ServerConfig, Session};
 

@@ -6,8 +6,8 @@ use crate::smtp::limits::{BODY_PIECE_OCTETS_MAX, CHUNK_OCTETS_MAX};
 use crate::smtp::reply::Reply;
 use crate::time::Now;
 
-use crate::smtp::body::{BodyLimits, Scanner, Step};
 use super::{Event, Question, Server, State};
+use crate::smtp::body::{BodyLimits, Scanner, Step};
 
 impl Server {
     pub(super) fn begin_data(&mut self, now: Now) {
