@@ -6,5 +6,6 @@
 pub mod node;
 pub mod pump;
 pub mod queue;
+pub mod shell;
 pub mod store;
 pub mod telemetry;

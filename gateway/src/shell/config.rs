@@ -1,0 +1,46 @@
+//! What the shell of a site needs to know besides the site's own configuration: places on this machine.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use super::hand_over::HandOverTls;
+use super::log::LogFormat;
+use super::tls::CertificateFiles;
+
+/// Where things lie on this machine.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ShellConfig {
+    /// The queue.
+    pub spool: PathBuf,
+    /// The control socket; no socket without.
+    pub run: Option<PathBuf>,
+    /// The file of password hashes.
+    pub passwords: Option<PathBuf>,
+    /// Certificates by name.
+    pub certificates: BTreeMap<String, CertificateFiles>,
+    /// Addresses of hosts that DNS is not asked for, names in lower case.
+    pub hosts: BTreeMap<String, Vec<IpAddr>>,
+    /// Whether hand-over uses STARTTLS.
+    pub hand_over_tls: HandOverTls,
+    /// How log lines look.
+    pub log: LogFormat,
+    /// A capture file to be written.
+    pub capture: Option<PathBuf>,
+}
+
+impl ShellConfig {
+    /// Everything in its usual place, the queue in `spool`.
+    pub fn new(spool: PathBuf) -> Self {
+        Self {
+            spool,
+            run: None,
+            passwords: None,
+            certificates: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            hand_over_tls: HandOverTls::default(),
+            log: LogFormat::default(),
+            capture: None,
+        }
+    }
+}

@@ -1,0 +1,216 @@
+//! Log lines in the manner a Postfix operator greps: `queue id: from=<…>, to=<…>, relay=…, status=sent (…)`.
+//!
+//! What came from outside is escaped: a line is one line, whatever an address contains.
+
+use std::fmt::Write as _;
+
+use crate::telemetry::{Event, Level};
+
+/// How lines look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people and grep.
+    #[default]
+    Text,
+    /// One JSON object a line, with the event's fields.
+    Json,
+}
+
+/// Writes events to the log.
+#[derive(Clone, Debug)]
+pub(super) struct Log {
+    pub(super) site: std::sync::Arc<str>,
+    pub(super) format: LogFormat,
+}
+
+impl Log {
+    pub(super) fn tell(&self, event: &Event) {
+        match event.level() {
+            Level::Error => tracing::error!(site = &*self.site, "{}", self.words(event)),
+            Level::Warn => tracing::warn!(site = &*self.site, "{}", self.words(event)),
+            Level::Info => tracing::info!(site = &*self.site, "{}", self.words(event)),
+            Level::Debug => tracing::debug!(site = &*self.site, "{}", self.words(event)),
+        }
+    }
+
+    fn words(&self, event: &Event) -> String {
+        match self.format {
+            LogFormat::Text => line(event),
+            LogFormat::Json => serde_json::to_string(event).unwrap_or_default(),
+        }
+    }
+}
+
+/// The line of an event.
+pub fn line(event: &Event) -> String {
+    mail_line(event).unwrap_or_else(|| other_line(event))
+}
+
+/// Lines about one mail begin with its ticket.
+fn mail_line(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::MailAccepted { ticket, message_id, from, recipients, bytes, precedence, source, origin } => {
+            let mut line = format!(
+                "{}: message-id={}, from=<{}>, size={bytes}, nrcpt={recipients}, precedence={}, source={}",
+                escaped(ticket),
+                escaped(message_id),
+                escaped(from),
+                precedence.name(),
+                escaped(source)
+            );
+            if let Some(origin) = origin {
+                let _ = write!(line, ", origin={}", escaped(origin));
+            }
+            line
+        }
+        Event::MailRefused { source, reply } => {
+            format!("NOQUEUE: reject: from {}: {}", escaped(source), escaped(reply))
+        }
+        Event::MailTried { .. } => tried_line(event),
+        Event::MailFinished { ticket } => format!("{}: removed", escaped(ticket)),
+        Event::Duplicate { link, key } => format!("NOQUEUE: duplicate: link={}, key={}", escaped(link), escaped(key)),
+        Event::PossibleDuplicate { ticket, message_id } => format!(
+            "{}: message-id={}, possible duplicate: the hand-over was open when the site went down",
+            escaped(ticket),
+            escaped(message_id)
+        ),
+        Event::HopStarted { ticket, link, sites, unit_bytes, precedence } => format!(
+            "{}: link={}, sites={}, unit_bytes={unit_bytes}, precedence={}, status=sending",
+            escaped(ticket),
+            escaped(link),
+            escaped(&sites.join(" ")),
+            precedence.name()
+        ),
+        Event::HopProgress { ticket, link, bytes_on_link, why } => format!(
+            "{}: link={}, bytes_on_link={bytes_on_link}, waiting ({})",
+            escaped(ticket),
+            escaped(link),
+            escaped(why)
+        ),
+        Event::Ready { .. }
+        | Event::LinkUp { .. }
+        | Event::LinkDown { .. }
+        | Event::Emission { .. }
+        | Event::Notice { .. }
+        | Event::StoreFailing { .. }
+        | Event::StoreRecovered
+        | Event::Damaged { .. } => return None,
+    })
+}
+
+fn tried_line(event: &Event) -> String {
+    let Event::MailTried {
+        ticket, from, to, relay, delay_seconds, precedence, dsn, status, text, bytes_on_link
+    } = event
+    else {
+        return String::new();
+    };
+    let mut line = format!(
+        "{}: from=<{}>, to=<{}>, relay={}, delay={delay_seconds:.2}, precedence={}, dsn={}, status={} ({})",
+        escaped(ticket),
+        escaped(from),
+        escaped(to),
+        escaped(relay),
+        precedence.name(),
+        escaped(dsn),
+        status_word(*status),
+        escaped(text)
+    );
+    if *bytes_on_link > 0 {
+        let _ = write!(line, ", bytes_on_link={bytes_on_link}");
+    }
+    line
+}
+
+const fn status_word(status: crate::telemetry::Status) -> &'static str {
+    use crate::telemetry::Status;
+    match status {
+        Status::Sent => "sent",
+        Status::Relayed => "relayed",
+        Status::Deferred => "deferred",
+        Status::Bounced => "bounced",
+        Status::Expired => "expired",
+    }
+}
+
+fn other_line(event: &Event) -> String {
+    match event {
+        Event::Ready { site } => format!("ready: site={}", escaped(site)),
+        Event::LinkUp { link } => format!("link={}, status=up", escaped(link)),
+        Event::LinkDown { link, why } => format!("link={}, status=down ({})", escaped(link), escaped(why)),
+        Event::Emission { link, silent } => {
+            format!("link={}, emcon={}", escaped(link), if *silent { "on" } else { "off" })
+        }
+        Event::Notice { part, alarm, name, detail } => format!(
+            "{}: {name}: {}{}",
+            escaped(part),
+            escaped(detail),
+            if *alarm { " (alarm)" } else { "" }
+        ),
+        Event::StoreFailing { why } => format!("store fails, mail is refused: {}", escaped(why)),
+        Event::StoreRecovered => "store works again".to_owned(),
+        Event::Damaged { record } => format!("damaged record set aside: {}", escaped(record)),
+        mail @ (Event::MailAccepted { .. }
+        | Event::MailRefused { .. }
+        | Event::MailTried { .. }
+        | Event::MailFinished { .. }
+        | Event::Duplicate { .. }
+        | Event::PossibleDuplicate { .. }
+        | Event::HopStarted { .. }
+        | Event::HopProgress { .. }) => mail_line(mail).unwrap_or_default(),
+    }
+}
+
+/// Control characters, separators of lines and marks that turn the direction of text, made visible.
+pub fn escaped(text: &str) -> std::borrow::Cow<'_, str> {
+    let bad = |c: char| {
+        c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(bad) {
+        return text.into();
+    }
+    let mut clean = String::with_capacity(text.len() + 8);
+    for c in text.chars() {
+        if bad(c) {
+            let _ = write!(clean, "\\u{{{:x}}}", u32::from(c));
+        } else {
+            clean.push(c);
+        }
+    }
+    clean.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::Status;
+    use skywave_protocols::message::precedence::Precedence;
+
+    #[test]
+    fn a_line_is_one_line_as_operators_know_it() {
+        let event = Event::MailTried {
+            ticket: "00000A1".to_owned(),
+            from: "a@hq.test".to_owned(),
+            to: "b@field.test\r\nNov 22 forged: sent".to_owned(),
+            relay: "hf field.test".to_owned(),
+            delay_seconds: 61.004,
+            precedence: Precedence::Flash,
+            dsn: "2.0.0".to_owned(),
+            status: Status::Sent,
+            text: "on its disk".to_owned(),
+            bytes_on_link: 812,
+        };
+        assert_eq!(
+            line(&event),
+            "00000A1: from=<a@hq.test>, to=<b@field.test\\u{d}\\u{a}Nov 22 forged: sent>, relay=hf field.test, \
+             delay=61.00, precedence=flash, dsn=2.0.0, status=sent (on its disk), bytes_on_link=812"
+        );
+        assert_eq!(line(&Event::MailFinished { ticket: "00000A1".to_owned() }), "00000A1: removed");
+        assert_eq!(
+            line(&Event::LinkDown { link: "hf".to_owned(), why: "no answer".to_owned() }),
+            "link=hf, status=down (no answer)"
+        );
+        assert_eq!(escaped("a\u{202e}b"), "a\\u{202e}b");
+    }
+}

@@ -1,0 +1,318 @@
+//! One TCP connection: a task that moves octets between a socket and the node.
+//!
+//! Promises: octets are handed on in order; what the node writes in one turn leaves in one write; nothing is read while
+//! the node says pause, while the inbox is full, or between the request for TLS and its handshake. Limits: below.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use skywave_protocols::bytes::{Buf, BytesMut};
+use skywave_transports::io::{PipeId, PipeInput, PipeOutput, Secure, Secured};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf, ReadHalf, WriteHalf};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::mpsc;
+use tokio_rustls::TlsStream;
+
+use super::inbox::{Happened, Inbox};
+use super::resolve::Names;
+use super::tls::Tls;
+use crate::node::Input;
+
+/// Octets asked of the socket at first, and after a read that filled them.
+const READ_OCTETS_FIRST: usize = 4 << 10;
+const READ_OCTETS_FULL: usize = 64 << 10;
+/// A write buffer larger than this is given back when it is empty.
+const WRITE_OCTETS_KEPT: usize = 64 << 10;
+/// How long a connection may take to open, TLS to be agreed, and the other end to close after us.
+const CONNECT_SECONDS_MAX: u64 = 30;
+const HANDSHAKE_SECONDS_MAX: u64 = 60;
+const LINGER_SECONDS_MAX: u64 = 2;
+
+/// The node's end of a pipe.
+pub(super) type PipeCommands = mpsc::UnboundedSender<PipeOutput>;
+
+/// What all pipes of a site share.
+#[derive(Clone)]
+pub(super) struct PipeContext {
+    pub(super) inbox: Inbox,
+    pub(super) names: Arc<Names>,
+    pub(super) tls: Arc<Tls>,
+}
+
+/// Starts the task of an accepted connection.
+pub(super) fn accepted(context: PipeContext, pipe: PipeId, stream: TcpStream) -> PipeCommands {
+    let (commands, orders) = mpsc::unbounded_channel();
+    let _ = stream.set_nodelay(true);
+    tokio::spawn(async move { serve(&context, pipe, Stream::Plain(stream), orders).await });
+    commands
+}
+
+/// Starts the task of a connection to be opened.
+pub(super) fn open(context: PipeContext, pipe: PipeId, target: String, dscp: u8) -> PipeCommands {
+    let (commands, orders) = mpsc::unbounded_channel();
+    tokio::spawn(async move {
+        match connect(&context.names, &target, dscp).await {
+            Ok(stream) => {
+                context.say(pipe, PipeInput::Opened).await;
+                serve(&context, pipe, Stream::Plain(stream), orders).await;
+            }
+            Err(why) => context.say(pipe, PipeInput::Refused(why)).await,
+        }
+    });
+    commands
+}
+
+/// Opens a connection to `host:port`, trying each address of the host.
+pub(super) async fn connect(names: &Names, target: &str, dscp: u8) -> Result<TcpStream, String> {
+    let mut why = format!("{target}: no address");
+    for address in names.targets(target).await? {
+        let attempt = async {
+            let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+            super::datagram::set_dscp(&socket2::SockRef::from(&socket), address.is_ipv4(), dscp)?;
+            let stream = socket.connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok::<_, std::io::Error>(stream)
+        };
+        match tokio::time::timeout(Duration::from_secs(CONNECT_SECONDS_MAX), attempt).await {
+            Ok(Ok(stream)) => return Ok(stream),
+            Ok(Err(error)) => why = format!("{address}: {error}"),
+            Err(_) => why = format!("{address}: no answer within {CONNECT_SECONDS_MAX} s"),
+        }
+    }
+    Err(why)
+}
+
+impl PipeContext {
+    async fn say(&self, pipe: PipeId, input: PipeInput) {
+        let _ = self.inbox.send(Happened::Input(Input::Pipe(pipe, input))).await;
+    }
+}
+
+/// How a turn of a connection ended.
+enum End {
+    /// The other end, or an error in words.
+    Closed(Option<String>),
+    /// Our own close, everything written.
+    Finished,
+    /// TLS is asked for.
+    Secure(Secure),
+    /// The node has gone.
+    Abandoned,
+}
+
+async fn serve(
+    context: &PipeContext,
+    pipe: PipeId,
+    mut stream: Stream,
+    mut orders: mpsc::UnboundedReceiver<PipeOutput>,
+) {
+    loop {
+        let mut turn = Turn::new(context, pipe, stream);
+        let end = turn.run(&mut orders).await;
+        stream = turn.reader.unsplit(turn.writer);
+        match end {
+            End::Closed(why) => return context.say(pipe, PipeInput::Closed(why)).await,
+            End::Finished => {
+                context.say(pipe, PipeInput::Closed(None)).await;
+                return linger(stream).await;
+            }
+            End::Abandoned => return,
+            End::Secure(secure) => match handshake(context, secure, stream).await {
+                Ok((secured, tls)) => {
+                    stream = Stream::Tls(Box::new(tls));
+                    context.say(pipe, PipeInput::Secured(secured)).await;
+                }
+                Err(why) => return context.say(pipe, PipeInput::SecureFailed(why)).await,
+            },
+        }
+    }
+}
+
+async fn handshake(
+    context: &PipeContext,
+    secure: Secure,
+    stream: Stream,
+) -> Result<(Secured, TlsStream<TcpStream>), String> {
+    let Stream::Plain(stream) = stream else { return Err("TLS is already established".to_owned()) };
+    match tokio::time::timeout(Duration::from_secs(HANDSHAKE_SECONDS_MAX), context.tls.secure(&secure, stream)).await {
+        Ok(result) => result,
+        Err(_) => Err(format!("no TLS within {HANDSHAKE_SECONDS_MAX} s")),
+    }
+}
+
+/// Says that nothing more comes and waits for the other end: closing with unread octets would make the network throw
+/// away what we wrote last.
+async fn linger(mut stream: Stream) {
+    let quiet = async {
+        let _ = stream.shutdown().await;
+        let mut sink = [0; 1024];
+        while stream.read(&mut sink).await.is_ok_and(|read| read > 0) {}
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(LINGER_SECONDS_MAX), quiet).await;
+}
+
+/// A connection between two handshakes.
+struct Turn<'a> {
+    context: &'a PipeContext,
+    pipe: PipeId,
+    reader: ReadHalf<Stream>,
+    writer: WriteHalf<Stream>,
+    read: BytesMut,
+    read_octets: usize,
+    /// What was written and has not left.
+    unwritten: BytesMut,
+    /// What the node has not been told.
+    untold: Option<PipeInput>,
+    drained: bool,
+    paused: bool,
+    /// What follows when everything has left.
+    then: Option<End>,
+}
+
+impl<'a> Turn<'a> {
+    fn new(context: &'a PipeContext, pipe: PipeId, stream: Stream) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        Self {
+            context,
+            pipe,
+            reader,
+            writer,
+            read: BytesMut::new(),
+            read_octets: READ_OCTETS_FIRST,
+            unwritten: BytesMut::new(),
+            untold: None,
+            drained: false,
+            paused: false,
+            then: None,
+        }
+    }
+
+    async fn run(&mut self, orders: &mut mpsc::UnboundedReceiver<PipeOutput>) -> End {
+        loop {
+            while self.then.is_none()
+                && let Ok(order) = orders.try_recv()
+            {
+                self.order(order);
+            }
+            if self.unwritten.is_empty()
+                && let Some(end) = self.then.take()
+            {
+                // Drained is of no use any more, and octets read in clear before TLS are not to be believed.
+                return end;
+            }
+            if let Some(end) = self.step(orders).await {
+                return end;
+            }
+        }
+    }
+
+    /// Waits for one thing to happen. Each arm can be dropped halfway without loss.
+    async fn step(&mut self, orders: &mut mpsc::UnboundedReceiver<PipeOutput>) -> Option<End> {
+        let tells = (self.untold.is_some() || self.drained) && self.then.is_none();
+        let reads = self.untold.is_none() && !self.paused && self.then.is_none();
+        if reads && self.read.capacity() - self.read.len() < READ_OCTETS_FIRST / 2 {
+            self.read.reserve(self.read_octets);
+        }
+        tokio::select! {
+            biased;
+            order = orders.recv(), if self.then.is_none() => match order {
+                Some(order) => self.order(order),
+                None => return Some(End::Abandoned),
+            },
+            written = self.writer.write_buf(&mut self.unwritten), if !self.unwritten.is_empty() => match written {
+                Ok(0) => return Some(End::Closed(Some("nothing more can be written".to_owned()))),
+                Ok(_) => return self.flush().await,
+                Err(error) => return Some(End::Closed(Some(error.to_string()))),
+            },
+            permit = self.context.inbox.reserve(), if tells => match permit {
+                Ok(permit) => {
+                    if let Some(input) = self.next_untold() {
+                        permit.send(Happened::Input(Input::Pipe(self.pipe, input)));
+                    }
+                }
+                Err(_) => return Some(End::Abandoned),
+            },
+            read = self.reader.read_buf(&mut self.read), if reads => match read {
+                Ok(0) => return Some(End::Closed(None)),
+                Ok(octets) => self.took(octets),
+                Err(error) => return Some(End::Closed(Some(error.to_string()))),
+            },
+        }
+        None
+    }
+
+    fn order(&mut self, order: PipeOutput) {
+        match order {
+            PipeOutput::Write(octets) => {
+                self.drained = false;
+                self.unwritten.extend_from_slice(&octets);
+            }
+            PipeOutput::Close => self.then = Some(End::Finished),
+            PipeOutput::Pause => self.paused = true,
+            PipeOutput::Resume => self.paused = false,
+            PipeOutput::Secure(secure) => self.then = Some(End::Secure(secure)),
+            // A pipe is opened once; the run loop starts a new task for a new pipe.
+            PipeOutput::Open { .. } => {}
+        }
+    }
+
+    async fn flush(&mut self) -> Option<End> {
+        if self.unwritten.has_remaining() {
+            return None;
+        }
+        if self.unwritten.capacity() > WRITE_OCTETS_KEPT {
+            self.unwritten = BytesMut::new();
+        }
+        self.drained = true;
+        self.writer.flush().await.err().map(|error| End::Closed(Some(error.to_string())))
+    }
+
+    fn took(&mut self, octets: usize) {
+        self.read_octets = if octets >= READ_OCTETS_FIRST { READ_OCTETS_FULL } else { READ_OCTETS_FIRST };
+        self.untold = Some(PipeInput::Read(self.read.split().freeze()));
+    }
+
+    fn next_untold(&mut self) -> Option<PipeInput> {
+        self.untold.take().or_else(|| std::mem::take(&mut self.drained).then_some(PipeInput::Drained))
+    }
+}
+
+/// A TCP connection with or without TLS.
+enum Stream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
