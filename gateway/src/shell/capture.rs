@@ -200,8 +200,7 @@ impl CaptureFile {
     pub fn create(path: &Path) -> std::io::Result<Self> {
         use std::os::unix::fs::OpenOptionsExt;
         const OWNER_ONLY: u32 = 0o600;
-        let file =
-            std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(path)?;
+        let file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(OWNER_ONLY).open(path)?;
         let mut file = std::io::BufWriter::new(file);
         file.write_all(&PcapNg::header())?;
         Ok(Self { file: Some(file), packets: PcapNg::default() })

@@ -72,8 +72,7 @@ pub fn password_line(user: &str, password: &Secret, salt: &[u8; 16]) -> Result<S
         return Err("a user's name cannot be empty or contain a colon".to_owned());
     }
     let salt = SaltString::encode_b64(salt).map_err(|error| error.to_string())?;
-    let hash =
-        Argon2::default().hash_password(password.0.as_bytes(), &salt).map_err(|error| error.to_string())?;
+    let hash = Argon2::default().hash_password(password.0.as_bytes(), &salt).map_err(|error| error.to_string())?;
     Ok(format!("{user}:{hash}"))
 }
 
@@ -82,11 +81,7 @@ mod tests {
     use super::*;
 
     fn answer(job: Job, passwords: &str) -> Answer {
-        let mut means = Means {
-            load: &mut |_| Err(StoreFault::NoBody(0)),
-            append: &mut |_, _| Ok(()),
-            passwords,
-        };
+        let mut means = Means { load: &mut |_| Err(StoreFault::NoBody(0)), append: &mut |_, _| Ok(()), passwords };
         run(job, &mut means)
     }
 

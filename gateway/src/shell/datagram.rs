@@ -95,7 +95,11 @@ impl Datagrams {
         if dscp != self.dscp {
             let octet = u32::from(dscp & 0x3f) << 2;
             let socket = SockRef::from(&*listening.socket);
-            if address.is_ipv4() { socket.set_tos_v4(octet)? } else { socket.set_tclass_v6(octet)? }
+            if address.is_ipv4() {
+                socket.set_tos_v4(octet)?
+            } else {
+                socket.set_tclass_v6(octet)?
+            }
             self.dscp = dscp;
         }
         match listening.socket.send_to(octets, destination).await {
@@ -145,9 +149,7 @@ async fn receive(inbox: Inbox, id: SocketId, socket: &UdpSocket) {
     let mut buffer = vec![0; DATAGRAM_OCTETS_MAX];
     loop {
         let input = match socket.recv_from(&mut buffer).await {
-            Ok((octets, source)) => {
-                SocketInput::Datagram { source, octets: Bytes::copy_from_slice(&buffer[..octets]) }
-            }
+            Ok((octets, source)) => SocketInput::Datagram { source, octets: Bytes::copy_from_slice(&buffer[..octets]) },
             Err(error) if is_weather(&error) => continue,
             Err(error) => SocketInput::Failed(error.to_string()),
         };

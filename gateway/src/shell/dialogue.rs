@@ -228,9 +228,7 @@ fn no_reply() -> SmtpReply {
 /// A positive or negative reply; an error in words when there was none.
 fn reply_of(answer: Result<Answer, String>) -> Result<SmtpReply, String> {
     match answer? {
-        Ok(response) => {
-            Ok(reply(u16::from(response.code()), response.message().collect::<Vec<_>>().join(" ")))
-        }
+        Ok(response) => Ok(reply(u16::from(response.code()), response.message().collect::<Vec<_>>().join(" "))),
         Err(error) => match error.status() {
             Some(code) => Ok(reply(u16::from(code), error.source().map(ToString::to_string).unwrap_or_default())),
             None => Err(words(&error)),

@@ -116,18 +116,12 @@ async fn wait(
 ) -> Option<(Number, HandOver)> {
     match keep_open_seconds {
         None => orders.recv().await,
-        Some(seconds) => {
-            tokio::time::timeout(Duration::from_secs(seconds.into()), orders.recv()).await.ok().flatten()
-        }
+        Some(seconds) => tokio::time::timeout(Duration::from_secs(seconds.into()), orders.recv()).await.ok().flatten(),
     }
 }
 
 /// One mail on the kept connection or a new one; leaves the connection behind if it can be used again.
-async fn deliver(
-    context: &HandOverContext,
-    kept: &mut Option<Connection>,
-    hand_over: &HandOver,
-) -> HandOverOutcome {
+async fn deliver(context: &HandOverContext, kept: &mut Option<Connection>, hand_over: &HandOver) -> HandOverOutcome {
     if let Some(connection) = kept.take() {
         match mail(context, connection, hand_over, kept).await {
             // The server had closed it meanwhile, before it took anything.

@@ -100,9 +100,8 @@ fn mail_line(event: &Event) -> Option<String> {
 }
 
 fn tried_line(event: &Event) -> String {
-    let Event::MailTried {
-        ticket, from, to, relay, delay_seconds, precedence, dsn, status, text, bytes_on_link
-    } = event
+    let Event::MailTried { ticket, from, to, relay, delay_seconds, precedence, dsn, status, text, bytes_on_link } =
+        event
     else {
         return String::new();
     };
@@ -142,12 +141,9 @@ fn other_line(event: &Event) -> String {
         Event::Emission { link, silent } => {
             format!("link={}, emcon={}", escaped(link), if *silent { "on" } else { "off" })
         }
-        Event::Notice { part, alarm, name, detail } => format!(
-            "{}: {name}: {}{}",
-            escaped(part),
-            escaped(detail),
-            if *alarm { " (alarm)" } else { "" }
-        ),
+        Event::Notice { part, alarm, name, detail } => {
+            format!("{}: {name}: {}{}", escaped(part), escaped(detail), if *alarm { " (alarm)" } else { "" })
+        }
         Event::StoreFailing { why } => format!("store fails, mail is refused: {}", escaped(why)),
         Event::StoreRecovered => "store works again".to_owned(),
         Event::Damaged { record } => format!("damaged record set aside: {}", escaped(record)),

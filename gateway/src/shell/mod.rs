@@ -82,9 +82,7 @@ impl Site {
         let passwords = read_passwords(&shell)?;
         let capture = open_capture(&shell)?;
         let control = match &shell.run {
-            Some(run) => {
-                Some(control::Control::open(run, inbox.clone(), events.clone()).map_err(StartFault::Control)?)
-            }
+            Some(run) => Some(control::Control::open(run, inbox.clone(), events.clone()).map_err(StartFault::Control)?),
             None => None,
         };
         let names = Arc::new(resolve::Names::new(shell.hosts));

@@ -40,11 +40,7 @@ impl Offers {
 
     /// What content needs and the server lacks. lettre cannot send BDAT, so binary content is never possible.
     pub(super) fn lacks(self, needs: Needs) -> Needs {
-        Needs {
-            eight_bit: needs.eight_bit && !self.eight_bit,
-            binary: needs.binary,
-            utf8: needs.utf8 && !self.utf8,
-        }
+        Needs { eight_bit: needs.eight_bit && !self.eight_bit, binary: needs.binary, utf8: needs.utf8 && !self.utf8 }
     }
 }
 
