@@ -42,6 +42,18 @@ impl<'a> Fields<'a> {
         self.get(key).and_then(Value::as_str).ok_or_else(|| missing(key, "text"))
     }
 
+    /// What `read` makes of `key`, if it is there.
+    pub fn optional<T>(self, key: &str, read: impl FnOnce(Self, &str) -> Read<T>) -> Read<Option<T>> {
+        self.get(key).map(|_| read(self, key)).transpose()
+    }
+
+    /// The texts listed under `key`; none when it is not there.
+    pub fn texts(self, key: &str) -> Read<Vec<String>> {
+        let Some(list) = self.get(key) else { return Ok(Vec::new()) };
+        let texts = list.as_array().and_then(|list| list.iter().map(|text| text.as_str().map(str::to_owned)).collect());
+        texts.ok_or_else(|| missing(key, "list of texts"))
+    }
+
     /// The number under `key`, in the range of `T`.
     pub fn number<T: TryFrom<u64>>(self, key: &str) -> Read<T> {
         let number = self.get(key).and_then(Value::as_u64).ok_or_else(|| missing(key, "number"))?;

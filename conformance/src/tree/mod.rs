@@ -3,7 +3,9 @@
 //! Octets are lower-case hex, addresses and ids their dotted form, codes without a name numbers.
 
 mod acp142;
+mod cdt;
 mod fields;
+mod mule;
 mod sis;
 
 use serde_json::Value;
@@ -25,6 +27,8 @@ pub struct Codec {
 pub const CODECS: &[Codec] = &[
     Codec { protocol: "sis", decode: sis::decode, encode: sis::encode },
     Codec { protocol: "acp142", decode: acp142::decode, encode: acp142::encode },
+    Codec { protocol: "cdt", decode: cdt::decode, encode: cdt::encode },
+    Codec { protocol: "mule", decode: mule::decode, encode: mule::encode },
 ];
 
 /// The codec of `protocol`.
