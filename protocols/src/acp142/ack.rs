@@ -181,7 +181,8 @@ mod tests {
 
     #[test]
     fn lists_with_ranges_terminators_and_disorder() {
-        let rows: [(&[u16], &[(u16, u16)]); 10] = [
+        type Row = (&'static [u16], &'static [(u16, u16)]);
+        let rows: [Row; 10] = [
             (&[2, 5, 7], &[(2, 2), (5, 5), (7, 7)]),
             (&[3, 0, 9, 12], &[(3, 9), (12, 12)]),
             (&[2, 5, 0], &[(2, 2), (5, 5)]),

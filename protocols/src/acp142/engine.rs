@@ -276,8 +276,7 @@ impl Engine {
     /// Acknowledgements whose time has come, with their priority.
     fn ready_acks(&self) -> impl Iterator<Item = (MessageId, u8)> {
         let half = self.receiver.receptions.values().filter(|r| r.ack.ready && r.stage == Stage::Collecting);
-        let done = self.receiver.done.iter().filter(|(_, done)| done.ack.ready);
-        half.map(|r| (r.id, r.priority)).chain(done.map(|(&id, done)| (id, done.priority)))
+        half.map(|r| (r.id, r.priority)).chain(self.receiver.done_ready())
     }
 
     /// One Ack_PDU: the given message first, and with it what else is to be told to the same node. `None` when

@@ -12,7 +12,9 @@
 //! Limits: see `limits.rs` and [`config::EngineConfig`]. FEC_Address_PDUs are counted, their messages not delivered.
 
 pub mod ack;
+mod acknowledged;
 pub mod address;
+mod addressed;
 pub mod checksum;
 pub mod config;
 pub mod engine;

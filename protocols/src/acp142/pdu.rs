@@ -190,6 +190,7 @@ impl<'a> Pdu<'a> {
         Ok(Self::read_body(header, &mut reader)?)
     }
 
+    //= acp142/PMUL-001
     fn read_body(header: Header, reader: &mut Reader<'a>) -> Result<Self, WireError> {
         let pdu = match header.kind {
             kind::DATA => Self::Data(read_data(header, reader)?),

@@ -2,11 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::address::Address;
 use super::config::EngineConfig;
 use super::event::{Arrival, Effects, Emission, Event};
-use super::limits::{ADDRESS_SETS_MAX, DONE_MESSAGES_MAX};
-use super::pdu::{Data, Map, MessageId, NodeId};
+use super::limits::DONE_MESSAGES_MAX;
+use super::pdu::{Data, MessageId, NodeId};
 use super::reception::{AckPlan, Done, Reception, Stage};
 use super::record::{self, Key};
 use super::room::Room;
@@ -18,9 +17,11 @@ use crate::time::{Duration, Instant, Now, WallTime};
 pub(super) struct Receiver {
     pub(super) receptions: BTreeMap<MessageId, Reception>,
     pub(super) done: BTreeMap<MessageId, Done>,
+    /// Those of them that have an acknowledgement planned; the window is too large to be searched at every PDU.
+    acking: BTreeSet<MessageId>,
     forget: BTreeSet<(WallTime, MessageId)>,
     /// Sets of Address_PDUs of unknown messages, begun and so far without us.
-    sets: BTreeSet<MessageId>,
+    pub(super) sets: BTreeSet<MessageId>,
     pub(super) room: Room,
     emission: Emission,
     next_arrival: u64,
@@ -33,6 +34,7 @@ impl Receiver {
         Self {
             receptions: BTreeMap::new(),
             done: BTreeMap::new(),
+            acking: BTreeSet::new(),
             forget: BTreeSet::new(),
             sets: BTreeSet::new(),
             room: Room::default(),
@@ -43,140 +45,15 @@ impl Receiver {
         }
     }
 
-    //= acp142/PMUL-050
-    pub(super) fn address(&mut self, now: Now, address: &Address, config: &EngineConfig, effects: &mut Effects) {
-        let id = address.message;
-        let listed = address.destinations.iter().any(|destination| destination.node == config.id);
-        let left_out = self.left_out(address, listed);
-        if self.done.contains_key(&id) {
-            return self.address_of_done(now, id, listed, left_out, config, effects);
-        }
-        match self.receptions.get(&id).map(|r| r.stage) {
-            Some(Stage::Orphan) | None if listed => self.adopt(now, address, config, effects),
-            Some(Stage::Orphan) if left_out => self.drop_reception(id, effects),
-            Some(Stage::Orphan) | None => {}
-            Some(Stage::Collecting) => self.address_again(now, address, listed, config, effects),
-            Some(Stage::Offered(_) | Stage::Refused(_) | Stage::TooLarge) => {}
-        }
-    }
-
-    /// Whether a whole set of Address_PDUs has passed that does not name us. One PDU of a split set says nothing.
-    //= acp142/PMUL-014
-    fn left_out(&mut self, address: &Address, listed: bool) -> bool {
-        let id = address.message;
-        match (address.map, listed) {
-            (Map::Only, _) => !listed,
-            (_, true) => {
-                self.sets.remove(&id);
-                false
-            }
-            (Map::First, false) => {
-                if self.sets.len() < ADDRESS_SETS_MAX {
-                    self.sets.insert(id);
-                }
-                false
-            }
-            (Map::Middle, false) => false,
-            (Map::Last, false) => self.sets.remove(&id),
-        }
-    }
-
-    fn address_of_done(
+    /// Makes an entry for a message; false when there is no room for one of this priority.
+    pub(super) fn begin(
         &mut self,
         now: Now,
         id: MessageId,
-        listed: bool,
-        left_out: bool,
+        priority: u8,
         config: &EngineConfig,
         effects: &mut Effects,
-    ) {
-        if listed {
-            self.plan_ack(now, id, true, config, effects);
-        } else if left_out && let Some(done) = self.done.get_mut(&id) {
-            // Our acknowledgement has arrived.
-            let owed = done.ack.owed;
-            done.ack = AckPlan { sent_at: Some(now.mono), ..AckPlan::default() };
-            if owed {
-                effects.put(Key::Done(id).octets(), record::write_done(done));
-            }
-        }
-    }
-
-    fn address_again(
-        &mut self,
-        now: Now,
-        address: &Address,
-        listed: bool,
-        config: &EngineConfig,
-        effects: &mut Effects,
-    ) {
-        let Some(r) = self.receptions.get_mut(&address.message) else { return };
-        r.ack.answered();
-        r.acked_in_round = false;
-        if !listed {
-            return;
-        }
-        r.priority = r.priority.min(address.priority);
-        // A total already learnt is never lowered.
-        //= acp142/PMUL-022
-        if address.total > r.total {
-            effects.notice("total_raised", format!("{}: {} to {}", r.id, r.total, address.total));
-            r.round_end = if r.round_end == r.total { address.total } else { r.round_end };
-            r.total = address.total;
-            effects.put(Key::Reception(r.id).octets(), record::write_reception(r));
-        }
-        // A repeated Address_PDU asks; if no Data_PDU follows we tell what is missing.
-        r.quiet = quiet_at(now, config);
-    }
-
-    fn adopt(&mut self, now: Now, address: &Address, config: &EngineConfig, effects: &mut Effects) {
-        let id = address.message;
-        let said = WallTime::from_unix_seconds(u64::from(address.expiry));
-        if said + config.clock_grace <= now.wall || address.total == 0 {
-            let name = if address.total == 0 { "address_without_data" } else { "address_of_expired_message" };
-            return effects.notice(name, id);
-        }
-        if !self.receptions.contains_key(&id) && !self.begin(now, id, address.priority, config, effects) {
-            return;
-        }
-        let Some(r) = self.receptions.get_mut(&id) else { return };
-        self.room.no_orphan(r);
-        r.stage = Stage::Collecting;
-        r.priority = address.priority;
-        r.expiry = said.min(now.wall + config.lifetime_max);
-        r.total = address.total;
-        r.receivers = u16::try_from(address.destinations.len()).unwrap_or(u16::MAX);
-        if address.map != Map::Only {
-            r.receivers = r.receivers.saturating_mul(2);
-        }
-        self.fit_to_total(id, config, effects);
-        let Some(r) = self.receptions.get_mut(&id) else { return };
-        r.round_end = r.total;
-        r.quiet = quiet_at(now, config);
-        effects.put(Key::Reception(id).octets(), record::write_reception(r));
-        for (&sequence, fragment) in &r.fragments {
-            effects.put(Key::Fragment(id, sequence).octets(), fragment.clone());
-        }
-        self.test_for_ack(now, id, r_highest(&self.receptions, id), true, config, effects);
-    }
-
-    /// What an orphan holds beyond the total learnt now: dropped, or by the peer's quirk the total is raised.
-    fn fit_to_total(&mut self, id: MessageId, config: &EngineConfig, effects: &mut Effects) {
-        let Some(r) = self.receptions.get_mut(&id) else { return };
-        if config.quirks_of(id.source).shrinking_totals {
-            r.total = r.total.max(r.highest);
-        }
-        while let Some((_, fragment)) = r.fragments.last_key_value().filter(|(n, _)| **n > r.total) {
-            effects.notice("data_beyond_total", format!("{id}: more than {}", r.total));
-            self.room.shrink(r.id.source, false, Reception::cost_of(fragment));
-            r.cost -= Reception::cost_of(fragment);
-            r.fragments.pop_last();
-        }
-        r.highest = r.fragments.last_key_value().map_or(0, |(&n, _)| n);
-    }
-
-    /// Makes an entry for a message; false when there is no room for one of this priority.
-    fn begin(&mut self, now: Now, id: MessageId, priority: u8, config: &EngineConfig, effects: &mut Effects) -> bool {
+    ) -> bool {
         let mut r = Reception::orphan(id, priority);
         if !self.make_room(id, priority, r.cost, true, effects) {
             return false;
@@ -278,7 +155,7 @@ impl Receiver {
     }
 
     //= acp142/PMUL-052
-    fn test_for_ack(
+    pub(super) fn test_for_ack(
         &mut self,
         now: Now,
         id: MessageId,
@@ -369,7 +246,7 @@ impl Receiver {
         }
     }
 
-    fn drop_reception(&mut self, id: MessageId, effects: &mut Effects) {
+    pub(super) fn drop_reception(&mut self, id: MessageId, effects: &mut Effects) {
         if let Some(r) = self.receptions.remove(&id) {
             self.room.leave(&r);
             forget_rows(&r, effects);
@@ -378,7 +255,14 @@ impl Receiver {
 
     /// Plans an acknowledgement after a random delay; under own EMCON it is owed.
     //= acp142/PMUL-054
-    fn plan_ack(&mut self, now: Now, id: MessageId, whole: bool, config: &EngineConfig, effects: &mut Effects) {
+    pub(super) fn plan_ack(
+        &mut self,
+        now: Now,
+        id: MessageId,
+        whole: bool,
+        config: &EngineConfig,
+        effects: &mut Effects,
+    ) {
         let done = self.done.get(&id).map(|done| (done.receivers, done.ack.sent_at));
         let Some((receivers, sent_at)) =
             done.or_else(|| self.receptions.get(&id).map(|r| (r.receivers, r.ack.sent_at)))
@@ -391,6 +275,7 @@ impl Receiver {
         if let Some(done) = self.done.get_mut(&id) {
             if free {
                 done.ack.plan(at, whole);
+                self.acking.insert(id);
             } else if !done.ack.owed {
                 done.ack.owed = true;
                 effects.put(Key::Done(id).octets(), record::write_done(done));
@@ -437,32 +322,45 @@ impl Receiver {
     /// What time brings: orphans and half messages end, acknowledgements become ready, refused ones are offered again.
     //= acp142/PMUL-056
     pub(super) fn tick(&mut self, now: Now, config: &EngineConfig, effects: &mut Effects) {
-        let over = |r: &Reception| match r.stage {
-            Stage::Orphan => r.valid_until <= now.mono,
-            Stage::Collecting | Stage::TooLarge => r.expiry + config.clock_grace <= now.wall,
-            Stage::Offered(_) | Stage::Refused(_) => false,
-        };
-        let ended: Vec<MessageId> = self.receptions.values().filter(|r| over(r)).map(|r| r.id).collect();
+        let free = self.emission == Emission::Free;
+        let (mut ended, mut again, mut quiet) = (Vec::new(), Vec::new(), Vec::new());
+        for r in self.receptions.values_mut() {
+            match r.stage {
+                Stage::Orphan if r.valid_until <= now.mono => ended.push(r.id),
+                Stage::Collecting | Stage::TooLarge if r.expiry + config.clock_grace <= now.wall => ended.push(r.id),
+                Stage::Refused(at) if at <= now.mono => again.push(r.id),
+                Stage::Orphan | Stage::Collecting | Stage::TooLarge | Stage::Offered(_) | Stage::Refused(_) => {}
+            }
+            if r.quiet.take_if(|at| *at <= now.mono).is_some() {
+                quiet.push(r.id);
+            }
+        }
         for id in ended {
             effects.notice("reception_expired", id);
             self.drop_reception(id, effects);
         }
-        let refused = |r: &&Reception| matches!(r.stage, Stage::Refused(at) if at <= now.mono);
-        let again: Vec<MessageId> = self.receptions.values().filter(refused).map(|r| r.id).collect();
         again.into_iter().for_each(|id| self.offer(id, effects));
-        let quiet = |r: &mut &mut Reception| r.quiet.take_if(|at| *at <= now.mono).is_some();
-        let quiet: Vec<MessageId> =
-            self.receptions.values_mut().filter_map(|mut r| quiet(&mut r).then_some(r.id)).collect();
         quiet.into_iter().for_each(|id| self.plan_ack(now, id, true, config, effects));
         while let Some(&(forget, id)) = self.forget.first().filter(|(forget, _)| *forget <= now.wall) {
             self.forget.remove(&(forget, id));
             self.done.remove(&id);
             effects.delete(Key::Done(id).octets());
         }
-        if self.emission == Emission::Free {
+        if free {
             self.receptions.values_mut().for_each(|r| r.ack.tick(now.mono));
-            self.done.values_mut().for_each(|done| done.ack.tick(now.mono));
+            let done = &mut self.done;
+            self.acking.retain(|id| {
+                let Some(done) = done.get_mut(id) else { return false };
+                done.ack.tick(now.mono);
+                done.ack.is_planned()
+            });
         }
+    }
+
+    /// Complete messages whose acknowledgement is to go now.
+    pub(super) fn done_ready(&self) -> impl Iterator<Item = (MessageId, u8)> {
+        let done = self.acking.iter().filter_map(|id| Some((*id, self.done.get(id)?)));
+        done.filter(|(_, done)| done.ack.ready).map(|(id, done)| (id, done.priority))
     }
 
     pub(super) fn next_timer(&self) -> Option<Instant> {
@@ -476,7 +374,7 @@ impl Receiver {
             own.into_iter().chain(r.quiet.filter(|_| free)).chain(r.ack.next().filter(|_| free)).min()
         };
         let halves = self.receptions.values().filter_map(one).min();
-        let done = self.done.values().filter_map(|done| done.ack.next()).min().filter(|_| free);
+        let done = self.acking.iter().filter_map(|id| self.done.get(id)?.ack.next()).min().filter(|_| free);
         halves.into_iter().chain(done).min()
     }
 
@@ -503,11 +401,7 @@ impl Receiver {
     }
 }
 
-fn r_highest(receptions: &BTreeMap<MessageId, Reception>, id: MessageId) -> u16 {
-    receptions.get(&id).map_or(0, |r| r.highest)
-}
-
-fn quiet_at(now: Now, config: &EngineConfig) -> Option<Instant> {
+pub(super) fn quiet_at(now: Now, config: &EngineConfig) -> Option<Instant> {
     (config.quiet > Duration::ZERO).then(|| now.mono + config.quiet)
 }
 

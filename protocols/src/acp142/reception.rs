@@ -76,8 +76,11 @@ impl AckPlan {
 
     /// We enter EMCON: what was planned is owed.
     pub(super) fn hush(&mut self) {
-        let planned = self.ready || self.due.is_some() || self.repeat_at.is_some();
-        *self = Self { owed: self.owed || planned, sent_at: self.sent_at, ..Self::default() };
+        *self = Self { owed: self.owed || self.is_planned(), sent_at: self.sent_at, ..Self::default() };
+    }
+
+    pub(super) fn is_planned(&self) -> bool {
+        self.ready || self.due.is_some() || self.repeat_at.is_some()
     }
 
     pub(super) fn next(&self) -> Option<Instant> {

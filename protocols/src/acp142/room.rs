@@ -12,17 +12,17 @@ use super::reception::{Reception, Stage};
 /// What is lacking.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Lack {
-    OfSender,
-    OfOrphans,
-    OfAll,
+    Sender,
+    Orphans,
+    All,
 }
 
 impl std::fmt::Display for Lack {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::OfSender => "the sender's share is used up",
-            Self::OfOrphans => "the share of orphans is used up",
-            Self::OfAll => "all room is used up",
+            Self::Sender => "the sender's share is used up",
+            Self::Orphans => "the share of orphans is used up",
+            Self::All => "all room is used up",
         })
     }
 }
@@ -79,11 +79,11 @@ impl Room {
         let (messages, octets) = self.senders.get(&source).copied().unwrap_or_default();
         let new = usize::from(new);
         if messages + new > RECEPTIONS_PER_SENDER_MAX || octets + cost > RECEPTION_OCTETS_PER_SENDER_MAX {
-            Some(Lack::OfSender)
+            Some(Lack::Sender)
         } else if orphan && self.orphan_octets + cost > ORPHAN_OCTETS_MAX {
-            Some(Lack::OfOrphans)
+            Some(Lack::Orphans)
         } else if self.messages + new > RECEPTIONS_MAX || self.octets + cost > RECEPTION_OCTETS_MAX {
-            Some(Lack::OfAll)
+            Some(Lack::All)
         } else {
             None
         }
@@ -104,9 +104,9 @@ impl Room {
             let sender = r.id.source;
             let held = matches!(r.stage, Stage::Orphan | Stage::Collecting | Stage::TooLarge) && r.id != id;
             let lacking = match lack {
-                Lack::OfSender => sender == id.source,
-                Lack::OfOrphans => r.stage == Stage::Orphan,
-                Lack::OfAll => true,
+                Lack::Sender => sender == id.source,
+                Lack::Orphans => r.stage == Stage::Orphan,
+                Lack::All => true,
             };
             let fair = sender == id.source || self.messages_of(sender) > own;
             held && lacking && (r.priority > priority || r.priority == priority && fair)
