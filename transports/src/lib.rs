@@ -5,5 +5,6 @@
 
 pub mod io;
 pub mod modem;
+pub mod node;
 pub mod radio;
 pub mod transport;

@@ -81,8 +81,8 @@ impl Waveform {
         }
         let (preamble_us, block_us) = match bits_per_second {
             ..=2400 => serial_low(interleaver),
-            ..=9600 => serial_high(interleaver),
-            ..=240_000 => wide_band(interleaver),
+            2401..=9600 => serial_high(interleaver),
+            9601..=240_000 => wide_band(interleaver),
             _ => Some((20_000, 20_000)),
         }
         .ok_or(WaveformFault::Interleaver { bits_per_second, interleaver })?;

@@ -218,7 +218,7 @@ impl Weather {
     }
 
     /// Every name of a station in the file that is neither added by it nor among `known`, with its key.
-    pub fn unknown_stations<'a>(&'a self, known: &[&str]) -> Vec<WeatherFault> {
+    pub fn unknown_stations(&self, known: &[&str]) -> Vec<WeatherFault> {
         let outages = self.outages.iter().enumerate();
         let outages = outages.filter_map(|(i, o)| Some((format!("outage[{i}].station"), o.station.as_deref()?)));
         let emcon = self.emcon.iter().enumerate().map(|(i, e)| (format!("emcon[{i}].station"), e.station.as_str()));

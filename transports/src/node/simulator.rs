@@ -1,0 +1,282 @@
+//! Several stations on one simulated channel: one pure machine.
+//!
+//! The world drives it in virtual time, `skywave demo` and `skywave node` in real time. It keeps the weather's schedule
+//! of EMCON by itself; outages are the channel's. Promises: the same weather, stations, inputs and times give the same
+//! octets. The checkers read [`Simulator::counters`].
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+use skywave_protocols::random::Seeded;
+use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::s5066::node::ClientId;
+use skywave_protocols::time::{Instant, Now, Wakeup};
+
+use super::station::{ClientInput, ClientOutput, Station, StationConfig};
+use crate::modem::channel::{Channel, ChannelConfig, Outage, StationCounters, StationId};
+use crate::modem::limits::STATIONS_MAX;
+use crate::modem::weather::{Weather, WeatherFault, WeatherStation};
+
+/// A station that takes part.
+#[derive(Clone, Debug)]
+pub struct SimulatorStation {
+    /// The name of its site, as weather files use it.
+    pub name: String,
+    /// Its configuration; groups of the weather are added, turnaround and length of transmissions replaced.
+    pub config: StationConfig,
+}
+
+#[derive(Debug)]
+struct Site {
+    name: String,
+    station: Station,
+}
+
+/// Stations and the channel between them. See the module's page.
+#[derive(Debug)]
+pub struct Simulator {
+    channel: Channel,
+    sites: Vec<Site>,
+    /// When who begins (`true`) or ends its silence.
+    schedule: BTreeSet<(Instant, u16, bool)>,
+}
+
+impl Simulator {
+    /// Stations under a weather; those that the weather adds follow the given ones.
+    ///
+    /// # Errors
+    /// Every name in the weather that is no station, every address that is none or is taken.
+    pub fn new(now: Now, weather: &Weather, stations: Vec<SimulatorStation>) -> Result<Self, Vec<WeatherFault>> {
+        let mut stations = stations;
+        let names: Vec<&str> = stations.iter().map(|station| station.name.as_str()).collect();
+        let mut faults = weather.unknown_stations(&names);
+        for (number, added) in weather.stations.iter().enumerate() {
+            add_station(number, added, &mut stations, &mut faults);
+        }
+        add_groups(weather, &mut stations, &mut faults);
+        if stations.len() > STATIONS_MAX {
+            faults.push(fault("station".to_owned(), format!("{} stations, at most {STATIONS_MAX}", stations.len())));
+        }
+        if !faults.is_empty() {
+            return Err(faults);
+        }
+        let random = Seeded::new(weather.seed);
+        let names: Vec<String> = stations.iter().map(|station| station.name.clone()).collect();
+        let mut channel = Channel::new(now, channel_config(now, weather, &names), random.fork("channel"));
+        let mut sites = Vec::new();
+        for (number, SimulatorStation { name, mut config }) in stations.into_iter().enumerate() {
+            channel.attach(station_id(number));
+            config.turnaround = weather.turnaround;
+            config.transmission_max = weather.transmission_max.unwrap_or(config.transmission_max);
+            let station = Station::new(config, random.fork(&name));
+            sites.push(Site { name, station });
+        }
+        let mut simulator = Self { channel, sites, schedule: schedule(now, weather, &names) };
+        simulator.advance(now);
+        Ok(simulator)
+    }
+
+    /// The number of the station of a site.
+    pub fn station(&self, name: &str) -> Option<StationId> {
+        self.sites.iter().position(|site| site.name == name).map(station_id)
+    }
+
+    /// All stations: number, site, address.
+    pub fn stations(&self) -> impl Iterator<Item = (StationId, &str, NodeAddress)> + '_ {
+        self.sites.iter().enumerate().map(|(i, site)| (station_id(i), site.name.as_str(), site.station.address()))
+    }
+
+    /// Takes what happens at a client's connection of a station. Connections are numbered per station.
+    pub fn client_input(&mut self, now: Now, station: StationId, client: ClientId, input: ClientInput) {
+        self.advance(now);
+        if let Some(site) = self.sites.get_mut(usize::from(station.0)) {
+            site.station.handle_client(now, client, input, &mut self.channel.port(station));
+        }
+        self.advance(now);
+    }
+
+    /// Begins or ends a station's silence.
+    pub fn set_emcon(&mut self, now: Now, station: StationId, emcon: bool) {
+        self.advance(now);
+        self.switch_emcon(now, station, emcon);
+        self.advance(now);
+    }
+
+    /// Takes a wakeup.
+    pub fn handle_wakeup(&mut self, now: Now) {
+        self.advance(now);
+    }
+
+    /// The next output for a client of a station.
+    pub fn poll(&mut self) -> Option<(StationId, ClientId, ClientOutput)> {
+        self.sites.iter_mut().enumerate().find_map(|(number, site)| {
+            let (client, output) = site.station.poll()?;
+            Some((station_id(number), client, output))
+        })
+    }
+
+    /// When the simulator wants to be woken.
+    pub fn next_wakeup(&self) -> Option<Wakeup> {
+        let stations = self.sites.iter().map(|site| site.station.next_wakeup());
+        let schedule = self.schedule.first().map(|&(at, ..)| Wakeup { at, why: "EMCON schedule" });
+        stations.fold(Wakeup::earlier(self.channel.next_wakeup(), schedule), Wakeup::earlier)
+    }
+
+    /// What a station put on the air, and its emissions in EMCON.
+    pub fn counters(&self, station: StationId) -> StationCounters {
+        self.channel.counters(station)
+    }
+
+    /// Octets on air of all stations: every frame, repeat and acknowledgement.
+    pub fn octets_on_air(&self) -> u64 {
+        self.sites.iter().enumerate().map(|(i, _)| self.counters(station_id(i)).octets_on_air).sum()
+    }
+
+    /// Seconds on air of all stations: key-up, preambles and padding included.
+    pub fn seconds_on_air(&self) -> f64 {
+        self.sites.iter().enumerate().map(|(i, _)| self.counters(station_id(i)).seconds_on_air()).sum()
+    }
+
+    /// Transmissions of stations that were in EMCON. Must stay 0.
+    pub fn emissions_in_emcon(&self) -> u64 {
+        self.sites.iter().enumerate().map(|(i, _)| self.counters(station_id(i)).emissions_in_emcon).sum()
+    }
+
+    /// A station, to be looked at.
+    pub fn view(&self, station: StationId) -> Option<&Station> {
+        self.sites.get(usize::from(station.0)).map(|site| &site.station)
+    }
+
+    /// The state for the console, with stable field names.
+    pub fn describe(&self) -> Value {
+        let waveform = self.channel.waveform();
+        let stations: Vec<Value> = self
+            .sites
+            .iter()
+            .enumerate()
+            .map(|(number, site)| {
+                let mut station = site.station.describe();
+                station["site"] = json!(site.name);
+                station["air"] = json!(self.counters(station_id(number)));
+                station
+            })
+            .collect();
+        json!({
+            "bits_per_second": waveform.bits_per_second,
+            "interleaver": waveform.interleaver,
+            "bytes_on_air": self.octets_on_air(),
+            "seconds_on_air": self.seconds_on_air(),
+            "emissions_in_emcon": self.emissions_in_emcon(),
+            "stations": stations,
+        })
+    }
+
+    /// Plays everything that is due, until nobody has anything to do at this instant.
+    fn advance(&mut self, now: Now) {
+        while let Some(&(at, number, emcon)) = self.schedule.first().filter(|(at, ..)| *at <= now.mono) {
+            self.schedule.remove(&(at, number, emcon));
+            self.switch_emcon(now, StationId(number), emcon);
+        }
+        loop {
+            self.channel.handle_wakeup(now);
+            let mut still = true;
+            for (number, site) in self.sites.iter_mut().enumerate() {
+                let id = station_id(number);
+                if self.channel.has_events(id) {
+                    still = false;
+                    site.station.handle_modem(now, &mut self.channel.port(id));
+                }
+                if site.station.next_wakeup().is_some_and(|wakeup| wakeup.at <= now.mono) {
+                    still = false;
+                    site.station.handle_wakeup(now, &mut self.channel.port(id));
+                }
+            }
+            if still {
+                return;
+            }
+        }
+    }
+
+    fn switch_emcon(&mut self, now: Now, id: StationId, emcon: bool) {
+        if let Some(site) = self.sites.get_mut(usize::from(id.0)) {
+            // The station first: it cuts off what is in the air, so that nothing counts as an emission in EMCON.
+            site.station.set_emcon(now, emcon, &mut self.channel.port(id));
+            self.channel.set_emcon(now, id, emcon);
+        }
+    }
+}
+
+fn station_id(number: usize) -> StationId {
+    StationId(u16::try_from(number).unwrap_or(u16::MAX))
+}
+
+fn fault(key: String, reason: String) -> WeatherFault {
+    WeatherFault { key, reason }
+}
+
+fn add_station(
+    number: usize,
+    added: &WeatherStation,
+    stations: &mut Vec<SimulatorStation>,
+    faults: &mut Vec<WeatherFault>,
+) {
+    let taken = |address: NodeAddress| stations.iter().any(|station| station.config.server.address == address);
+    let address = match added.address.as_deref().map(str::parse::<NodeAddress>) {
+        Some(Ok(address)) => address,
+        Some(Err(error)) => return faults.push(fault(format!("station[{number}].address"), error.to_string())),
+        None => {
+            let free = (0x0102_0301..).map(NodeAddress::individual).find(|&address| !taken(address));
+            free.unwrap_or(NodeAddress::individual(0))
+        }
+    };
+    if stations.iter().any(|station| station.name == added.name) {
+        return faults.push(fault(format!("station[{number}].name"), format!("{} is there already", added.name)));
+    }
+    if address.is_group() || taken(address) {
+        let reason = format!("{address} is a group or taken by another station");
+        return faults.push(fault(format!("station[{number}].address"), reason));
+    }
+    stations.push(SimulatorStation { name: added.name.clone(), config: StationConfig::new(address) });
+}
+
+fn add_groups(weather: &Weather, stations: &mut [SimulatorStation], faults: &mut Vec<WeatherFault>) {
+    for (number, group) in weather.groups.iter().enumerate() {
+        match group.address.parse::<NodeAddress>() {
+            Ok(address) if address.is_group() => {
+                let members = stations.iter_mut().filter(|station| group.members.contains(&station.name));
+                members.for_each(|station| station.config.groups.push(address));
+            }
+            Ok(address) => {
+                faults.push(fault(format!("group[{number}].address"), format!("{address} is no group address")));
+            }
+            Err(error) => faults.push(fault(format!("group[{number}].address"), error.to_string())),
+        }
+    }
+}
+
+fn channel_config(now: Now, weather: &Weather, names: &[String]) -> ChannelConfig {
+    let number = |name: &String| names.iter().position(|known| known == name).map(station_id);
+    let outage = |period: &crate::modem::weather::OutagePeriod| Outage {
+        station: period.station.as_ref().and_then(number),
+        from: now.mono + period.from,
+        until: now.mono + period.until,
+    };
+    ChannelConfig {
+        waveform: weather.waveform,
+        propagation: weather.propagation,
+        loss: weather.loss,
+        outages: weather.outages.iter().map(outage).collect(),
+    }
+}
+
+fn schedule(now: Now, weather: &Weather, names: &[String]) -> BTreeSet<(Instant, u16, bool)> {
+    let mut schedule = BTreeSet::new();
+    for period in &weather.emcon {
+        let Some(number) = names.iter().position(|name| *name == period.station).map(station_id) else { continue };
+        schedule.insert((now.mono + period.from, number.0, true));
+        if let Some(until) = period.until {
+            schedule.insert((now.mono + until, number.0, false));
+        }
+    }
+    schedule
+}

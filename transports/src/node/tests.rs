@@ -1,0 +1,459 @@
+//! Stations on a simulated channel, from a client's octets to a client's octets.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use sha2::{Digest as _, Sha256};
+use skywave_protocols::bytes::Bytes;
+use skywave_protocols::random::{Random as _, Seeded};
+use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::s5066::sis::fields::{
+    Confirmation, DeliveryMode, HardLink, HardLinkType, Order, Rank, SapId, ServiceType, TransmissionMode, Ttl,
+};
+use skywave_protocols::s5066::sis::frame::FrameReader;
+use skywave_protocols::s5066::sis::pdu::Primitive;
+use skywave_protocols::s5066::sis::reason::{DataRejection, HardLinkStatus};
+use skywave_protocols::s5066::sis::unidata::{Quirks, UnidataRequest};
+use skywave_protocols::time::{Duration, Now};
+
+use super::station::{ClientInput, ClientOutput};
+use super::{ClientId, Simulator, SimulatorStation, StationConfig};
+use crate::modem::Interleaver;
+use crate::modem::channel::StationId;
+use crate::modem::waveform::Waveform;
+use crate::modem::weather::Weather;
+
+const NAMES: [&str; 4] = ["hq.test", "field.test", "north.test", "south.test"];
+const GROUP: NodeAddress = NodeAddress::group(1);
+const UDOP: u64 = 7;
+const RCOP: u64 = 6;
+
+/// What a client was told: at how many seconds, at which station and SAP.
+struct Told {
+    seconds: f64,
+    station: u16,
+    sap: u64,
+    primitive: Primitive,
+}
+
+struct Bench {
+    simulator: Simulator,
+    now: Now,
+    readers: BTreeMap<(u16, u64), FrameReader>,
+    told: Vec<Told>,
+    digest: Sha256,
+}
+
+fn address(number: u16) -> NodeAddress {
+    NodeAddress::individual(0x0102_0301 + u32::from(number))
+}
+
+impl Bench {
+    /// Stations with a client at SAP 6 (ARQ) and one at SAP 7 each; all are in the group 16.0.0.1.
+    fn new(weather: &str, stations: usize) -> Self {
+        let weather = Weather::parse(weather).unwrap();
+        let config = |number| {
+            let mut config = StationConfig::new(address(number));
+            config.groups = vec![GROUP];
+            config.server.keep_alive = None;
+            config.server.queue_octets_max = 1 << 20;
+            config
+        };
+        let stations: Vec<SimulatorStation> = NAMES
+            .iter()
+            .take(stations)
+            .enumerate()
+            .map(|(number, name)| SimulatorStation { name: (*name).to_owned(), config: config(number as u16) })
+            .collect();
+        let now = Now::default().after(Duration::from_secs(1000));
+        let simulator = Simulator::new(now, &weather, stations).unwrap();
+        let mut bench = Self { simulator, now, readers: BTreeMap::new(), told: Vec::new(), digest: Sha256::new() };
+        let ids: Vec<u16> = bench.simulator.stations().map(|(id, ..)| id.0).collect();
+        for station in ids {
+            for sap in [RCOP, UDOP] {
+                bench.bind(station, sap);
+            }
+        }
+        bench.told.clear();
+        bench
+    }
+
+    fn bind(&mut self, station: u16, sap: u64) {
+        self.input(station, sap, ClientInput::Accepted);
+        let service = ServiceType { mode: DeliveryMode::ARQ_NODE, retransmissions: 0 };
+        let sap_id = SapId::try_from(sap as u8).unwrap();
+        self.say(station, sap, &Primitive::BindRequest { sap: sap_id, rank: Rank::default(), service });
+    }
+
+    fn input(&mut self, station: u16, sap: u64, input: ClientInput) {
+        self.simulator.client_input(self.now, StationId(station), ClientId(sap), input);
+        self.drain();
+    }
+
+    fn say(&mut self, station: u16, sap: u64, primitive: &Primitive) {
+        self.input(station, sap, ClientInput::Read(primitive.encode().unwrap()));
+    }
+
+    fn drain(&mut self) {
+        while let Some((station, client, output)) = self.simulator.poll() {
+            let ClientOutput::Write(octets) = output else { panic!("{client:?} of {station:?} was closed") };
+            self.digest.update(self.now.mono.as_micros().to_le_bytes());
+            self.digest.update(&octets);
+            let seconds = self.seconds();
+            let reader = self.readers.entry((station.0, client.0)).or_default();
+            reader.push(&octets);
+            while let Some(frame) = reader.next_frame() {
+                let primitive = Primitive::decode(&frame.unwrap(), Quirks::default()).unwrap();
+                self.told.push(Told { seconds, station: station.0, sap: client.0, primitive });
+            }
+        }
+    }
+
+    fn seconds(&self) -> f64 {
+        self.now.mono.as_micros() as f64 / 1e6 - 1000.0
+    }
+
+    /// Runs until the given second, or until nothing is left to do.
+    fn run(&mut self, until: f64) {
+        while let Some(wakeup) = self.simulator.next_wakeup() {
+            let target = wakeup.at.max(self.now.mono);
+            if target.as_micros() as f64 / 1e6 - 1000.0 > until {
+                break;
+            }
+            self.now = self.now.after(target.since(self.now.mono));
+            self.simulator.handle_wakeup(self.now);
+            self.drain();
+        }
+        self.now = self.now.after(Duration::from_secs_f64((until - self.seconds()).max(0.0)));
+    }
+
+    fn arq(&mut self, station: u16, to: u16, priority: u8, ttl_seconds: u64, u_pdu: Bytes) {
+        let mode = DeliveryMode::new(TransmissionMode::Arq, Confirmation::Client, Order::InOrder);
+        let request = UnidataRequest {
+            priority,
+            sap: SapId::RCOP,
+            destination: address(to),
+            mode,
+            retransmissions: 0,
+            ttl: Ttl::from_span(Duration::from_secs(ttl_seconds)),
+            u_pdu,
+        };
+        self.say(station, RCOP, &Primitive::UnidataRequest(request));
+    }
+
+    fn broadcast(&mut self, station: u16, retransmissions: u8, transmission: TransmissionMode, u_pdu: Bytes) {
+        let mode = DeliveryMode::new(transmission, Confirmation::None, Order::AsTheyArrive);
+        let ttl = Ttl::INFINITE;
+        let request =
+            UnidataRequest { priority: 6, sap: SapId::UDOP, destination: GROUP, mode, retransmissions, ttl, u_pdu };
+        self.say(station, UDOP, &Primitive::UnidataRequest(request));
+    }
+
+    /// The first four octets of what arrived at a station's client, with the seconds.
+    fn arrived(&self, station: u16, sap: u64) -> Vec<(u32, f64)> {
+        let arrived = self.told.iter().filter(|told| (told.station, told.sap) == (station, sap));
+        arrived
+            .filter_map(|told| match &told.primitive {
+                Primitive::UnidataIndication(indication) => Some((tag(&indication.u_pdu), told.seconds)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// Confirmed and rejected U_PDUs of a station's RCOP client, by their first four octets.
+    fn answered(&self, station: u16) -> (Vec<u32>, Vec<u32>) {
+        let (mut confirmed, mut rejected) = (Vec::new(), Vec::new());
+        for told in self.told.iter().filter(|told| (told.station, told.sap) == (station, RCOP)) {
+            match &told.primitive {
+                Primitive::UnidataRequestConfirm(returned) => confirmed.push(tag(&returned.leading)),
+                Primitive::UnidataRequestRejected(reason, returned) => {
+                    assert_eq!(*reason, DataRejection::TtlExpired);
+                    rejected.push(tag(&returned.leading));
+                }
+                _ => {}
+            }
+        }
+        (confirmed, rejected)
+    }
+}
+
+fn tag(octets: &[u8]) -> u32 {
+    u32::from_be_bytes(octets[..4].try_into().unwrap())
+}
+
+fn unit(tag: u32, octets: usize) -> Bytes {
+    let mut unit = vec![0; octets.max(4)];
+    Seeded::new(u64::from(tag)).fill(&mut unit);
+    unit[..4].copy_from_slice(&tag.to_be_bytes());
+    unit.into()
+}
+
+#[test]
+fn a_u_pdu_arrives_and_is_confirmed() {
+    let mut bench = Bench::new("", 2);
+    let sent = unit(1, 2000);
+    bench.arq(0, 1, 6, 600, sent.clone());
+    bench.run(600.0);
+    let Primitive::UnidataIndication(indication) = &bench.told[0].primitive else { panic!() };
+    assert_eq!((&indication.u_pdu, indication.source, indication.priority), (&sent, address(0), 6));
+    assert_eq!(indication.transmission, TransmissionMode::Arq);
+    assert_eq!(bench.answered(0), (vec![1], vec![]));
+    // 2000 octets are 13.3 s of air at 1200 bit/s: two transmissions and two answers.
+    assert!(bench.told[0].seconds < 30.0, "{}", bench.told[0].seconds);
+    assert_eq!(bench.told.len(), 2);
+    assert!(bench.simulator.next_wakeup().is_none(), "{:?}", bench.simulator.next_wakeup());
+}
+
+#[test]
+fn a_short_u_pdu_takes_a_few_seconds_at_every_rate() {
+    for (rate, seconds) in [(75, 25.0), (300, 6.0), (1200, 4.0), (9600, 4.0), (1_000_000, 2.5)] {
+        let mut bench = Bench::new(&format!("bits_per_second = {rate}"), 2);
+        bench.arq(0, 1, 6, 600, unit(1, 40));
+        bench.run(600.0);
+        let arrived = bench.arrived(1, RCOP);
+        assert!(arrived.len() == 1 && arrived[0].1 < seconds, "{rate}: {arrived:?}");
+        assert_eq!(bench.answered(0).0, [1], "{rate}");
+    }
+}
+
+#[test]
+fn a_flash_waits_for_what_is_in_the_air_and_no_more() {
+    let mut bench = Bench::new("", 2);
+    for number in 0..100 {
+        bench.arq(0, 1, 6, 3600, unit(number, 1000));
+    }
+    bench.run(20.0);
+    let begun = bench.seconds();
+    bench.arq(0, 1, 12, 3600, unit(9999, 200));
+    bench.run(1000.0);
+    let (_, seconds) = *bench.arrived(1, RCOP).iter().find(|(tag, _)| *tag == 9999).unwrap();
+    // At most: 8 s in the air, the answer (1.4 s), turns and slots (2 s), the FLASH itself (its part of 8 s).
+    assert!(seconds - begun < 8.0 + 1.4 + 2.0 + 8.0, "{}", seconds - begun);
+    bench.run(3600.0);
+    let order: Vec<u32> = bench.arrived(1, RCOP).iter().map(|(tag, _)| *tag).filter(|tag| *tag != 9999).collect();
+    assert_eq!(order, (0..100).collect::<Vec<_>>(), "the rest comes in order");
+}
+
+#[test]
+fn in_emcon_a_station_hears_and_emits_nothing() {
+    let weather = "[[emcon]]\nstation = \"field.test\"\nfrom_seconds = 0.0\nuntil_seconds = 240.0";
+    let mut bench = Bench::new(weather, 2);
+    bench.arq(0, 1, 6, 600, unit(1, 500));
+    bench.arq(1, 0, 6, 600, unit(2, 500));
+    bench.run(240.0);
+    assert_eq!(bench.simulator.counters(StationId(1)).transmissions, 0);
+    assert_eq!(bench.arrived(1, RCOP).len(), 1, "a silent station hears");
+    assert_eq!(bench.answered(0), (vec![], vec![]));
+    bench.run(600.0);
+    assert_eq!((bench.arrived(1, RCOP).len(), bench.arrived(0, RCOP).len()), (1, 1));
+    assert_eq!((bench.answered(0).0, bench.answered(1).0), (vec![1], vec![2]));
+    assert_eq!(bench.simulator.emissions_in_emcon(), 0);
+}
+
+#[test]
+fn emcon_cuts_off_what_is_in_the_air() {
+    let mut bench = Bench::new("", 2);
+    bench.arq(0, 1, 6, 100, unit(1, 2000));
+    bench.run(5.0);
+    bench.simulator.set_emcon(bench.now, StationId(0), true);
+    bench.run(101.0);
+    assert_eq!(bench.simulator.emissions_in_emcon(), 0);
+    assert_eq!(bench.simulator.counters(StationId(0)).transmissions, 1);
+    assert_eq!(bench.answered(0), (vec![], vec![1]), "the time to live goes on");
+}
+
+#[test]
+fn broadcasts_reach_the_group_once_and_nobody_answers() {
+    let mut bench = Bench::new("loss_percent = 20.0\nseed = 5", 4);
+    for number in 0..10 {
+        bench.broadcast(0, 7, TransmissionMode::NonArq, unit(number, 300));
+    }
+    bench.run(3600.0);
+    for station in 1..4 {
+        let mut arrived: Vec<u32> = bench.arrived(station, UDOP).iter().map(|(tag, _)| *tag).collect();
+        arrived.sort_unstable();
+        assert_eq!(arrived, (0..10).collect::<Vec<_>>(), "station {station}");
+        assert_eq!(bench.simulator.counters(StationId(station)).transmissions, 0);
+    }
+    assert_eq!(bench.simulator.view(StationId(0)).unwrap().queued(), 0);
+}
+
+#[test]
+fn a_u_pdu_with_errors_says_what_is_missing() {
+    let mut bench = Bench::new("loss_percent = 25.0\nseed = 2", 2);
+    for number in 0..8 {
+        bench.broadcast(0, 0, TransmissionMode::NonArqWithErrors, unit(number, 2000));
+    }
+    bench.run(600.0);
+    let mut gaps = 0;
+    for told in &bench.told {
+        let Primitive::UnidataIndication(indication) = &told.primitive else { continue };
+        let sent = unit(tag(&indication.u_pdu), 2000);
+        gaps += indication.missing.len();
+        for (i, octet) in indication.u_pdu.iter().enumerate() {
+            let gap = indication
+                .missing
+                .iter()
+                .any(|gap| (usize::from(gap.offset)..usize::from(gap.offset) + usize::from(gap.octets)).contains(&i));
+            assert!(gap || indication.missing.iter().any(|gap| gap.offset == 0) || *octet == sent[i]);
+        }
+    }
+    assert!(bench.told.len() >= 7 && gaps > 5, "{} U_PDUs, {gaps} gaps", bench.told.len());
+}
+
+#[test]
+fn four_stations_share_the_channel_fairly() {
+    let mut bench = Bench::new("seed = 11", 4);
+    for number in 0..400 {
+        for station in 0..4 {
+            bench.arq(station, (station + 1) % 4, 6, 100_000, unit(number, 500));
+        }
+    }
+    bench.run(3600.0);
+    let counts: Vec<usize> = (0..4).map(|station| bench.arrived(station, RCOP).len()).collect();
+    let (least, most) = (*counts.iter().min().unwrap(), *counts.iter().max().unwrap());
+    assert!(least * 2 > most && least > 50, "{counts:?}");
+}
+
+#[test]
+fn without_a_client_there_a_u_pdu_is_rejected_when_asked() {
+    let mut bench = Bench::new("", 2);
+    let mode = DeliveryMode::new(TransmissionMode::Arq, Confirmation::Client, Order::InOrder);
+    let request = UnidataRequest {
+        priority: 6,
+        sap: SapId::T_MMHS,
+        destination: address(1),
+        mode,
+        retransmissions: 0,
+        ttl: Ttl::INFINITE,
+        u_pdu: unit(1, 4),
+    };
+    bench.say(0, RCOP, &Primitive::UnidataRequest(request));
+    bench.run(60.0);
+    assert!(matches!(
+        bench.told.last().map(|told| &told.primitive),
+        Some(Primitive::UnidataRequestRejected(DataRejection::NotBound, _))
+    ));
+}
+
+#[test]
+fn a_hard_link_is_made_over_the_air() {
+    let mut bench = Bench::new("loss_percent = 10.0", 2);
+    let link = HardLink { kind: HardLinkType::Full, priority: 1, remote_sap: SapId::UDOP, node: address(1) };
+    bench.say(0, RCOP, &Primitive::HardLinkEstablish(link));
+    bench.run(60.0);
+    let offered = HardLink { remote_sap: SapId::RCOP, node: address(0), ..link };
+    assert_eq!(bench.told[0].primitive, Primitive::HardLinkIndication(HardLinkStatus::Good, offered));
+    assert_eq!((bench.told[0].station, bench.told[0].sap), (1, UDOP));
+    bench.say(1, UDOP, &Primitive::HardLinkAccept(offered));
+    bench.run(120.0);
+    assert_eq!(bench.told[1].primitive, Primitive::HardLinkEstablished(HardLinkStatus::Good, link));
+    bench.say(0, RCOP, &Primitive::HardLinkTerminate(address(1)));
+    bench.run(240.0);
+    let kinds: Vec<u8> = bench.told[2..].iter().map(|told| told.primitive.kind()).collect();
+    assert_eq!(kinds, [10, 10]);
+}
+
+#[test]
+fn weather_files_with_wrong_names_are_refused() {
+    let rows = [
+        ("[[emcon]]\nstation = \"x.test\"", "emcon[0].station"),
+        ("[[station]]\nname = \"hq.test\"", "station[0].name"),
+        ("[[station]]\nname = \"ship.test\"\naddress = \"1.2.3.1\"", "station[0].address"),
+        ("[[station]]\nname = \"ship.test\"\naddress = \"16.2.3.1\"", "station[0].address"),
+        ("[[station]]\nname = \"ship.test\"\naddress = \"ship\"", "station[0].address"),
+        ("[[group]]\naddress = \"1.2.3.4\"\nmembers = []", "group[0].address"),
+    ];
+    for (text, key) in rows {
+        let weather = Weather::parse(text).unwrap();
+        let stations = vec![SimulatorStation { name: "hq.test".to_owned(), config: StationConfig::new(address(0)) }];
+        let faults = Simulator::new(Now::default(), &weather, stations).unwrap_err();
+        assert_eq!(faults[0].key, key, "{faults:?}");
+    }
+    let weather = Weather::parse("[[station]]\nname = \"ship.test\"").unwrap();
+    let stations = vec![SimulatorStation { name: "hq.test".to_owned(), config: StationConfig::new(address(0)) }];
+    let simulator = Simulator::new(Now::default(), &weather, stations).unwrap();
+    assert_eq!(simulator.stations().last(), Some((StationId(1), "ship.test", address(1))));
+}
+
+/// Random traffic between all stations under a random weather; what must hold holds, and it is the same twice.
+fn storm(seed: u64, stations: usize) -> String {
+    let mut random = Seeded::new(seed);
+    let rate = [300, 1200, 2400, 9600][random.below(4) as usize];
+    let mut weather = format!("seed = {seed}\nbits_per_second = {rate}\nloss_percent = {}\n", random.below(8));
+    if random.chance(500_000) {
+        weather += &format!("[burst]\nloss_percent = {}\nmean_blocks = {}\n", random.below(30), 1 + random.below(6));
+    }
+    for _ in 0..random.below(4) {
+        let station = NAMES[random.below(stations as u64) as usize];
+        let (at, length) = (random.below(600), random.below(200));
+        weather += &match random.below(3) {
+            0 => format!("[[outage]]\nat_seconds = {at}.0\nfor_seconds = {length}.0\n"),
+            1 => format!("[[outage]]\nat_seconds = {at}.0\nfor_seconds = {length}.0\nstation = \"{station}\"\n"),
+            _ => format!(
+                "[[emcon]]\nstation = \"{station}\"\nfrom_seconds = {at}.0\nuntil_seconds = {}.0\n",
+                at + length + 1
+            ),
+        };
+    }
+    let mut bench = Bench::new(&weather, stations);
+    let mut sent: Vec<(u16, u16, u32)> = Vec::new();
+    for number in 0..25 {
+        let from = random.below(stations as u64) as u16;
+        let to = (from + 1 + random.below(stations as u64 - 1) as u16) % stations as u16;
+        let ttl = [40, 300, 5000][random.below(3) as usize];
+        bench.arq(from, to, random.below(16) as u8, ttl, unit(number, 4 + random.below(2044) as usize));
+        sent.push((from, to, number));
+        let pause = random.below(20) as f64;
+        bench.run(bench.seconds() + pause);
+    }
+    bench.run(20_000.0);
+    assert_eq!(bench.simulator.emissions_in_emcon(), 0, "{weather}");
+    for station in 0..stations as u16 {
+        assert_eq!(bench.simulator.view(StationId(station)).unwrap().queued(), 0, "{weather}");
+        let (confirmed, rejected) = bench.answered(station);
+        for &(_, to, number) in sent.iter().filter(|(from, ..)| *from == station) {
+            let arrived = bench.arrived(to, RCOP).iter().filter(|(tag, _)| *tag == number).count();
+            let answers = (
+                confirmed.iter().filter(|tag| **tag == number).count(),
+                rejected.iter().filter(|tag| **tag == number).count(),
+            );
+            assert!(arrived <= 1, "{number} arrived {arrived} times\n{weather}");
+            assert!(matches!(answers, (1, 0) | (0, 1)), "{number}: {answers:?}\n{weather}");
+            assert!(answers.1 == 1 || arrived == 1, "{number} was confirmed and did not arrive\n{weather}");
+        }
+    }
+    for told in &bench.told {
+        if let Primitive::UnidataIndication(indication) = &told.primitive {
+            assert_eq!(indication.u_pdu, unit(tag(&indication.u_pdu), indication.u_pdu.len()));
+        }
+    }
+    format!("{:x} {}", bench.digest.finalize(), bench.simulator.octets_on_air())
+}
+
+#[test]
+fn the_same_seed_gives_the_same_octets() {
+    assert_eq!(storm(42, 4), storm(42, 4));
+    assert_ne!(storm(42, 4), storm(43, 4));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn under_any_weather_arq_delivers_once_or_rejects(seed: u64, four: bool) {
+        storm(seed, if four { 4 } else { 2 });
+    }
+}
+
+#[test]
+fn the_simulator_takes_every_waveform() {
+    for interleaver in ["short", "long"] {
+        let waveform = Waveform::new(2400, Interleaver::Long).unwrap();
+        assert!(waveform.block > Duration::from_secs(4));
+        let mut bench = Bench::new(&format!("bits_per_second = 2400\ninterleaver = \"{interleaver}\""), 2);
+        bench.arq(0, 1, 6, 600, unit(1, 1000));
+        bench.run(600.0);
+        assert_eq!(bench.answered(0).0, [1], "{interleaver}");
+    }
+}
