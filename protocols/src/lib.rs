@@ -20,6 +20,7 @@ pub mod random;
 pub mod time;
 
 pub mod acp142;
+pub mod bsmtp;
 pub mod compress;
 pub mod message;
 pub mod mule;

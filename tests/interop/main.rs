@@ -3,6 +3,13 @@
 //!
 //! Every server is a process of the test's own with its own folders and high loopback ports, stopped by its own id.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "test code: what is not as it should be ends it"
+)]
+
 mod harness;
 mod postfix;
 mod sender;

@@ -3,6 +3,19 @@
 //!
 //! A store promises: a batch is on the disk whole or not at all when `commit` returns; a row never points to a missing
 //! body of the same batch; a damaged record is set aside (and told as a fault of that record alone), never served.
+//!
+//! [`sqlite`] keeps a site on a disk, [`model`] in memory with troubles on demand; [`writer`] puts a store on threads of
+//! its own with group commit; [`disk`] is what stores ask of a folder; [`record`] guards a row with its checksum. All
+//! implementations pass the suite in `conformance_tests.rs`.
+
+pub mod disk;
+pub mod limits;
+pub mod model;
+pub mod record;
+pub mod sqlite;
+
+#[cfg(test)]
+mod conformance_tests;
 
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::fault::{Blame, Fault, Next};
@@ -48,7 +61,8 @@ pub enum Query {
         /// Which.
         keys: Vec<Vec<u8>>,
     },
-    /// How many rows have `from <= key < to`: answered as one row with the count as eight octets.
+    /// How many rows have `from <= key < to`: answered as one row with an empty key and the count as eight octets,
+    /// highest first. Costs time in proportion to the rows counted.
     Count {
         /// Where.
         space: Space,
@@ -91,7 +105,8 @@ impl Fault for StoreFault {
 
 /// A durable store. Called by one writer; calls block.
 pub trait Store: Send {
-    /// Adds octets to the end of a body that is being received. Not durable before `commit`.
+    /// Adds octets to the end of a body that is being received. Not durable before `commit`, and not to be loaded
+    /// before it. An empty body is begun by appending no octets.
     ///
     /// # Errors
     /// `Full` or `Failed`; the body is then useless and to be dropped.
@@ -100,10 +115,11 @@ pub trait Store: Send {
     /// Forgets a body that was never committed.
     fn abandon_body(&mut self, body: BodyId);
 
-    /// Makes the batches durable, in order, all or none.
+    /// Makes the batches durable, in order, all or none. Keeping a body that is kept already is no fault.
     ///
     /// # Errors
-    /// `Full` or `Failed`: nothing of the batches is stored.
+    /// `Full` or `Failed`: nothing of the batches is stored. `NoBody`: a batch keeps a body that was never appended to,
+    /// or failed; nothing of the batches is stored.
     fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreFault>;
 
     /// Fetches rows.
@@ -120,4 +136,24 @@ pub trait Store: Send {
 
     /// Names of records set aside since the last call.
     fn damaged(&mut self) -> Vec<String>;
+
+    /// Does a bounded piece of housekeeping while nobody waits; true when more is left to do.
+    fn tend(&mut self) -> bool {
+        false
+    }
+}
+
+/// Reads what is committed beside the writer, so that reading does not wait for commits.
+pub trait Reader: Send {
+    /// Fetches rows as [`Store::fetch`] does.
+    ///
+    /// # Errors
+    /// `Failed`; `Damaged` when a row is damaged: the store itself, asked the same, sets it aside.
+    fn fetch(&mut self, query: &Query) -> Result<Vec<Row>, StoreFault>;
+
+    /// Loads of a body as [`Store::load_body`] does.
+    ///
+    /// # Errors
+    /// `NoBody` or `Failed`; `Damaged`: the store itself, asked the same, sets it aside.
+    fn load_body(&mut self, body: BodyId, offset: u64, octets: usize) -> Result<Bytes, StoreFault>;
 }

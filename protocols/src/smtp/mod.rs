@@ -8,6 +8,7 @@
 //! Promises: octets that a relay need not understand pass unchanged; only CRLF.CRLF ends DATA; no input makes anything
 //! here panic or hold more than [`limits`] allow. The client side of a hand-over is not here: it is lettre's.
 
+pub mod body;
 pub mod fault;
 pub mod grammar;
 pub mod headers;

@@ -120,7 +120,8 @@ pub enum AirEvent {
         /// Octets of application data in one PDU at most.
         mtu: usize,
     },
-    /// The node cannot be used at present; why, in words. `Returned` precedes it for each token not ended.
+    /// The node cannot be used at present; why, in words. `Returned` precedes it for each token of the lost session
+    /// that had not ended. Comes again when another try fails for another reason.
     Lost(String),
     /// An unconfirmed PDU is judged to have left, all its repeats included.
     Sent {

@@ -5,5 +5,13 @@
 //! fits, and is the one air scheduler: whatever is in the hands of the node cannot be overtaken any more, so it
 //! hands down as little as keeps the transmitter busy, the most urgent PDU of all links first.
 
+pub mod config;
+pub mod limits;
 pub mod link;
+mod machine;
+mod pacing;
+mod session;
+
+pub use config::RadioConfig;
 pub use link::{AirEvent, AirLink, AirPdu, Arrival, Offer, Port, Segment, Service};
+pub use machine::{Radio, RadioCounters, RadioOutput};

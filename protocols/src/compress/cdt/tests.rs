@@ -61,7 +61,7 @@ fn vectors_that_are_refused() {
 /// Hostile 43 and 45, as far as this type goes.
 #[test]
 fn hostile_ber() {
-    let nested = [vec![0x30, 0x80].repeat(10_000), vec![0; 20_000]].concat();
+    let nested = [[0x30, 0x80].repeat(10_000), vec![0; 20_000]].concat();
     let constructed = [&b"\x30\x80\x80\x01\x00\x30\x80\x80\x01\x19\xa0\x80"[..], &[0x24, 0x80].repeat(10_000)].concat();
     let long = b"\x30\x88\x7f\xff\xff\xff\xff\xff\xff\xff".to_vec();
     let integer = [&b"\x30\x82\x10\x10\x80\x82\x10\x00"[..], &[1; 4096]].concat();

@@ -13,7 +13,6 @@
 //! lines, slow lorises. Limits: [`crate::smtp::limits`] and [`ServerConfig`].
 
 mod auth;
-mod body;
 mod commands;
 mod config;
 mod transfer;
@@ -28,6 +27,7 @@ use crate::message::address::Mailbox;
 use crate::message::mail::{Envelope, MailParameters, Recipient};
 use crate::time::{Instant, Now, Wakeup};
 
+use super::body::Scanner;
 use super::fault::SmtpFault;
 use super::limits::{
     BODY_OUTSTANDING_OCTETS_MAX, BODY_PROGRESS_OCTETS_MIN, COMMAND_OCTETS_MAX, INPUT_OCTETS_MAX, INPUT_PAUSE_OCTETS,
@@ -35,10 +35,9 @@ use super::limits::{
 };
 use super::reply::Reply;
 
+pub use super::body::BodyFacts;
 use auth::AuthStep;
 pub use auth::Secret;
-pub use body::BodyFacts;
-use body::Scanner;
 pub use config::{Secured, ServerConfig, Session};
 
 /// What the server tells the gateway.

@@ -6,8 +6,8 @@ use crate::smtp::limits::{BODY_PIECE_OCTETS_MAX, CHUNK_OCTETS_MAX};
 use crate::smtp::reply::Reply;
 use crate::time::Now;
 
-use super::body::{Limits, Scanner, Step};
 use super::{Event, Question, Server, State};
+use crate::smtp::body::{BodyLimits, Scanner, Step};
 
 impl Server {
     pub(super) fn begin_data(&mut self, now: Now) {
@@ -167,7 +167,7 @@ impl Server {
     }
 
     fn open(&mut self, dots: bool) {
-        let limits = Limits {
+        let limits = BodyLimits {
             size: self.config.size_max,
             line: self.config.line_octets_max,
             header: self.config.header_octets_max,

@@ -1,6 +1,6 @@
 //! Looks at every octet of a body as it comes: where DATA ends, what must not be in it, and how large it is.
 //!
-//! Promises: only CRLF.CRLF ends DATA; a bare CR, a bare LF or a NUL is a fault at that octet; memory does not depend on
+//! Used by the server and by the reader of batches. Promises: only CRLF.CRLF ends DATA; a bare CR, a bare LF or a NUL is a fault at that octet; memory does not depend on
 //! the input. A body beyond a limit of *content* (line, header, size) is read to its end, so that the reply stays in
 //! step, but yields nothing any more.
 
@@ -24,10 +24,13 @@ pub struct BodyFacts {
 
 /// The limits of one body.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) size: u64,
-    pub(super) line: usize,
-    pub(super) header: usize,
+pub struct BodyLimits {
+    /// Octets of the whole body.
+    pub size: u64,
+    /// Octets of a line, CRLF not counted.
+    pub line: usize,
+    /// Octets of the header.
+    pub header: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,7 +49,7 @@ enum Place {
 
 /// What a stretch of DATA led to.
 #[derive(PartialEq, Eq, Debug)]
-pub(super) enum Step {
+pub enum Step {
     /// All octets are used, the body goes on.
     More,
     /// The body ended after this many octets.
@@ -57,8 +60,8 @@ pub(super) enum Step {
 
 /// The scanner of one body.
 #[derive(Debug)]
-pub(super) struct Scanner {
-    limits: Limits,
+pub struct Scanner {
+    limits: BodyLimits,
     place: Place,
     dots: bool,
     in_header: bool,
@@ -68,23 +71,25 @@ pub(super) struct Scanner {
 }
 
 impl Scanner {
-    pub(super) const fn new(limits: Limits, dots: bool, binary: bool) -> Self {
+    /// A scanner at the beginning of a body: with dots as in DATA, or without as in BDAT, where it may be binary.
+    pub const fn new(limits: BodyLimits, dots: bool, binary: bool) -> Self {
         let facts = BodyFacts { octets: 0, eight_bit: false, line_octets: 0, binary };
         let place = if dots { Place::Start } else { Place::Text };
         Self { limits, place, dots, in_header: true, line: 0, facts, fault: None }
     }
 
-    pub(super) const fn facts(&self) -> BodyFacts {
+    /// What is known so far.
+    pub const fn facts(&self) -> BodyFacts {
         self.facts
     }
 
     /// The fault of content, if any: the body will be refused at its end.
-    pub(super) const fn fault(&self) -> Option<&SmtpFault> {
+    pub const fn fault(&self) -> Option<&SmtpFault> {
         self.fault.as_ref()
     }
 
     /// Octets of DATA; what is content goes to `out`.
-    pub(super) fn data(&mut self, input: &[u8], out: &mut BytesMut) -> Step {
+    pub fn data(&mut self, input: &[u8], out: &mut BytesMut) -> Step {
         let mut at = 0;
         while let Some(&octet) = input.get(at) {
             match (self.place, octet) {
@@ -119,7 +124,7 @@ impl Scanner {
     }
 
     /// Octets of a chunk of BDAT, whose end is known: nothing in it can break the connection.
-    pub(super) fn chunk(&mut self, input: &[u8], out: &mut BytesMut) {
+    pub fn chunk(&mut self, input: &[u8], out: &mut BytesMut) {
         if self.facts.binary {
             return self.put(input, out);
         }
@@ -141,7 +146,7 @@ impl Scanner {
     }
 
     /// The last chunk is over.
-    pub(super) fn chunks_end(&mut self) {
+    pub fn chunks_end(&mut self) {
         if self.place == Place::TextCr {
             self.refuse(SmtpFault::BareLineEnd("CR"));
         }
@@ -197,7 +202,7 @@ impl Scanner {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { size: 10_000, line: 1000, header: 2000 };
+    const LIMITS: BodyLimits = BodyLimits { size: 10_000, line: 1000, header: 2000 };
 
     /// Feeds `input` in pieces of `step`; the content and what it led to.
     fn scan(input: &[u8], step: usize) -> (Vec<u8>, Step, Option<SmtpFault>) {

@@ -1,0 +1,126 @@
+//! What a radio is configured with, as plain values; the file format is the gateway's.
+
+use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::s5066::sis::event::BackOff;
+use skywave_protocols::s5066::sis::fields::Rank;
+use skywave_protocols::s5066::sis::unidata::Quirks;
+use skywave_protocols::time::Duration;
+
+/// One attachment to a STANAG 5066 node.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RadioConfig {
+    /// Host name or address of the node, and port.
+    pub target: String,
+    /// The address of our node.
+    pub own_address: NodeAddress,
+    /// The rank of all sessions: 0 to 14.
+    pub rank: Rank,
+    /// Code point of the packets to the node.
+    pub dscp: u8,
+    /// Rate of the radio in bit/s; the pacing of what is not confirmed relies on it.
+    pub bits_per_second: u32,
+    /// Time from handing down to the first octet in the air: turnaround, preamble, interleaver.
+    pub turnaround: Duration,
+    /// How much unconfirmed data may be in the hands of the node, in time on air. At least one PDU always may.
+    pub air_ahead: Duration,
+    /// How much data whose confirmation is awaited may be in the hands of the node, in time on air. At least two
+    /// PDUs always may, so that the node can fill a transmission.
+    pub confirm_ahead: Duration,
+    /// Time between tries to reach the node.
+    pub back_off: BackOff,
+    /// What the node does differently.
+    pub quirks: Quirks,
+    /// Whether all primitives are put out for a capture file.
+    pub capture: bool,
+}
+
+impl RadioConfig {
+    /// A radio at 300 bit/s; everything else as usual.
+    pub fn new(target: impl Into<String>, own_address: NodeAddress) -> Self {
+        Self {
+            target: target.into(),
+            own_address,
+            rank: Rank::default(),
+            dscp: 0,
+            bits_per_second: 300,
+            turnaround: Duration::from_secs(2),
+            air_ahead: Duration::from_secs(8),
+            confirm_ahead: Duration::from_secs(30),
+            back_off: BackOff::default(),
+            quirks: Quirks::default(),
+            capture: false,
+        }
+    }
+
+    /// Everything that is wrong with the values: the key, and the fault in words.
+    pub fn faults(&self) -> Vec<(&'static str, String)> {
+        let mut faults = Vec::new();
+        let mut check = |good: bool, key, text: String| {
+            if !good {
+                faults.push((key, text))
+            }
+        };
+        check(self.target.contains(':'), "target", format!("{:?} has no port", self.target));
+        check(!self.own_address.is_group(), "own_address", format!("{} is a group", self.own_address));
+        check(self.rank != Rank::MANAGER, "rank", "15 is for clients that manage the node".to_owned());
+        check(self.dscp < 64, "dscp", format!("{} is above 63", self.dscp));
+        check(
+            (1..=1_000_000).contains(&self.bits_per_second),
+            "bits_per_second",
+            format!("{} is not between 1 and 1,000,000", self.bits_per_second),
+        );
+        let ahead = Duration::from_secs(1)..=Duration::from_secs(600);
+        for (key, span) in [("air_ahead_seconds", self.air_ahead), ("confirm_ahead_seconds", self.confirm_ahead)] {
+            check(ahead.contains(&span), key, format!("{} s is not between 1 and 600", span.as_secs()));
+        }
+        check(
+            self.turnaround <= Duration::from_secs(120),
+            "turnaround",
+            format!("{} s is above 120", self.turnaround.as_secs()),
+        );
+        check(
+            self.back_off.first <= self.back_off.longest && !self.back_off.first.is_zero(),
+            "back_off",
+            "the first wait is zero or above the longest".to_owned(),
+        );
+        faults
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_faults_at_once() {
+        let good = RadioConfig::new("node:5066", NodeAddress::individual(1));
+        assert_eq!(good.faults(), []);
+        let bad = RadioConfig {
+            target: "node".to_owned(),
+            own_address: NodeAddress::ALL_STATIONS,
+            rank: Rank::MANAGER,
+            dscp: 64,
+            bits_per_second: 0,
+            turnaround: Duration::from_secs(121),
+            air_ahead: Duration::ZERO,
+            confirm_ahead: Duration::from_secs(601),
+            back_off: BackOff { first: Duration::from_secs(2), longest: Duration::from_secs(1) },
+            ..good
+        };
+        let keys: Vec<_> = bad.faults().into_iter().map(|(key, _)| key).collect();
+        assert_eq!(
+            keys,
+            [
+                "target",
+                "own_address",
+                "rank",
+                "dscp",
+                "bits_per_second",
+                "air_ahead_seconds",
+                "confirm_ahead_seconds",
+                "turnaround",
+                "back_off"
+            ]
+        );
+    }
+}

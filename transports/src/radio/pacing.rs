@@ -1,0 +1,257 @@
+//! How much is in the hands of the node, and whether it may get more.
+//!
+//! What is handed down cannot be overtaken by us any more, so it is kept short. Confirmations tell what has left with
+//! ARQ; nothing tells it without, so a model does: rate, turnaround and repeats give the time at which the last octet
+//! is judged to have left. Each service has its own budget: a peer that does not answer must not stop a broadcast. A
+//! Flash may exceed its budget by one PDU. While the node may not transmit, the model stands still.
+
+use std::collections::BTreeMap;
+
+use skywave_protocols::time::{Duration, Instant};
+
+use super::config::RadioConfig;
+use super::limits::{AIR_OVERHEAD_PERCENT, CONFIRM_PDUS_MIN, TOP_UP, URGENT_PRIORITY_MAX};
+use super::link::Offer;
+
+/// Whether a PDU may be handed down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Verdict {
+    /// It may.
+    Now,
+    /// Not before this time.
+    At(Instant),
+    /// Not before something else has ended.
+    Wait,
+}
+
+/// The model of one radio. Flights are numbered by the caller.
+#[derive(Debug)]
+pub(super) struct Pacing {
+    bits_per_second: u64,
+    turnaround: Duration,
+    air_ahead: Duration,
+    confirm_ahead: Duration,
+    /// When the transmitter will have sent all unconfirmed data.
+    busy_until: Instant,
+    /// Unconfirmed flights in the order in which they leave.
+    clocked: BTreeMap<(Instant, u64), ()>,
+    /// Flights that await confirmation, with their time on air.
+    confirming: BTreeMap<u64, Duration>,
+    /// The urgent flight that exceeds the budget.
+    extra: Option<u64>,
+    /// Since when the node may not transmit.
+    frozen: Option<Instant>,
+}
+
+impl Pacing {
+    pub(super) fn new(config: &RadioConfig) -> Self {
+        Self {
+            bits_per_second: u64::from(config.bits_per_second.max(1)),
+            turnaround: config.turnaround,
+            air_ahead: config.air_ahead,
+            confirm_ahead: config.confirm_ahead,
+            busy_until: Instant::ZERO,
+            clocked: BTreeMap::new(),
+            confirming: BTreeMap::new(),
+            extra: None,
+            frozen: None,
+        }
+    }
+
+    /// Time on air of a PDU sent once.
+    pub(super) fn airtime(&self, octets: usize) -> Duration {
+        let bits = (octets as u64).saturating_mul(8 * (100 + AIR_OVERHEAD_PERCENT)) / 100;
+        Duration::from_micros(bits.saturating_mul(1_000_000) / self.bits_per_second)
+    }
+
+    /// Whether an offered PDU may be handed down.
+    pub(super) fn verdict(&self, now: Instant, offer: Offer) -> Verdict {
+        if self.frozen.is_some() {
+            return Verdict::Wait;
+        }
+        let (airtime, urgent) = (self.airtime(offer.octets), offer.priority <= URGENT_PRIORITY_MAX);
+        if urgent && self.extra.is_none() {
+            return Verdict::Now;
+        }
+        if offer.confirm {
+            let awaited: Duration = self.confirming.values().sum();
+            let fits = self.confirming.len() < CONFIRM_PDUS_MIN || awaited + airtime <= self.confirm_ahead;
+            return if fits { Verdict::Now } else { Verdict::Wait };
+        }
+        // Either it fits, or what is left is so little that the transmitter would stop: then one PDU of any size.
+        let top_up = TOP_UP.min(self.air_ahead / 4);
+        let at = self.busy_until - top_up.max(self.air_ahead.saturating_sub(airtime));
+        if at <= now { Verdict::Now } else { Verdict::At(at) }
+    }
+
+    /// Whether nothing of this service is in the hands of the node.
+    pub(super) fn is_idle(&self, now: Instant, confirm: bool) -> bool {
+        if confirm { self.confirming.is_empty() } else { self.busy_until <= now }
+    }
+
+    /// A PDU was handed down.
+    pub(super) fn hand(&mut self, now: Instant, flight: u64, offer: Offer, repeats: u8) {
+        if self.verdict(now, Offer { priority: u8::MAX, ..offer }) != Verdict::Now {
+            self.extra = Some(flight);
+        }
+        let airtime = self.airtime(offer.octets);
+        if offer.confirm {
+            self.confirming.insert(flight, airtime);
+            return;
+        }
+        // ARQ data in the hands of the node shares the transmitter: what is not confirmed leaves half as fast.
+        let share = if self.confirming.is_empty() { 1 } else { 2 };
+        let start = if self.busy_until > now { self.busy_until } else { now + self.turnaround };
+        self.busy_until = start + airtime.saturating_mul(share * (1 + u32::from(repeats)));
+        self.clocked.insert((self.busy_until, flight), ());
+    }
+
+    /// A flight ended in another way than by leaving.
+    pub(super) fn end(&mut self, now: Instant, flight: u64) {
+        self.confirming.remove(&flight);
+        self.clocked.retain(|&(_, other), ()| other != flight);
+        if self.extra == Some(flight) {
+            self.extra = None;
+        }
+        let last = self.clocked.last_key_value().map_or(now, |(&(leaves, _), ())| leaves);
+        self.busy_until = self.busy_until.min(last.max(now));
+    }
+
+    /// Takes one unconfirmed flight that has left by now.
+    pub(super) fn pop_left(&mut self, now: Instant) -> Option<u64> {
+        let (&(leaves, flight), ()) = self.clocked.first_key_value()?;
+        if self.frozen.is_some() || leaves > now {
+            return None;
+        }
+        self.clocked.pop_first();
+        if self.extra == Some(flight) {
+            self.extra = None;
+        }
+        Some(flight)
+    }
+
+    /// When the next unconfirmed flight will have left.
+    pub(super) fn next_left(&self) -> Option<Instant> {
+        let (&(leaves, _), ()) = self.clocked.first_key_value()?;
+        self.frozen.is_none().then_some(leaves)
+    }
+
+    /// The node may or may not transmit. What it holds leaves later by as long as it was silent.
+    pub(super) fn set_frozen(&mut self, now: Instant, frozen: bool) {
+        match (self.frozen, frozen) {
+            (None, true) => self.frozen = Some(now),
+            (Some(since), false) => {
+                let span = now.since(since);
+                self.frozen = None;
+                if self.busy_until > since {
+                    self.busy_until = self.busy_until + span;
+                }
+                let clocked = std::mem::take(&mut self.clocked);
+                self.clocked = clocked.into_keys().map(|(leaves, flight)| ((leaves + span, flight), ())).collect();
+            }
+            (None, false) | (Some(_), true) => {}
+        }
+    }
+
+    /// Seconds of unconfirmed data, PDUs of unconfirmed data, PDUs that await confirmation.
+    pub(super) fn depth(&self, now: Instant) -> (u64, usize, usize) {
+        (self.busy_until.since(now).as_secs(), self.clocked.len(), self.confirming.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skywave_protocols::s5066::address::NodeAddress;
+
+    use super::*;
+
+    const ROUTINE: Offer = Offer { priority: 8, octets: 268, confirm: false };
+    const FLASH: Offer = Offer { priority: 2, ..ROUTINE };
+
+    /// 300 bit/s: 268 octets take 8.004 s with what nodes add; so budgets of 8 s hold one.
+    fn pacing() -> Pacing {
+        let mut config = RadioConfig::new("node:5066", NodeAddress::individual(1));
+        config.turnaround = Duration::from_secs(2);
+        Pacing::new(&config)
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_large_pdu_waits_until_little_is_left() {
+        let mut pacing = pacing();
+        assert_eq!(pacing.verdict(at(100), ROUTINE), Verdict::Now);
+        pacing.hand(at(100), 1, ROUTINE, 0);
+        let Verdict::At(next) = pacing.verdict(at(100), ROUTINE) else { panic!() };
+        assert_eq!(next.since(at(100)).as_secs(), 8, "2 s turnaround, 8 s on air, 2 s before the end");
+        assert_eq!(pacing.verdict(next, ROUTINE), Verdict::Now);
+        assert_eq!(pacing.pop_left(at(110)), None);
+        assert_eq!(pacing.pop_left(at(111)), Some(1));
+        assert!(pacing.is_idle(at(111), false));
+    }
+
+    #[test]
+    fn small_pdus_fill_the_budget_and_repeats_count() {
+        let mut pacing = pacing();
+        let small = Offer { octets: 30, ..ROUTINE };
+        let mut handed = 0;
+        while pacing.verdict(at(1), small) == Verdict::Now {
+            handed += 1;
+            pacing.hand(at(1), handed, small, 0);
+        }
+        // 2 s turnaround and 0.896 s each stay within 8 s.
+        assert_eq!(handed, 6);
+        let mut pacing = super::tests::pacing();
+        pacing.hand(at(1), 1, small, 3);
+        assert_eq!((pacing.pop_left(at(6)), pacing.pop_left(at(7))), (None, Some(1)));
+    }
+
+    #[test]
+    fn one_flash_at_a_time_may_exceed() {
+        let mut pacing = pacing();
+        pacing.hand(at(1), 1, ROUTINE, 0);
+        assert_eq!(pacing.verdict(at(1), FLASH), Verdict::Now);
+        pacing.hand(at(1), 2, FLASH, 0);
+        assert!(matches!(pacing.verdict(at(1), FLASH), Verdict::At(_)));
+        assert_eq!(pacing.pop_left(at(30)), Some(1));
+        assert_eq!(pacing.pop_left(at(30)), Some(2));
+        pacing.hand(at(30), 3, ROUTINE, 0);
+        assert_eq!(pacing.verdict(at(30), FLASH), Verdict::Now);
+    }
+
+    #[test]
+    fn confirmations_open_their_own_budget() {
+        let mut pacing = pacing();
+        let arq = Offer { confirm: true, octets: 600, ..ROUTINE };
+        for flight in 0..2 {
+            assert_eq!(pacing.verdict(at(1), arq), Verdict::Now, "{flight}");
+            pacing.hand(at(1), flight, arq, 0);
+        }
+        assert_eq!(pacing.verdict(at(1000), arq), Verdict::Wait);
+        assert_eq!(pacing.verdict(at(1000), ROUTINE), Verdict::Now, "a broadcast goes on");
+        pacing.end(at(1000), 0);
+        assert_eq!(pacing.verdict(at(1000), arq), Verdict::Now);
+    }
+
+    #[test]
+    fn silence_stops_the_clock() {
+        let mut pacing = pacing();
+        pacing.hand(at(1), 1, ROUTINE, 0);
+        pacing.set_frozen(at(2), true);
+        assert_eq!((pacing.pop_left(at(500)), pacing.next_left()), (None, None));
+        assert_eq!(pacing.verdict(at(500), FLASH), Verdict::Wait);
+        pacing.set_frozen(at(1002), false);
+        assert_eq!((pacing.pop_left(at(1011)), pacing.pop_left(at(1012))), (None, Some(1)));
+    }
+
+    #[test]
+    fn a_flight_returned_frees_its_time() {
+        let mut pacing = pacing();
+        pacing.hand(at(1), 1, ROUTINE, 0);
+        pacing.hand(at(1), 2, ROUTINE, 15);
+        pacing.end(at(1), 2);
+        assert_eq!((pacing.pop_left(at(12)), pacing.is_idle(at(12), false)), (Some(1), true));
+    }
+}
