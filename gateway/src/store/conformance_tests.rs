@@ -177,7 +177,7 @@ fn a_body_may_be_kept_twice(store: &mut dyn Store) {
 
 #[derive(Clone, Debug)]
 enum Step {
-    Commit(Vec<Vec<(usize, Vec<u8>, Option<Vec<u8>>)>>),
+    Commit(Vec<Vec<Write>>),
     Body(u64, usize),
     Drop(u64),
 }
@@ -185,7 +185,11 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let key = prop::collection::vec(0_u8..3, 0..3);
     let value = prop::option::of(prop::collection::vec(any::<u8>(), 0..40));
-    let batches = prop::collection::vec(prop::collection::vec((0..Space::ALL.len(), key, value), 0..5), 0..4);
+    let write = (0..Space::ALL.len(), key, value).prop_map(|(space, key, value)| {
+        let space = Space::ALL[space];
+        Write { space, key, value: value.map(Bytes::from) }
+    });
+    let batches = prop::collection::vec(prop::collection::vec(write, 0..5), 0..4);
     prop_oneof![
         4 => batches.prop_map(Step::Commit),
         1 => (0_u64..4, 0_usize..150_000).prop_map(|(body, size)| Step::Body(body, size)),
@@ -200,25 +204,17 @@ fn random_batches_agree_with_a_map(make: &impl Fn() -> Box<dyn Store>) {
 }
 
 fn agrees(store: &mut dyn Store, steps: &[Step]) -> Result<(), TestCaseError> {
-    let mut rows = BTreeMap::<(Space, Vec<u8>), Vec<u8>>::new();
+    let mut rows = BTreeMap::<(Space, Vec<u8>), Bytes>::new();
     let mut bodies = BTreeMap::<u64, BodyId>::new();
     let mut sizes = BTreeMap::<BodyId, usize>::new();
     for (number, step) in steps.iter().enumerate() {
         match step {
             Step::Commit(batches) => {
-                let writes = |changes: &Vec<(usize, Vec<u8>, Option<Vec<u8>>)>| {
-                    let write = |(space, key, value): &(usize, Vec<u8>, Option<Vec<u8>>)| match value {
-                        Some(value) => put(Space::ALL[*space], key, value),
-                        None => delete(Space::ALL[*space], key),
-                    };
-                    batch(changes.iter().map(write).collect())
-                };
-                store.commit(&batches.iter().map(writes).collect::<Vec<_>>()).unwrap();
-                for (space, key, value) in batches.iter().flatten() {
-                    let key = (Space::ALL[*space], key.clone());
+                store.commit(&batches.iter().cloned().map(batch).collect::<Vec<_>>()).unwrap();
+                for Write { space, key, value } in batches.iter().flatten() {
                     match value {
-                        Some(value) => drop(rows.insert(key, value.clone())),
-                        None => drop(rows.remove(&key)),
+                        Some(value) => drop(rows.insert((*space, key.clone()), value.clone())),
+                        None => drop(rows.remove(&(*space, key.clone()))),
                     }
                 }
             }
@@ -241,7 +237,7 @@ fn agrees(store: &mut dyn Store, steps: &[Step]) -> Result<(), TestCaseError> {
         let expected: Vec<Row> = rows
             .range((space, Vec::new())..)
             .take_while(|((of, _), _)| *of == space)
-            .map(|((_, key), value)| Row { key: key.clone(), value: Bytes::copy_from_slice(value) })
+            .map(|((_, key), value)| Row { key: key.clone(), value: value.clone() })
             .collect();
         prop_assert_eq!(store.fetch(&range(space, b"", b"")).unwrap(), expected);
     }

@@ -4,6 +4,8 @@
 pub const BODY_ROW_OCTETS_MAX: usize = 64 << 10;
 /// Octets of a large body that share one checksum: what a damaged octet costs, and the least that a load reads.
 pub const BODY_CHUNK_OCTETS: usize = 64 << 10;
+/// Octets after which a large body is synced while it is still received, so that its commit has little left to sync.
+pub const BODY_SYNC_OCTETS: usize = 4 << 20;
 /// Octets of all bodies being received that are held in memory; above it the body at hand goes to its file.
 pub const BUFFERED_OCTETS_MAX: usize = 16 << 20;
 /// Bodies being received at once; a further one is refused as `Full`.

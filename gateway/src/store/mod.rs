@@ -13,6 +13,7 @@ pub mod limits;
 pub mod model;
 pub mod record;
 pub mod sqlite;
+pub mod writer;
 
 #[cfg(test)]
 mod conformance_tests;

@@ -12,7 +12,9 @@ use crc::{Digest, Table};
 use super::{BODY, body_folder, body_path, temporary_path};
 use crate::store::BodyId;
 use crate::store::disk::Disk;
-use crate::store::limits::{BODIES_OPEN_MAX, BODY_CHUNK_OCTETS, BODY_ROW_OCTETS_MAX, BUFFERED_OCTETS_MAX};
+use crate::store::limits::{
+    BODIES_OPEN_MAX, BODY_CHUNK_OCTETS, BODY_ROW_OCTETS_MAX, BODY_SYNC_OCTETS, BUFFERED_OCTETS_MAX,
+};
 use crate::store::record::CHECKSUM;
 
 /// A body that is being received.
@@ -26,6 +28,8 @@ pub struct Incoming {
     /// That of the chunk at hand.
     chunk: Digest<'static, u32, Table<16>>,
     chunk_octets: usize,
+    /// Octets in the file that are not synced.
+    unsynced: usize,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,6 +56,7 @@ impl Incoming {
             sums: Vec::new(),
             chunk: CHECKSUM.digest(),
             chunk_octets: 0,
+            unsynced: 0,
         }
     }
 
@@ -149,7 +154,13 @@ impl Bodies {
         let octets = std::mem::take(&mut incoming.buffer);
         self.buffered -= octets.len();
         incoming.place = Where::Temporary;
-        self.disk.append(&temporary_path(body), &octets)
+        incoming.unsynced += octets.len();
+        self.disk.append(&temporary_path(body), &octets)?;
+        if incoming.unsynced >= BODY_SYNC_OCTETS {
+            incoming.unsynced = 0;
+            self.disk.sync(&temporary_path(body))?;
+        }
+        Ok(())
     }
 
     /// Makes those of `bodies` durable that are files: content, then name, then the folder of the name.

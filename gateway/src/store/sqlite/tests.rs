@@ -124,9 +124,11 @@ fn a_damaged_row_is_set_aside_and_the_others_are_served() {
     assert_eq!(kept, 2);
 }
 
+type Damaging = fn(&Path);
+
 #[test]
 fn a_damaged_body_is_set_aside() {
-    let damages: [(&str, fn(&Path)); 4] = [
+    let damages: [(&str, Damaging); 4] = [
         ("octets from 65536", |path| {
             let mut content = std::fs::read(path).unwrap();
             content[70_000] ^= 1;
