@@ -168,6 +168,7 @@ impl Reader {
                 true
             }
             (None, _) | (Some(b'\r'), None) => false,
+            //= bsmtp/BSMTP-001
             (Some(b'\r'), _) => self.broken(SmtpFault::BareLineEnd("CR")),
             (Some(b'\n'), _) => self.broken(SmtpFault::BareLineEnd("LF")),
             (Some(_), _) => self.broken(SmtpFault::Nul),

@@ -123,6 +123,7 @@ pub fn decode(octets: &[u8]) -> Result<(ContentType, OctetString), CdtFault> {
     if octets.len() > CDT_OCTETS_MAX {
         return Err(CdtFault::TooLarge(octets.len()));
     }
+    //= cdt/CDT-003
     let (value, rest) = rasn::ber::decode_with_remainder::<Met>(octets).map_err(syntax)?;
     //= cdt/CDT-007
     if !rest.is_empty() {

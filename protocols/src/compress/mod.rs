@@ -88,6 +88,7 @@ pub fn inflate(input: &[u8], cap: usize) -> Result<Vec<u8>, CompressFault> {
         }
         plain.extend_from_slice(step.get(..given).unwrap_or_default());
         match status {
+            //= cdt/CDT-006
             Status::StreamEnd if used < input.len() => {
                 return Err(CompressFault::Trailing { octets: input.len() - used });
             }

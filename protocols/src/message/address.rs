@@ -102,6 +102,7 @@ impl From<Mailbox> for String {
 
 /// `@a,@b:user@host` → `user@host`: receivers must ignore the route (RFC 5321 appendix C).
 fn without_source_route(text: &str) -> &str {
+    //= smtp/ADDR-002
     match text.strip_prefix('@').and_then(|route| route.split_once(':')) {
         Some((_, address)) => address,
         None => text,

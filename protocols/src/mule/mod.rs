@@ -87,6 +87,7 @@ pub fn encode(envelope: &Envelope, body: &[u8]) -> Vec<u8> {
 /// [`MuleFault`].
 pub fn decode(octets: impl Into<Bytes>) -> Result<Payload, MuleFault> {
     let octets: Bytes = octets.into();
+    //= mule/MULE-001
     let mut lines = Lines { octets: &octets, offset: 0, number: 0 };
     let (sender, mail, notes) =
         grammar::mail_arguments(text(lines.next()?).map_err(MuleFault::Sender)?, &Extensions::MULE)

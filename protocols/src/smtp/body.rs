@@ -183,6 +183,7 @@ impl Scanner {
         self.facts.eight_bit |= !octets.is_ascii();
         if self.facts.octets > self.limits.size {
             self.refuse(SmtpFault::MailTooLarge(self.limits.size));
+        //= smtp/DATA-003
         } else if !self.facts.binary && self.line > self.limits.line {
             self.refuse(SmtpFault::LineTooLong(self.limits.line));
         } else if self.in_header && !self.facts.binary && self.facts.octets > self.limits.header as u64 {

@@ -186,6 +186,7 @@ fn auth(value: &str) -> Option<String> {
 }
 
 fn notify(value: &str) -> Option<Notify> {
+    //= smtp/DSN-001
     if value.eq_ignore_ascii_case("NEVER") {
         return Some(Notify::NEVER);
     }

@@ -16,6 +16,7 @@ fn path_end(inner: &str) -> Option<usize> {
         match octet {
             _ if escaped => escaped = false,
             b'\\' if quoted => escaped = true,
+            //= smtp/ADDR-001
             b'"' => quoted = !quoted,
             b'>' if !quoted => return Some(offset),
             _ => {}

@@ -328,6 +328,7 @@ impl Server {
     fn line(&mut self, now: Now) -> bool {
         let found = memchr::memchr3(b'\r', b'\n', 0, &self.input);
         let end = found.unwrap_or(self.input.len());
+        //= smtp/LINE-001
         if end + 2 > COMMAND_OCTETS_MAX {
             self.fail(SmtpFault::CommandTooLong(COMMAND_OCTETS_MAX));
             return false;

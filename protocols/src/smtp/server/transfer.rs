@@ -108,6 +108,7 @@ impl Server {
             }
         }
         self.after_scan();
+        //= smtp/BDAT-001
         let left = left - count as u64;
         self.state = State::Chunk { left, octets, last };
         if left > 0 {
