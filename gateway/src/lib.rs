@@ -9,3 +9,4 @@ pub mod queue;
 pub mod shell;
 pub mod store;
 pub mod telemetry;
+pub mod world;

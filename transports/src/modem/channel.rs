@@ -255,6 +255,11 @@ impl Channel {
         }
     }
 
+    /// Adds a time without propagation to those of the weather.
+    pub fn add_outage(&mut self, outage: Outage) {
+        self.config.outages.push(outage);
+    }
+
     /// Plays what is due.
     pub fn handle_wakeup(&mut self, now: Now) {
         self.play(now.mono);

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use skywave_protocols::random::Seeded;
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::node::ClientId;
-use skywave_protocols::time::{Instant, Now, Wakeup};
+use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
 
 use super::station::{ClientInput, ClientOutput, Station, StationConfig};
 use crate::modem::channel::{Channel, ChannelConfig, Outage, StationCounters, StationId};
@@ -100,6 +100,12 @@ impl Simulator {
         self.advance(now);
         self.switch_emcon(now, station, emcon);
         self.advance(now);
+    }
+
+    /// From now on nobody hears anybody for so long.
+    pub fn add_outage(&mut self, now: Now, span: Duration) {
+        self.advance(now);
+        self.channel.add_outage(Outage { station: None, from: now.mono, until: now.mono + span });
     }
 
     /// Takes a wakeup.

@@ -1,0 +1,260 @@
+//! Looks at a world after each step and writes down what is against the invariants of the house.
+//!
+//! - Conservation: what was answered with 250 is at all times delivered, reported, or owed by a record on some disk.
+//! - A 250 goes out only when the mail's record is on the disk; a mail answered with 4xx or 5xx is never delivered.
+//! - Nothing is delivered twice, except what was in hand-over at a crash and is told as a possible duplicate, and what
+//!   a local MTA took before its connection broke.
+//! - A station in EMCON emits nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use skywave_protocols::time::Instant;
+
+use super::World;
+use super::client::Submission;
+use super::errands::Errand;
+use super::local_mta::Received;
+use super::report::{self, Report};
+use super::site::Site;
+use crate::telemetry::{Event, Status};
+
+/// What the house owes one recipient of one accepted mail.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Duty {
+    /// The Message-ID of the mail.
+    pub message_id: String,
+    /// The recipient.
+    pub to: String,
+    /// The sender; empty for the null path.
+    pub from: String,
+    /// Whether a failure is to be reported.
+    pub report_wanted: bool,
+    /// When it was accepted.
+    pub accepted_at: Instant,
+    /// When local MTAs took it.
+    pub delivered: Vec<Instant>,
+    /// What was reported to the sender.
+    pub reports: Vec<String>,
+    /// A node said that it gave the recipient up.
+    pub given_up: bool,
+    /// A node said that it was sent where nobody confirms.
+    pub relayed: bool,
+}
+
+impl Duty {
+    /// Whether nothing more is owed.
+    pub fn is_met(&self) -> bool {
+        let reported = self.reports.iter().any(|action| action == "failed");
+        !self.delivered.is_empty() || reported || self.relayed || (self.given_up && !self.report_wanted)
+    }
+}
+
+/// The checkers' memory. See the module's page.
+#[derive(Debug, Default)]
+pub struct Checkers {
+    /// What was found.
+    pub violations: Vec<String>,
+    /// All duties, in the order of acceptance.
+    pub duties: Vec<Duty>,
+    /// Reports that reached a sender's local MTA.
+    pub reports: Vec<Report>,
+    /// When local MTAs took a mail for a recipient.
+    delivered: BTreeMap<(String, String), Vec<Instant>>,
+    tickets: BTreeMap<(usize, String), String>,
+    seen: BTreeMap<usize, usize>,
+    refused: BTreeSet<String>,
+    repeats_allowed: BTreeMap<String, usize>,
+    announced: BTreeSet<String>,
+    versions: Vec<u64>,
+    silent_links: BTreeSet<(usize, String)>,
+    emissions_in_emcon: u64,
+}
+
+impl Checkers {
+    /// Writes down what is wrong.
+    pub fn violation(&mut self, words: String) {
+        self.violations.push(words);
+    }
+
+    /// The duty of a mail towards a recipient.
+    pub fn duty(&self, message_id: &str, to: &str) -> Option<&Duty> {
+        self.duties.iter().find(|duty| duty.message_id == message_id && duty.to == to)
+    }
+
+    /// A client was answered.
+    pub(super) fn answered(&mut self, at: Instant, errand: &Errand, answer: &Submission, site: &Site) {
+        if !answer.is_taken() {
+            if answer.end.is_some() {
+                self.refused.insert(errand.message_id.clone());
+            }
+            return;
+        }
+        if !site.disk.has_mail(&errand.message_id) && !self.is_delivered(&errand.message_id) {
+            self.violation(format!("{}: 250 for {} before its record was on the disk", site.name, errand.message_id));
+        }
+        let never = errand.order.rcpt_parameters.contains("NOTIFY=NEVER")
+            || (errand.order.rcpt_parameters.contains("NOTIFY=") && !errand.order.rcpt_parameters.contains("FAILURE"));
+        self.duties.extend(answer.accepted.iter().map(|to| Duty {
+            message_id: errand.message_id.clone(),
+            to: to.clone(),
+            from: errand.order.from.clone(),
+            report_wanted: !never && !errand.order.from.is_empty(),
+            accepted_at: at,
+            delivered: self.delivered.get(&(errand.message_id.clone(), to.clone())).cloned().unwrap_or_default(),
+            reports: Vec::new(),
+            given_up: false,
+            relayed: false,
+        }));
+    }
+
+    fn is_delivered(&self, message_id: &str) -> bool {
+        self.delivered.keys().any(|(id, _)| id == message_id)
+    }
+
+    /// A site begins a life.
+    pub(super) fn started(&mut self, site: usize, _at: Instant) {
+        self.silent_links.retain(|(of, _)| *of != site);
+    }
+
+    /// A site crashed; its open hand-overs may be repeated.
+    pub(super) fn crashed(&mut self, site: &Site) {
+        for message_id in site.hand_overs.values().flatten() {
+            *self.repeats_allowed.entry(message_id.clone()).or_default() += 1;
+        }
+    }
+
+    /// A local MTA broke a hand-over and may have taken the mail.
+    pub(super) fn in_doubt(&mut self, message_id: Option<String>) {
+        if let Some(message_id) = message_id {
+            *self.repeats_allowed.entry(message_id.clone()).or_default() += 1;
+            self.announced.insert(message_id);
+        }
+    }
+
+    /// A datagram left a site.
+    pub(super) fn datagram_sent(&mut self, site: usize, links: usize) {
+        let silent = self.silent_links.iter().filter(|(of, _)| *of == site).count();
+        if links > 0 && silent >= links {
+            self.violation(format!("site {site} sent a datagram although all its links are in EMCON"));
+        }
+    }
+
+    /// A node told something.
+    pub(super) fn told(&mut self, site: usize, event: &Event) {
+        match event {
+            Event::MailAccepted { ticket, message_id, .. } => {
+                self.tickets.insert((site, ticket.clone()), message_id.clone());
+            }
+            Event::PossibleDuplicate { message_id, .. } => {
+                self.announced.insert(message_id.clone());
+            }
+            Event::Emission { link, silent: true } => {
+                self.silent_links.insert((site, link.clone()));
+            }
+            Event::Emission { link, silent: false } => {
+                self.silent_links.remove(&(site, link.clone()));
+            }
+            Event::MailTried { ticket, to, status, .. } => {
+                let Some(message_id) = self.tickets.get(&(site, ticket.clone())) else { return };
+                let of = |duty: &&mut Duty| duty.message_id == *message_id && duty.to == *to;
+                if let Some(duty) = self.duties.iter_mut().find(of) {
+                    duty.given_up |= matches!(status, Status::Bounced | Status::Expired);
+                    duty.relayed |= *status == Status::Relayed;
+                }
+            }
+            Event::Ready { .. }
+            | Event::MailRefused { .. }
+            | Event::MailFinished { .. }
+            | Event::Duplicate { .. }
+            | Event::HopStarted { .. }
+            | Event::HopProgress { .. }
+            | Event::LinkUp { .. }
+            | Event::LinkDown { .. }
+            | Event::Notice { .. }
+            | Event::StoreFailing { .. }
+            | Event::StoreRecovered
+            | Event::Damaged { .. } => {}
+        }
+    }
+
+    /// Looks at everything that may have changed.
+    pub(super) fn after_step(&mut self, world: &World) {
+        for (index, site) in world.sites.iter().enumerate() {
+            let seen = self.seen.get(&index).copied().unwrap_or(0);
+            for mail in site.mta.received().iter().skip(seen) {
+                self.received(site, mail);
+            }
+            self.seen.insert(index, site.mta.received().len());
+        }
+        let versions: Vec<u64> = world.sites.iter().map(|site| site.disk.version()).collect();
+        if versions != self.versions {
+            self.versions = versions;
+            self.conservation(world);
+        }
+        let emissions = world.air.emissions_in_emcon();
+        if emissions > self.emissions_in_emcon {
+            self.emissions_in_emcon = emissions;
+            self.violation(format!("a station in EMCON emitted at {:?}", world.at()));
+        }
+    }
+
+    /// Looks at what must be true when everything has come to its end.
+    pub fn at_the_end(&mut self) {
+        let open: Vec<String> = self
+            .duties
+            .iter()
+            .filter(|duty| !duty.is_met())
+            .map(|duty| format!("{} to {} was accepted, and neither delivered nor reported", duty.message_id, duty.to))
+            .collect();
+        self.violations.extend(open);
+    }
+
+    fn received(&mut self, site: &Site, mail: &Received) {
+        if let Some(report) = report::read(mail.at, &mail.to, &mail.text).filter(|_| mail.from.is_empty()) {
+            for (recipient, action) in &report.actions {
+                let of = |duty: &&mut Duty| duty.message_id == report.message_id && duty.to == *recipient;
+                if let Some(duty) = self.duties.iter_mut().find(of) {
+                    duty.reports.push(action.clone());
+                }
+            }
+            self.reports.push(report);
+            return;
+        }
+        if self.refused.contains(&mail.message_id) {
+            self.violation(format!("{}: {} was refused and delivered all the same", site.name, mail.message_id));
+        }
+        let allowed = 1 + self.repeats_allowed.get(&mail.message_id).copied().unwrap_or(0);
+        for to in &mail.to {
+            let times = self.delivered.entry((mail.message_id.clone(), to.clone())).or_default();
+            times.push(mail.at);
+            let count = times.len();
+            let of = |duty: &&mut Duty| duty.message_id == mail.message_id && duty.to == *to;
+            if let Some(duty) = self.duties.iter_mut().find(of) {
+                duty.delivered.push(mail.at);
+            }
+            if count > allowed {
+                self.violation(format!("{}: {} was delivered {count} times to {to}", site.name, mail.message_id));
+            } else if count > 1 && !self.announced.contains(&mail.message_id) {
+                self.violation(format!("{}: {} was delivered twice without a warning", site.name, mail.message_id));
+            }
+        }
+    }
+
+    fn conservation(&mut self, world: &World) {
+        let mut lost = Vec::new();
+        for duty in self.duties.iter().filter(|duty| !duty.is_met()) {
+            let owed = world.sites.iter().any(|site| {
+                site.disk.owes_recipient(&duty.message_id, &duty.to) || site.disk.owes_report(&duty.from)
+            });
+            if !owed {
+                lost.push(format!(
+                    "at {:.3} s {} to {} is neither delivered, reported, nor on a disk",
+                    world.at().as_micros() as f64 / 1e6,
+                    duty.message_id,
+                    duty.to
+                ));
+            }
+        }
+        self.violations.extend(lost);
+    }
+}

@@ -1,0 +1,50 @@
+//! The fingerprint of a world: FNV-1a over the printed form of everything that passed.
+
+use std::fmt::Write as _;
+
+use skywave_protocols::time::Instant;
+
+use crate::node::{Input, Output};
+
+/// The fingerprint.
+#[derive(Debug)]
+pub struct Digest {
+    value: u64,
+}
+
+impl Default for Digest {
+    fn default() -> Self {
+        Self { value: 0xcbf2_9ce4_8422_2325 }
+    }
+}
+
+impl Digest {
+    /// The fingerprint so far.
+    pub const fn value(&self) -> u64 {
+        self.value
+    }
+
+    /// Adds an input of a node.
+    pub fn input(&mut self, at: Instant, site: usize, input: &Input) {
+        let _ = write!(self, "{} {site} < {input:?}", at.as_micros());
+    }
+
+    /// Adds an output of a node.
+    pub fn output(&mut self, at: Instant, site: usize, output: &Output) {
+        let _ = write!(self, "{} {site} > {output:?}", at.as_micros());
+    }
+
+    /// Adds a frame on the air.
+    pub fn octets(&mut self, octets: &[u8]) {
+        for &octet in octets {
+            self.value = (self.value ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+}
+
+impl std::fmt::Write for Digest {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        self.octets(text.as_bytes());
+        Ok(())
+    }
+}

@@ -1,0 +1,212 @@
+//! Configurations of the sites that worlds, stories and the demo are made of.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use skywave_protocols::message::precedence::{MtPriority, Precedence};
+use skywave_protocols::time::Duration;
+use skywave_transports::transport::SiteName;
+
+use super::site::host;
+use crate::node::config::{
+    Acp142LinkConfig, Carriage, LinkConfig, LinkSite, LocalConfig, MailConfig, QueueConfig, RadioConfig, Route,
+    SiteConfig, TransportConfig,
+};
+
+/// A kind of link that joins all sites of a plan; its name in routes and commands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LinkKind {
+    /// `hf`: MULE by ACP 142 over the simulated radio.
+    Hf,
+    /// `udp`: MULE by ACP 142 over IP multicast.
+    Udp,
+    /// `batch`: RFC 2442 batches over the simulated radio.
+    Batch,
+}
+
+impl LinkKind {
+    /// Reads its name.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Hf, Self::Udp, Self::Batch].into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Hf => "hf",
+            Self::Udp => "udp",
+            Self::Batch => "batch",
+        }
+    }
+}
+
+/// Some sites that know each other.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Plan {
+    /// Their short names; the full ones end in `.test`.
+    pub names: Vec<String>,
+    /// The links between all of them, the preferred first.
+    pub links: Vec<LinkKind>,
+    /// Sites that everybody knows to be silent from the start.
+    pub silent: Vec<String>,
+    /// Rate of the radio in bit/s.
+    pub bits_per_second: u32,
+    /// Time to turn the radio around.
+    pub turnaround: Duration,
+    /// Life and limits of all queues.
+    pub queue: QueueConfig,
+}
+
+impl Plan {
+    /// Sites with one radio link and the usual queue.
+    pub fn new(names: &[&str]) -> Self {
+        Self {
+            names: names.iter().map(|&name| name.to_owned()).collect(),
+            links: vec![LinkKind::Hf],
+            silent: Vec::new(),
+            bits_per_second: 1200,
+            turnaround: Duration::from_millis(200),
+            queue: QueueConfig::default(),
+        }
+    }
+
+    /// The configuration of a site.
+    pub fn site(&self, index: usize) -> SiteConfig {
+        let name = full_name(&self.names[index]);
+        let radio = self.links.iter().any(|link| matches!(link, LinkKind::Hf | LinkKind::Batch));
+        SiteConfig {
+            site: name.clone(),
+            mail: mail(&name),
+            local: vec![local(&name)],
+            radios: if radio { vec![self.radio(index)] } else { Vec::new() },
+            links: self.links.iter().map(|&kind| self.link(index, kind)).collect(),
+            routes: self.others(index).map(|other| self.route(other)).collect(),
+            queue: self.queue.clone(),
+        }
+    }
+
+    fn others(&self, index: usize) -> impl Iterator<Item = usize> + '_ {
+        (0..self.names.len()).filter(move |&other| other != index)
+    }
+
+    fn radio(&self, index: usize) -> RadioConfig {
+        RadioConfig {
+            name: "radio".into(),
+            node: station_target(&self.names[index]),
+            address: station_address(index),
+            rank: 0,
+            bits_per_second: self.bits_per_second,
+            turnaround: self.turnaround,
+            air_ahead: Duration::from_secs(10),
+        }
+    }
+
+    fn route(&self, other: usize) -> Route {
+        let site = full_name(&self.names[other]);
+        let links = self.links.iter().map(|kind| kind.name().into()).collect();
+        Route { domains: vec![site.to_string()], site, links }
+    }
+
+    fn link(&self, index: usize, kind: LinkKind) -> LinkConfig {
+        let carriage = match kind {
+            LinkKind::Hf | LinkKind::Udp => Carriage::Mule,
+            LinkKind::Batch => Carriage::Batch,
+        };
+        let transport = match kind {
+            LinkKind::Hf => TransportConfig::Acp142Radio { radio: "radio".into(), acp142: self.acp142(index, kind) },
+            LinkKind::Udp => TransportConfig::Acp142Udp {
+                acp142: self.acp142(index, kind),
+                bind: host(index),
+                ports: [2751, 2752, 2753, 2754],
+                bits_per_second: 64_000,
+            },
+            LinkKind::Batch => TransportConfig::BatchRadio {
+                radio: "radio".into(),
+                sites: self.link_sites(index, kind),
+                group: None,
+                repeats: 1,
+            },
+        };
+        LinkConfig { name: kind.name().into(), carriage, transport, inflated_octets_max: 64 << 20 }
+    }
+
+    fn acp142(&self, index: usize, kind: LinkKind) -> Acp142LinkConfig {
+        let many = self.names.len() > 2;
+        let (group, pdu_octets_max) = match kind {
+            LinkKind::Hf | LinkKind::Batch => (many.then(|| GROUP_ADDRESS.to_owned()), 512),
+            LinkKind::Udp => (Some("239.1.1.7".to_owned()), 1400),
+        };
+        Acp142LinkConfig {
+            id: index as u32 + 1,
+            sites: self.link_sites(index, kind),
+            group,
+            pdu_octets_max,
+            ack_wait: None,
+            back_off_hundredths: 150,
+            emcon_repeats: 3,
+            emcon_interval: Duration::from_secs(600),
+        }
+    }
+
+    fn link_sites(&self, index: usize, kind: LinkKind) -> Vec<LinkSite> {
+        let site = |other: usize| LinkSite {
+            site: full_name(&self.names[other]),
+            id: other as u32 + 1,
+            address: match kind {
+                LinkKind::Hf | LinkKind::Batch => station_address(other),
+                LinkKind::Udp => host(other).to_string(),
+            },
+            silent: self.silent.contains(&self.names[other]),
+            quirks: "none".to_owned(),
+        };
+        self.others(index).map(site).collect()
+    }
+}
+
+/// The group of all stations.
+pub const GROUP_ADDRESS: &str = "16.0.0.1";
+
+/// `hq` → `hq.test`.
+pub fn full_name(name: &str) -> SiteName {
+    if name.contains('.') { name.into() } else { format!("{name}.test").into() }
+}
+
+/// Where a site finds its STANAG 5066 node.
+pub fn station_target(name: &str) -> String {
+    format!("{name}.radio:5066")
+}
+
+/// The STANAG 5066 address of a site.
+pub fn station_address(index: usize) -> String {
+    format!("1.2.3.{}", index + 5)
+}
+
+fn mail(name: &SiteName) -> MailConfig {
+    MailConfig {
+        listen: vec![SocketAddr::from(([127, 0, 0, 1], 2525))],
+        hostname: name.to_string(),
+        size_octets_max: 20_000_000,
+        recipients_max: 1000,
+        connections_max: 100,
+        relay_networks: vec![(IpAddr::from([127, 0, 0, 0]), 8)],
+        certificate: None,
+        auth: false,
+        auth_without_tls: false,
+        precedence_default: Precedence::Routine,
+        precedence_ceiling: MtPriority::try_from(9).unwrap_or(Precedence::Override.mt_priority()),
+        hops_max: 30,
+        postmaster: format!("postmaster@{name}"),
+    }
+}
+
+fn local(name: &SiteName) -> LocalConfig {
+    LocalConfig {
+        name: Arc::from("local"),
+        domains: vec![name.to_string()],
+        target: format!("mta.{name}:25"),
+        connections_max: 10,
+        connections_urgent: 2,
+        keep_open: None,
+        octets_in_flight_max: 32 << 20,
+    }
+}
