@@ -243,9 +243,10 @@ impl Checkers {
     fn conservation(&mut self, world: &World) {
         let mut lost = Vec::new();
         for duty in self.duties.iter().filter(|duty| !duty.is_met()) {
-            let owed = world.sites.iter().any(|site| {
-                site.disk.owes_recipient(&duty.message_id, &duty.to) || site.disk.owes_report(&duty.from)
-            });
+            let owed = world
+                .sites
+                .iter()
+                .any(|site| site.disk.owes_recipient(&duty.message_id, &duty.to) || site.disk.owes_report(&duty.from));
             if !owed {
                 lost.push(format!(
                     "at {:.3} s {} to {} is neither delivered, reported, nor on a disk",

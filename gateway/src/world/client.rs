@@ -234,9 +234,7 @@ impl Client {
             return self.command(mail, Expect::Mail);
         }
         let mut lines = vec![mail];
-        lines.extend(
-            draft.to.iter().map(|to| with_parameters(format!("RCPT TO:<{to}>"), &draft.rcpt_parameters)),
-        );
+        lines.extend(draft.to.iter().map(|to| with_parameters(format!("RCPT TO:<{to}>"), &draft.rcpt_parameters)));
         lines.push("DATA".to_owned());
         self.expected.push_back(Expect::Mail);
         self.expected.extend((0..draft.to.len()).map(Expect::Rcpt));
@@ -384,7 +382,10 @@ mod tests {
              C: .
              (closed)",
         );
-        assert_eq!(done.iter().map(|s| (s.is_taken(), s.in_doubt)).collect::<Vec<_>>(), [(false, true), (false, false)]);
+        assert_eq!(
+            done.iter().map(|s| (s.is_taken(), s.in_doubt)).collect::<Vec<_>>(),
+            [(false, true), (false, false)]
+        );
     }
 
     #[test]

@@ -40,7 +40,8 @@ struct Owed {
 
 impl Owed {
     fn of(mail: &MailRecord) -> Self {
-        let indexes = mail.hops.iter().filter(|hop| hop.state != HopState::Done).flat_map(crate::queue::record::Hop::owed);
+        let indexes =
+            mail.hops.iter().filter(|hop| hop.state != HopState::Done).flat_map(crate::queue::record::Hop::owed);
         let recipients = indexes.filter_map(|index| mail.envelope.recipients.get(index as usize));
         Self {
             ticket: mail.ticket.to_string(),

@@ -117,7 +117,13 @@ impl Errands {
     }
 
     /// Notes an answer; the number of the errand that tries again, and after which time.
-    pub fn answered(&mut self, number: usize, answer: Submission, at: Instant, random: &mut Seeded) -> Option<(usize, Duration)> {
+    pub fn answered(
+        &mut self,
+        number: usize,
+        answer: Submission,
+        at: Instant,
+        random: &mut Seeded,
+    ) -> Option<(usize, Duration)> {
         let errand = self.all.get_mut(number)?;
         errand.answer = Some(answer.clone());
         let again = to_retry(errand, &answer);

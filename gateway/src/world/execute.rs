@@ -445,7 +445,13 @@ pub(super) fn load<S: Store + ?Sized>(store: &mut S, pieces: &[Piece]) -> Result
     Ok(Bytes::from(text))
 }
 
-fn load_range<S: Store + ?Sized>(store: &mut S, body: BodyId, from: u64, to: u64, text: &mut Vec<u8>) -> Result<(), StoreFault> {
+fn load_range<S: Store + ?Sized>(
+    store: &mut S,
+    body: BodyId,
+    from: u64,
+    to: u64,
+    text: &mut Vec<u8>,
+) -> Result<(), StoreFault> {
     let mut offset = from;
     while offset < to {
         let octets = store.load_body(body, offset, usize::try_from(to - offset).unwrap_or(usize::MAX))?;

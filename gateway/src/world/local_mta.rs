@@ -106,13 +106,7 @@ impl LocalMta {
         }
     }
 
-    fn keep(
-        &mut self,
-        at: Instant,
-        hand_over: &HandOver,
-        text: Bytes,
-        code: impl Fn(&str) -> u16,
-    ) -> HandOverOutcome {
+    fn keep(&mut self, at: Instant, hand_over: &HandOver, text: Bytes, code: impl Fn(&str) -> u16) -> HandOverOutcome {
         let recipients = hand_over.envelope.recipients.iter().map(|recipient| recipient.to.to_string());
         let replies: Vec<(String, u16)> = recipients.map(|to| (to.clone(), code(&to))).collect();
         let to: Vec<String> = replies.iter().filter(|(_, code)| *code == 250).map(|(to, _)| to.clone()).collect();

@@ -225,9 +225,7 @@ impl World {
             let why: Vec<String> = self
                 .sites
                 .iter()
-                .filter_map(|site| {
-                    Some(format!("{}: {}", site.name, site.node.as_ref()?.next_wakeup()?.why))
-                })
+                .filter_map(|site| Some(format!("{}: {}", site.name, site.node.as_ref()?.next_wakeup()?.why)))
                 .collect();
             self.checkers.violation(format!("the world turns on the spot at {next:?}: {}", why.join(", ")));
         }

@@ -48,9 +48,8 @@ impl Net {
         let free = 40_000 + self.sockets.len() as u16;
         let port = if address.port() == 0 { free } else { address.port() };
         let at = SocketAddr::new(if address.ip().is_unspecified() { host } else { address.ip() }, port);
-        let taken = |(other, bound): (&Endpoint, &Bound)| {
-            *other != endpoint && bound.at == Some(at) && !at.ip().is_multicast()
-        };
+        let taken =
+            |(other, bound): (&Endpoint, &Bound)| *other != endpoint && bound.at == Some(at) && !at.ip().is_multicast();
         if self.sockets.iter().any(taken) {
             return Err(format!("{at} is taken"));
         }
@@ -113,7 +112,10 @@ mod tests {
         let group = SocketAddr::from(([239, 1, 1, 1], 2754));
         assert_eq!(net.send(endpoint(0, 1), group).0, [endpoint(1, 1)]);
         let one = SocketAddr::from(([10, 0, 0, 3], 2754));
-        assert_eq!(net.send(endpoint(0, 1), one), (vec![endpoint(2, 1)], Some(SocketAddr::from(([10, 0, 0, 1], 2754)))));
+        assert_eq!(
+            net.send(endpoint(0, 1), one),
+            (vec![endpoint(2, 1)], Some(SocketAddr::from(([10, 0, 0, 1], 2754))))
+        );
         net.forget(2);
         assert_eq!(net.send(endpoint(0, 1), one).0, []);
         assert!(net.bind(endpoint(1, 2), SocketAddr::from(([10, 0, 0, 1], 2754)), hosts[1]).is_err());

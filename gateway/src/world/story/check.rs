@@ -77,7 +77,8 @@ impl Check {
             },
             Self::HasReport(site, action, address) => {
                 let end = format!("@{}", world.sites[*site].config.site);
-                let of_site = world.checkers.reports.iter().filter(|report| report.to.iter().any(|to| to.ends_with(&end)));
+                let of_site =
+                    world.checkers.reports.iter().filter(|report| report.to.iter().any(|to| to.ends_with(&end)));
                 of_site.flat_map(|report| &report.actions).any(|(recipient, found)| {
                     found == action && address.as_ref().is_none_or(|address| address == recipient)
                 })

@@ -32,7 +32,8 @@ impl Story {
         };
         let mut faults = Vec::new();
         for (index, line) in text.lines().enumerate() {
-            let outcome = if index < STORY_LINES_MAX { story.line(index + 1, line) } else { Err("too many lines".into()) };
+            let outcome =
+                if index < STORY_LINES_MAX { story.line(index + 1, line) } else { Err("too many lines".into()) };
             if let Err(reason) = outcome {
                 faults.push(StoryFault { line: index + 1, reason });
             }
@@ -154,7 +155,8 @@ mod tests {
 
     #[test]
     fn times_and_sizes() {
-        for (text, expected) in [("30s", Some(30_000)), ("2h", Some(7_200_000)), ("5", None), ("x", None), ("1y", None)] {
+        for (text, expected) in [("30s", Some(30_000)), ("2h", Some(7_200_000)), ("5", None), ("x", None), ("1y", None)]
+        {
             let expected = expected.map(Duration::from_millis);
             assert_eq!(duration(text).ok(), expected, "{text}");
         }

@@ -136,13 +136,12 @@ fn take(world: &mut World, step: &Step) -> Result<(), String> {
         Step::Say(site, word) => {
             let command = say(world, word);
             if let Word::Emcon(on) = word {
-                world.trouble(Duration::ZERO, Trouble::Command(*site, Box::new(Command::Emcon { link: None, on: *on })));
+                world
+                    .trouble(Duration::ZERO, Trouble::Command(*site, Box::new(Command::Emcon { link: None, on: *on })));
                 return Ok(());
             }
             let links: Vec<String> = match word {
-                Word::Silence(..) => {
-                    world.sites[*site].config.links.iter().map(|link| link.name.to_string()).collect()
-                }
+                Word::Silence(..) => world.sites[*site].config.links.iter().map(|link| link.name.to_string()).collect(),
                 Word::Link(..) | Word::Emcon(_) => vec![String::new()],
             };
             links.into_iter().try_for_each(|link| obey(world, *site, command(&link)))
@@ -183,7 +182,8 @@ fn obey(world: &mut World, site: usize, command: Command) -> Result<(), String> 
 /// The ticket of the mail with this subject, which must have been accepted or be so soon.
 fn ticket(world: &mut World, site: usize, subject: &str) -> Result<String, String> {
     let errand = world.errands().iter().rposition(|errand| errand.order.subject == subject);
-    let message_id = errand.map(|errand| world.errands()[errand].message_id.clone()).ok_or("nobody sent such a mail")?;
+    let message_id =
+        errand.map(|errand| world.errands()[errand].message_id.clone()).ok_or("nobody sent such a mail")?;
     let until = world.at() + REPLY;
     world.run_until(until, |world| world.sites[site].disk.ticket(&message_id).is_some());
     world.sites[site].disk.ticket(&message_id).ok_or_else(|| "the site does not have this mail".to_owned())
