@@ -15,7 +15,7 @@ use super::ack::{Ack, AckEntry};
 use super::config::EngineConfig;
 use super::event::{Arrival, Effects, Emission, Event, OutPdu, Outgoing, StateWrite, To, Token};
 use super::fault::Acp142Fault;
-use super::limits::{ACK_ENTRY_OCTETS, ACK_HEADER_OCTETS};
+use super::limits::{ACK_ENTRY_OCTETS, ACK_HEADER_OCTETS, ACKS_BELOW_MAX};
 use super::pdu::{MessageId, NodeId, Pdu};
 use super::receiver::Receiver;
 use super::reception::{AckPlan, Reception, Stage};
@@ -23,7 +23,7 @@ use super::record::{self, Key};
 use super::transmitter::Transmitter;
 use crate::bytes::{Bytes, WireError};
 use crate::random::Seeded;
-use crate::time::{Now, Wakeup, WallTime};
+use crate::time::{Duration, Now, Wakeup, WallTime};
 
 /// One link's P_MUL.
 #[derive(Debug)]
@@ -35,6 +35,8 @@ pub struct Engine {
     next_token: u64,
     transmitter: Transmitter,
     receiver: Receiver,
+    /// Acknowledgements in the hands of the node below.
+    acks_below: BTreeMap<Token, Vec<MessageId>>,
     effects: Effects,
 }
 
@@ -49,6 +51,7 @@ impl Engine {
             next_token: 1,
             transmitter: Transmitter::default(),
             receiver: Receiver::new(random.fork("ack delay")),
+            acks_below: BTreeMap::new(),
             effects: Effects::default(),
         }
     }
@@ -91,6 +94,17 @@ impl Engine {
     pub fn load(&self) -> (usize, usize) {
         let octets = self.transmitter.messages.values().map(|t| t.content.len()).sum();
         (self.transmitter.messages.len(), octets)
+    }
+
+    /// Of these, those that need the medium or wait for acknowledgements (not for receivers in EMCON).
+    pub fn active_load(&self) -> (usize, usize) {
+        let active = || self.transmitter.messages.values().filter(|t| t.is_active());
+        (active().count(), active().map(|t| t.content.len()).sum())
+    }
+
+    /// Keeps PDUs of later messages within what the bearer takes; at least [`super::limits::PDU_OCTETS_MIN`].
+    pub fn limit_pdus(&mut self, octets_max: usize) {
+        self.config.pdu_octets_max = self.config.pdu_octets_max.min(octets_max).max(super::limits::PDU_OCTETS_MIN);
     }
 
     /// Half messages held of a sender.
@@ -225,7 +239,7 @@ impl Engine {
         let token = Token(self.next_token);
         loop {
             let data = self.transmitter.next_priority();
-            let ack = self.ready_acks().min_by_key(|&(id, priority)| (priority, id));
+            let ack = self.next_ack();
             let out = match (ack, data) {
                 (Some((id, priority)), data) if data.is_none_or(|data| priority <= data) => {
                     let Some(out) = self.make_ack(now, token, id) else { continue };
@@ -239,16 +253,30 @@ impl Engine {
         }
     }
 
+    /// To whom the PDU goes that goes next.
+    pub fn next_to(&self) -> Option<To> {
+        let data = self.transmitter.next_priority().filter(|_| self.emission == Emission::Free);
+        match self.next_ack() {
+            Some((id, priority)) if data.is_none_or(|data| priority <= data) => Some(self.to_sender(id.source)),
+            Some(_) | None => data.and_then(|_| self.transmitter.next_to()),
+        }
+    }
+
     /// A PDU has left the node below.
     pub fn pdu_left(&mut self, now: Now, token: Token) {
+        self.acks_below.remove(&token);
         self.transmitter.left(self.sending(now), token, &self.config, &mut self.effects);
         self.turn(now);
     }
 
-    /// A PDU was not sent by the node below (link lost, queue emptied): it is sent again when it is polled. An
-    /// acknowledgement is not; the sender will ask for it.
-    pub fn pdu_returned(&mut self, now: Now, token: Token) {
-        self.transmitter.returned(token);
+    /// A PDU was not sent by the node below. It is sent again: at once when the node or link was lost (`wait` zero),
+    /// or, when the node refused it, after `wait`, until when the whole message rests.
+    pub fn pdu_returned(&mut self, now: Now, token: Token, wait: Duration) {
+        let until = (wait > Duration::ZERO).then(|| self.sending(now).mono + wait);
+        self.transmitter.returned(token, until);
+        for id in self.acks_below.remove(&token).unwrap_or_default() {
+            self.receiver.ack_again(now, id, wait, &mut self.effects);
+        }
         self.turn(now);
     }
 
@@ -273,6 +301,15 @@ impl Engine {
         [acks, ends, half, old].into_iter().fold(None, Wakeup::earlier)
     }
 
+    fn next_ack(&self) -> Option<(MessageId, u8)> {
+        let free = self.emission == Emission::Free;
+        self.ready_acks().filter(|_| free).min_by_key(|&(id, priority)| (priority, id))
+    }
+
+    fn to_sender(&self, node: NodeId) -> To {
+        To { group: None, nodes: vec![node], silent: self.transmitter.is_silent(node) }
+    }
+
     /// Acknowledgements whose time has come, with their priority.
     fn ready_acks(&self) -> impl Iterator<Item = (MessageId, u8)> {
         let half = self.receiver.receptions.values().filter(|r| r.ack.ready && r.stage == Stage::Collecting);
@@ -287,6 +324,7 @@ impl Engine {
         let quirks = self.config.quirks_of(node);
         let mut priority = u8::MAX;
         let mut entries: Vec<AckEntry> = Vec::new();
+        let mut told = Vec::new();
         let mut left = self.config.pdu_octets_max.saturating_sub(ACK_HEADER_OCTETS);
         let others: Vec<MessageId> = self.ready_acks().map(|(id, _)| id).filter(|id| id.source == node).collect();
         for id in std::iter::once(first).chain(others.into_iter().filter(|&id| id != first)) {
@@ -297,6 +335,7 @@ impl Engine {
             left = left.saturating_sub(own.iter().map(AckEntry::octets).sum());
             entries.extend(own);
             priority = priority.min(own_priority);
+            told.push(id);
         }
         if entries.is_empty() {
             return None;
@@ -307,7 +346,10 @@ impl Engine {
         }
         let ack = Ack { priority, acker: self.config.id, entries, timestamp: None };
         let octets = Bytes::from(Pdu::Ack(ack).encode(self.config.checksum));
-        let to = To { group: None, nodes: vec![node], silent: false };
+        if self.acks_below.len() < ACKS_BELOW_MAX {
+            self.acks_below.insert(token, told);
+        }
+        let to = self.to_sender(node);
         let expiry = now.wall + self.config.ack_wait_max;
         Some(OutPdu { token, to, priority, octets, expiry, handle: None })
     }

@@ -42,8 +42,8 @@ pub const ORPHAN_OCTETS_MAX: usize = 4 << 20;
 pub const ADDRESS_SETS_MAX: usize = 64;
 /// Answers (Discard, updated Address_PDU for finished messages) waiting to be sent.
 pub const ANSWERS_WAITING_MAX: usize = 64;
-/// PDUs handed to the lower layer that have not been reported as left.
-pub const TOKENS_MAX: usize = 65_536;
+/// Acknowledgements in the hands of the lower layer that are planned again when they come back.
+pub const ACKS_BELOW_MAX: usize = 256;
 /// Receivers' silence plans held.
 pub const SILENCE_PLANS_MAX: usize = 4_096;
 /// Dynamic groups held at once, own and learnt.

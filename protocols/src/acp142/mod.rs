@@ -32,6 +32,8 @@ mod room;
 mod transmission;
 mod transmitter;
 
+pub use transmission::{ALL_REPEATS_DONE, SILENCE_EXPECTED};
+
 #[cfg(test)]
 mod hostile;
 #[cfg(test)]

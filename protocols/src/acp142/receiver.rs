@@ -285,6 +285,22 @@ impl Receiver {
         }
     }
 
+    /// An acknowledgement did not leave: it is planned again.
+    pub(super) fn ack_again(&mut self, now: Now, id: MessageId, wait: Duration, effects: &mut Effects) {
+        let (at, free) = (now.mono + wait, self.emission == Emission::Free);
+        if let Some(done) = self.done.get_mut(&id) {
+            done.ack.owed |= !free;
+            if free {
+                done.ack.plan(at, true);
+                self.acking.insert(id);
+            } else {
+                effects.put(Key::Done(id).octets(), record::write_done(done));
+            }
+        } else if let Some(r) = self.receptions.get_mut(&id).filter(|r| free && r.stage == Stage::Collecting) {
+            r.ack.plan(at, true);
+        }
+    }
+
     fn ack_delay(&mut self, receivers: u16, config: &EngineConfig) -> Duration {
         if receivers <= 1 {
             return Duration::ZERO;

@@ -486,7 +486,37 @@ fn a_returned_pdu_goes_again() {
     let now = world.now;
     let address = world.site(1).on_air.take().unwrap().1;
     let data = world.site(1).engine.poll_pdu(now).unwrap();
-    world.site(1).engine.pdu_returned(now, data.token);
+    world.site(1).engine.pdu_returned(now, data.token, Duration::ZERO);
     world.site(1).engine.pdu_left(now, address.token);
     assert_eq!(world.site(1).engine.poll_pdu(now).map(|out| out.octets), Some(data.octets));
+}
+
+#[test]
+fn a_refused_message_rests_and_others_go_on() {
+    let mut world = World::new(12, 3);
+    world.submit(1, 1, &text(50), &[(2, false)], 2);
+    world.submit(1, 2, &text(50), &[(3, false)], 8);
+    let now = world.now;
+    let address = world.site(1).on_air.take().unwrap().1;
+    let engine = &mut world.site(1).engine;
+    engine.pdu_returned(now, address.token, MINUTE);
+    assert_eq!(engine.next_to().map(|to| to.nodes), Some(vec![NodeId(3)]));
+    world.settle(NodeId(1));
+    world.run(MINUTE * 5);
+    assert_eq!(world.delivered(1), [(2, 3), (1, 2)]);
+}
+
+#[test]
+fn a_returned_acknowledgement_goes_again() {
+    let mut world = World::new(13, 2);
+    world.submit(1, 1, &text(50), &[(2, false)], 8);
+    while world.site(2).on_air.is_none() {
+        assert!(world.step(Instant::ZERO + MINUTE));
+    }
+    let now = world.now;
+    let ack = world.site(2).on_air.take().unwrap().1;
+    assert_eq!((ack.octets[3], ack.to.nodes), (1, vec![NodeId(1)]));
+    world.site(2).engine.pdu_returned(now, ack.token, Duration::from_secs(1));
+    world.run(Duration::from_secs(10));
+    assert_eq!(world.delivered(1), [(1, 2)]);
 }

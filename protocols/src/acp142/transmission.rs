@@ -16,6 +16,11 @@ use crate::time::{Instant, WallTime};
 /// Unanswered repair rounds after which a receiver is taken to have lost everything (it may have lost its disk).
 const UNANSWERED_ROUNDS_MAX: u32 = 3;
 
+/// Repeats to receivers in EMCON are still to come.
+pub const SILENCE_EXPECTED: &str = "sent, silence expected";
+/// All that was planned has left; only a late acknowledgement or expiry can follow.
+pub const ALL_REPEATS_DONE: &str = "sent, all repeats done, silence expected";
+
 /// One receiver of one message.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Recipient {
@@ -78,6 +83,8 @@ pub(super) struct Transmission {
     in_flight: BTreeMap<Token, (Option<u16>, usize)>,
     back_off: u32,
     exhausted: bool,
+    /// The node below refused a PDU: nothing is sent before this.
+    resume_at: Option<Instant>,
 }
 
 impl Transmission {
@@ -102,6 +109,7 @@ impl Transmission {
             in_flight: BTreeMap::new(),
             back_off: 0,
             exhausted: false,
+            resume_at: None,
         }
     }
 
@@ -121,6 +129,15 @@ impl Transmission {
 
     /// Whether a PDU can be made now.
     pub(super) fn has_work(&self) -> bool {
+        self.resume_at.is_none() && self.has_pdus()
+    }
+
+    /// Whether it needs the medium or soon will: it is being sent, or acknowledgements are waited for.
+    pub(super) fn is_active(&self) -> bool {
+        self.has_pdus() || !self.in_flight.is_empty() || matches!(self.timer, Some((_, Wait::AckMissing)))
+    }
+
+    fn has_pdus(&self) -> bool {
         self.address_due || !self.addresses.is_empty() || !self.pending.is_empty()
     }
 
@@ -213,6 +230,11 @@ impl Transmission {
         }
     }
 
+    /// The node below refused a PDU: the message rests until then.
+    pub(super) fn rest(&mut self, until: Instant) {
+        self.resume_at = Some(self.resume_at.map_or(until, |at| at.max(until)));
+    }
+
     /// Starts a round with these Data_PDUs besides those still pending. False when the bound of rounds is reached.
     fn begin_round(&mut self, numbers: &Numbers, config: &EngineConfig) -> bool {
         self.timer = None;
@@ -236,7 +258,7 @@ impl Transmission {
     /// Decides what is waited for once the round has left. Yields words when something changed.
     //= acp142/PMUL-040
     pub(super) fn settle(&mut self, now: Instant, config: &EngineConfig) -> Option<Why> {
-        if self.has_work() || !self.in_flight.is_empty() || self.timer.is_some() || self.exhausted || self.is_done() {
+        if self.has_pdus() || !self.in_flight.is_empty() || self.timer.is_some() || self.exhausted || self.is_done() {
             return None;
         }
         let free: Vec<&Recipient> = self.open().map(|(_, r)| r).filter(|r| !r.silent).collect();
@@ -257,9 +279,9 @@ impl Transmission {
         let plan = config.silent_plan(self.priority);
         if *self.repeats_left.get_or_insert(plan.repeats) > 0 {
             self.timer = Some((now + plan.interval, Wait::SilentRepeat));
-            return "sent, silence expected";
+            return SILENCE_EXPECTED;
         }
-        "sent, all repeats done, silence expected"
+        ALL_REPEATS_DONE
     }
 
     /// The union of what receivers that may transmit reported missing.
@@ -275,8 +297,9 @@ impl Transmission {
             self.window = None;
             self.address_due = true;
         }
+        self.resume_at.take_if(|at| *at <= now);
         let (_, wait) = self.timer.take_if(|(at, _)| *at <= now)?;
-        if self.has_work() || !self.in_flight.is_empty() {
+        if self.has_pdus() || !self.in_flight.is_empty() {
             return None; // settled again when the last has left
         }
         match wait {
@@ -315,7 +338,7 @@ impl Transmission {
         let news = !r.done;
         *r = Recipient { sequence: r.sequence, heard: true, done: true, answered: true, ..Recipient::default() };
         // One updated Address_PDU answers all acknowledgements of a window; a round carries it anyway.
-        if !self.has_work() && self.window.is_none() {
+        if !self.has_pdus() && self.window.is_none() {
             self.window = Some(now + config.address_window);
         }
         if self.is_done() {
@@ -392,6 +415,11 @@ impl Transmission {
     pub(super) fn shift(&mut self, span: crate::time::Duration) {
         self.timer = self.timer.map(|(at, wait)| (at + span, wait));
         self.window = self.window.map(|at| at + span);
+        self.resume_at = self.resume_at.map(|at| at + span);
+    }
+
+    pub(super) fn next_timer(&self) -> Option<Instant> {
+        self.timer.map(|(at, _)| at).into_iter().chain(self.window).chain(self.resume_at).min()
     }
 }
 

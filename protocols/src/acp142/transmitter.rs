@@ -221,9 +221,9 @@ impl Transmitter {
 
     fn poll_answer(&mut self, token: Token, config: &EngineConfig) -> Option<OutPdu> {
         let answer = self.answers.pop_front()?;
-        let (Answer::Final(number, nodes) | Answer::Discard(number, nodes)) = &answer;
+        let (Answer::Final(number, _) | Answer::Discard(number, _)) = &answer;
         let finished = self.finished.get(number)?;
-        let Finished { priority, expiry, total, group, .. } = *finished;
+        let Finished { priority, expiry, total, .. } = *finished;
         let message = MessageId { source: config.id, number: *number };
         let pdu = match answer {
             Answer::Final(..) => Pdu::Address(Address {
@@ -237,8 +237,7 @@ impl Transmitter {
             }),
             Answer::Discard(..) => Pdu::Discard(Discard { priority, message }),
         };
-        let silent = nodes.iter().any(|node| self.silent.contains(node));
-        let to = To { group: Some(group), nodes: nodes.clone(), silent };
+        let to = self.to_of(&answer);
         let octets = Bytes::from(pdu.encode(config.checksum));
         Some(OutPdu { token, to, priority, octets, expiry, handle: None })
     }
@@ -251,10 +250,29 @@ impl Transmitter {
         settle(t, now, config, effects);
     }
 
-    pub(super) fn returned(&mut self, token: Token) {
+    pub(super) fn returned(&mut self, token: Token, rest_until: Option<Instant>) {
         if let Some(t) = self.tokens.remove(&token).and_then(|number| self.messages.get_mut(&number)) {
             t.returned(token);
+            rest_until.into_iter().for_each(|until| t.rest(until));
         }
+    }
+
+    /// To whom the next PDU goes.
+    pub(super) fn next_to(&self) -> Option<To> {
+        match self.best()? {
+            (_, Some(number)) => self.messages.get(&number).map(Transmission::to),
+            (_, None) => self.answers.front().map(|answer| self.to_of(answer)),
+        }
+    }
+
+    fn to_of(&self, answer: &Answer) -> To {
+        let (Answer::Final(number, nodes) | Answer::Discard(number, nodes)) = answer;
+        let group = self.finished.get(number).map(|finished| finished.group);
+        To { group, nodes: nodes.clone(), silent: nodes.iter().any(|node| self.silent.contains(node)) }
+    }
+
+    pub(super) fn is_silent(&self, node: NodeId) -> bool {
+        self.silent.contains(&node)
     }
 
     pub(super) fn answer(&mut self, answer: Answer) {
@@ -321,7 +339,7 @@ impl Transmitter {
     }
 
     pub(super) fn next_timer(&self) -> Option<Instant> {
-        self.messages.values().flat_map(|t| t.timer.map(|(at, _)| at).into_iter().chain(t.window)).min()
+        self.messages.values().filter_map(Transmission::next_timer).min()
     }
 
     pub(super) fn next_expiry(&self) -> Option<WallTime> {
