@@ -3,9 +3,12 @@
 //! `node`, `router`, `policy`, `queue`, `door`, `carriage`, `report` and `world` do no I/O; `shell`, `store::sqlite`
 //! and `cli` do.
 
+pub mod door;
 pub mod node;
 pub mod pump;
 pub mod queue;
+pub mod report;
+pub mod router;
 pub mod shell;
 pub mod store;
 pub mod telemetry;

@@ -1,28 +1,203 @@
-//! A site as one value.
+//! A site as one value: [`Node`] takes [`Input`], yields [`Output`], says when and why it wants to be woken.
+//!
+//! It touches no clock, socket, file or system randomness. The way of a mail through the rooms of this module:
+//! `mail_door` or `arrivals` → `accept` (on disk) → `delivery` (lanes, local MTA) or `carrying` (links) → settled,
+//! with `reporting` where somebody is to be told. `due` and `refill` bring back what waited on disk; `storekeeper`
+//! and `mails` keep memory and disk from contradicting each other.
 
+pub mod accept;
+pub mod arrivals;
+mod build;
+mod carrying;
 pub mod command;
 pub mod config;
+mod convert;
+mod delivery;
+mod due;
+mod links;
+mod mail_door;
+mod mails;
+mod mta;
+mod operator;
+mod refill;
+pub mod reporting;
 pub mod seam;
+mod show;
+mod storekeeper;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use skywave_protocols::random::Random;
-use skywave_protocols::time::{Now, Wakeup};
+use skywave_protocols::smtp::server::ServerConfig;
+use skywave_protocols::time::{Duration, Now, Wakeup};
+use skywave_transports::io::{PipeId, Space};
+
+use crate::door::sessions::Sessions;
+use crate::queue::agenda::Agenda;
+use crate::queue::lanes::Lanes;
+use crate::queue::record::{HopKey, Lane, Ticket};
+use crate::store::{Batch, BodyId, Query};
+use crate::telemetry::Event;
+
+use due::Then;
+use links::Links;
+use mails::Mails;
+use mta::Mta;
+use reporting::{Reports, Settles};
+use seam::{Answer, ListenerId, Number};
+use storekeeper::{Saved, Storekeeper};
 
 pub use seam::{Input, Output};
 
-/// A site: takes [`Input`], yields [`Output`], says when it wants to be woken. Touches no clock, socket or file.
+/// What an answer by number is for.
+#[derive(Debug)]
+enum Pending {
+    /// Keys of a lane's waiting hops.
+    Refill(Lane),
+    /// Mails of these hops.
+    RefillMails(Vec<HopKey>),
+    /// What is due.
+    Agenda,
+    /// The records of a link's transport.
+    Restore(usize),
+    /// The operator's marks of links: which are down, silent, in EMCON.
+    Marks,
+    /// How many mails are queued.
+    Count,
+    /// The newest ticket on disk.
+    LastTicket,
+    /// A mail's record.
+    Mail(Ticket, Then),
+    /// Whether recipients of a mail were seen before.
+    Seen(Box<arrivals::ArrivedMail>),
+    /// Dedupe keys whose time has passed.
+    Forget,
+    /// Old history.
+    Prune,
+    /// Rows for a command.
+    Listing(seam::ReplyTo, show::Listing),
+    /// The beginning of a mail that is reported on.
+    Report(Settles),
+    /// A unit is being made.
+    Wrap { key: HopKey, link: usize },
+    /// A unit is being opened.
+    Unwrap(Box<arrivals::Opening>),
+    /// A text is being converted for a server.
+    Convert { key: HopKey, recipients: Vec<u32>, body: BodyId },
+    /// A hand-over is under way.
+    HandOver { key: HopKey, recipients: Vec<u32>, converted: Option<BodyId> },
+    /// A password is being checked.
+    Authenticate(PipeId),
+}
+
+/// Figures of a node since its start.
+#[derive(Clone, Copy, Debug, Default)]
+struct Counters {
+    /// Mails in the queue.
+    mails: u64,
+    finished: u64,
+    accepted: u64,
+    delivered: u64,
+    bounced: u64,
+}
+
+/// A site. See the module.
 pub struct Node {
     config: config::SiteConfig,
-    out: std::collections::VecDeque<Output>,
+    server_config: Arc<ServerConfig>,
+    random: Box<dyn Random>,
+    out: VecDeque<Output>,
+    pending: BTreeMap<Number, Pending>,
+    storekeeper: Storekeeper,
+    mails: Mails,
+    lanes: Lanes,
+    agenda: Agenda,
+    mta: Mta,
+    links: Links,
+    sessions: Sessions,
+    arrivals: arrivals::Arrivals,
+    reports: Reports,
+    operator: operator::Operator,
+    counters: Counters,
+    notices: BTreeMap<(String, String), u64>,
+    last_ticket: u64,
+    /// The first ticket of this run: hops of earlier mails that are marked open were open at a crash.
+    started_ticket: Option<Ticket>,
+    started_at: Option<Now>,
+    /// Restores and marks still awaited before mail is taken.
+    awaited: usize,
+    ready: bool,
+    stopping: bool,
+    now: Now,
 }
 
 impl Node {
     /// A node that has seen nothing yet; `Input::Started` is its first input.
-    pub fn new(config: config::SiteConfig, _random: Box<dyn Random>) -> Self {
-        Self { config, out: std::collections::VecDeque::new() }
+    pub fn new(config: config::SiteConfig, random: Box<dyn Random>) -> Self {
+        Self {
+            server_config: mail_door::server_config(&config.mail),
+            mta: Mta::new(&config.local),
+            config,
+            random,
+            out: VecDeque::new(),
+            pending: BTreeMap::new(),
+            storekeeper: Storekeeper::default(),
+            mails: Mails::default(),
+            lanes: Lanes::default(),
+            agenda: Agenda::default(),
+            links: Links::default(),
+            sessions: Sessions::default(),
+            arrivals: arrivals::Arrivals::default(),
+            reports: Reports::default(),
+            operator: operator::Operator::default(),
+            counters: Counters::default(),
+            notices: BTreeMap::new(),
+            last_ticket: 0,
+            started_ticket: None,
+            started_at: None,
+            awaited: 0,
+            ready: false,
+            stopping: false,
+            now: Now::default(),
+        }
     }
 
     /// Takes an input. Drain [`Node::poll`] afterwards; `pump` does both.
-    pub fn handle(&mut self, _now: Now, _input: Input) {}
+    pub fn handle(&mut self, now: Now, input: Input) {
+        self.now = now;
+        self.dispatch(now, input);
+        self.drain_links(now);
+        self.work(now);
+        self.drain_links(now);
+    }
+
+    fn dispatch(&mut self, now: Now, input: Input) {
+        match input {
+            Input::Started => self.start(now),
+            Input::Woken => self.woken(now),
+            Input::Command(reply_to, command) => self.command(now, reply_to, command),
+            Input::ListenFailed(_, why) => self.notice("mail door", true, "listen_failed", why),
+            Input::Listening(..) => {}
+            Input::Accepted { listener, pipe, peer } => self.session_accepted(now, listener, pipe, peer),
+            Input::Pipe(pipe, input) if pipe.0 & seam::ACCEPTED_PIPE != 0 => self.session_input(now, pipe, input),
+            Input::Pipe(pipe, input) => {
+                self.links.handle_pipe(now, pipe, input);
+            }
+            Input::Socket(socket, input) => self.links.handle_socket(now, socket, input),
+            Input::Resolved(..) => {} // Doors and links are configured by address; chat will ask for services.
+            Input::Stored(number) => self.stored(now, number),
+            Input::StoreFailed(number, fault) => self.store_failed(now, number, fault),
+            Input::BodyAppended(body, octets) => self.body_appended(now, body, octets),
+            Input::BodyFailed(body, fault) => self.body_failed(now, body, &fault.to_string()),
+            Input::Fetched(number, rows) => self.fetched(now, number, rows),
+            Input::Loaded(number, octets) => self.loaded(now, number, octets),
+            Input::Damaged(records) => records.into_iter().for_each(|record| self.tell(Event::Damaged { record })),
+            Input::HandedOver(number, outcome) => self.handed_over(now, number, outcome),
+            Input::Computed(number, answer) => self.computed(now, number, answer),
+            Input::Stop => self.stop(now),
+        }
+    }
 
     /// The next output.
     pub fn poll(&mut self) -> Option<Output> {
@@ -31,11 +206,205 @@ impl Node {
 
     /// When it wants to be woken.
     pub fn next_wakeup(&self) -> Option<Wakeup> {
-        None
+        let at = |at: Option<skywave_protocols::time::Instant>, why| at.map(|at| Wakeup { at, why });
+        let agenda = self.agenda.next().map(|due| {
+            let wait = due.saturating_sub(self.now.wall.unix_micros());
+            Wakeup { at: self.now.mono + Duration::from_micros(wait), why: "agenda" }
+        });
+        [
+            self.sessions.next_wakeup(),
+            self.links.next_wakeup(),
+            at(self.storekeeper.retry_at(), "disk retry"),
+            at(self.reports.next(), "report again"),
+            self.operator.next_wakeup(),
+            agenda,
+        ]
+        .into_iter()
+        .fold(None, Wakeup::earlier)
     }
 
     /// Its configuration.
     pub const fn config(&self) -> &config::SiteConfig {
         &self.config
+    }
+
+    fn start(&mut self, now: Now) {
+        self.started_at = Some(now);
+        self.build_links(now);
+        let range =
+            |space, from: Vec<u8>, to: Vec<u8>, limit, reverse| Query::Range { space, from, to, limit, reverse };
+        self.await_fetch(range(Space::Mail, Vec::new(), Vec::new(), 1, true), Pending::LastTicket);
+        self.await_fetch(Query::Count { space: Space::Mail, from: Vec::new(), to: Vec::new() }, Pending::Count);
+        self.await_fetch(range(Space::Site, b"mark/".to_vec(), b"mark0".to_vec(), 10_000, false), Pending::Marks);
+        for index in 0..self.links.len() {
+            let Some(prefix) = self.links.link(index).map(|link| link.name.clone()) else { continue };
+            let (from, to) = (crate::queue::record::lane_start(&prefix), crate::queue::record::lane_end(&prefix));
+            self.await_fetch(range(Space::Transport, from, to, usize::MAX, false), Pending::Restore(index));
+        }
+    }
+
+    fn await_fetch(&mut self, query: Query, pending: Pending) {
+        self.awaited += 1;
+        let number = self.fetch(query);
+        self.pending.insert(number, pending);
+    }
+
+    /// One of the things awaited at the start is here; with the last one the site takes mail.
+    fn arrived_at_start(&mut self, now: Now) {
+        self.awaited = self.awaited.saturating_sub(1);
+        if self.awaited > 0 || self.ready {
+            return;
+        }
+        self.ready = true;
+        self.started_ticket = Some(self.new_ticket(now.wall));
+        for (listener, &address) in (0..).zip(&self.config.mail.listen) {
+            self.out.push_back(Output::Listen(ListenerId(listener), address));
+        }
+        let links = self.links.iter().map(|link| link.name.clone());
+        for lane in self.config.local.iter().map(|local| local.name.clone()).chain(links).collect::<Vec<_>>() {
+            self.lanes.open(lane);
+        }
+        let query = self.agenda.first_query();
+        let number = self.fetch(query);
+        self.pending.insert(number, Pending::Agenda);
+        self.tell(Event::Ready { site: self.config.site.to_string() });
+    }
+
+    fn woken(&mut self, now: Now) {
+        self.sessions_due(now);
+        self.links.handle_wakeup(now);
+        self.agenda_due(now);
+        self.reports_due(now);
+        self.pings_due(now);
+        if let Some((number, batch)) = self.storekeeper.retry(now.mono) {
+            self.out.push_back(Output::Store(number, batch));
+        }
+    }
+
+    fn stop(&mut self, now: Now) {
+        self.stopping = true;
+        for pipe in self.sessions.pipes() {
+            self.session_stop(now, pipe);
+        }
+        self.out.push_back(Output::Stopped);
+    }
+
+    fn stored(&mut self, now: Now, number: Number) {
+        let Some((saved, recovered)) = self.storekeeper.stored(number) else { return };
+        if recovered {
+            self.tell(Event::StoreRecovered);
+        }
+        match saved {
+            Saved::Accepted(accepted) => {
+                self.counters.accepted += 1;
+                self.accepted(now, *accepted);
+            }
+            Saved::Notes(tickets) => tickets.into_iter().for_each(|ticket| self.mails.written(ticket)),
+            Saved::Opened(key) => {
+                self.mails.written(key.ticket);
+                self.begin_hand_over(now, &key);
+            }
+            Saved::Transport(link, number) => self.transport_stored(now, link, number),
+        }
+    }
+
+    fn store_failed(&mut self, now: Now, number: Number, fault: crate::store::StoreFault) {
+        if !self.storekeeper.is_failing() {
+            self.tell(Event::StoreFailing { why: fault.to_string() });
+        }
+        if let Some(refused) = self.storekeeper.failed(now.mono, number, fault) {
+            self.refused(now, refused);
+        }
+    }
+
+    fn fetched(
+        &mut self,
+        now: Now,
+        number: Number,
+        rows: Result<Vec<skywave_transports::io::Row>, crate::store::StoreFault>,
+    ) {
+        match self.pending.remove(&number) {
+            Some(Pending::Refill(lane)) => self.refilled(now, &lane, rows),
+            Some(Pending::RefillMails(keys)) => self.refill_mails(now, keys, rows),
+            Some(Pending::Agenda) => self.agenda_fetched(now, rows),
+            Some(Pending::Restore(link)) => {
+                let name = self.links.link(link).map_or(0, |link| link.name.len() + 1);
+                let mut rows = rows.unwrap_or_default();
+                rows.iter_mut().for_each(|row| drop(row.key.drain(..name.min(row.key.len()))));
+                self.links.restore(now, link, rows);
+                self.arrived_at_start(now);
+            }
+            Some(Pending::Marks) => {
+                self.take_marks(now, rows.unwrap_or_default());
+                self.arrived_at_start(now);
+            }
+            Some(Pending::Count) => {
+                let count = rows.ok().and_then(|rows| rows.first().and_then(|row| row.value.as_ref().try_into().ok()));
+                self.counters.mails += count.map_or(0, u64::from_be_bytes);
+                self.arrived_at_start(now);
+            }
+            Some(Pending::LastTicket) => {
+                let last = rows.ok().and_then(|rows| rows.first().and_then(|row| row.key.as_slice().try_into().ok()));
+                self.last_ticket = self.last_ticket.max(last.map_or(0, u64::from_be_bytes));
+                self.arrived_at_start(now);
+            }
+            Some(Pending::Mail(ticket, then)) => self.mail_fetched(now, ticket, then, rows),
+            Some(Pending::Seen(mail)) => self.seen_fetched(now, *mail, rows),
+            Some(Pending::Forget) => self.forget(rows.unwrap_or_default()),
+            Some(Pending::Prune) => self.prune(rows.unwrap_or_default()),
+            Some(Pending::Listing(reply_to, listing)) => self.listed(reply_to, listing, rows),
+            Some(other) => drop(self.pending.insert(number, other)),
+            None => {}
+        }
+        self.mails.fetched(number);
+    }
+
+    fn computed(&mut self, now: Now, number: Number, answer: Answer) {
+        match self.pending.remove(&number) {
+            Some(Pending::Wrap { key, link }) => self.wrapped(now, &key, link, answer),
+            Some(Pending::Unwrap(opening)) => self.unwrapped(now, *opening, answer),
+            Some(Pending::Convert { key, recipients, body }) => self.converted(now, key, recipients, body, answer),
+            Some(Pending::Authenticate(pipe)) => self.authenticated(now, pipe, &answer),
+            Some(other) => drop(self.pending.insert(number, other)),
+            None => {}
+        }
+    }
+
+    /// Sends a batch to the store, or keeps it until the disk works.
+    fn save(&mut self, batch: Batch, saved: Saved) {
+        if let Some((number, batch)) = self.storekeeper.prepare(batch, saved) {
+            self.out.push_back(Output::Store(number, batch));
+        }
+    }
+
+    /// Asks for rows.
+    fn fetch(&mut self, query: Query) -> Number {
+        let number = self.storekeeper.number();
+        self.mails.fetching(number);
+        self.out.push_back(Output::Fetch(number, query));
+        number
+    }
+
+    fn tell(&mut self, event: Event) {
+        if let Event::MailTried { status, .. } = &event {
+            match status {
+                crate::telemetry::Status::Sent | crate::telemetry::Status::Relayed => self.counters.delivered += 1,
+                crate::telemetry::Status::Bounced | crate::telemetry::Status::Expired => self.counters.bounced += 1,
+                crate::telemetry::Status::Deferred => {}
+            }
+        }
+        if let Event::Notice { part, name, .. } = &event {
+            *self.notices.entry((part.clone(), name.clone())).or_default() += 1;
+        }
+        self.out.push_back(Output::Tell(event));
+    }
+
+    fn notice(&mut self, part: &str, alarm: bool, name: &str, detail: String) {
+        self.tell(Event::Notice { part: part.to_owned(), alarm, name: name.to_owned(), detail });
+    }
+
+    fn unreadable_record(&mut self, key: &[u8], why: &str) {
+        let record = format!("mail {} ({why})", skywave_protocols::bytes::hex(key));
+        self.tell(Event::Damaged { record });
     }
 }

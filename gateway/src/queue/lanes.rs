@@ -68,6 +68,20 @@ impl Lanes {
         self.windows.get_mut(&key.lane).is_some_and(|window| window.waiting.remove(key) | window.under_way.remove(key))
     }
 
+    /// Whether the hop is in memory, waiting or under way.
+    pub fn knows(&self, key: &HopKey) -> bool {
+        self.windows.get(&key.lane).is_some_and(|window| window.waiting.contains(key) || window.under_way.contains(key))
+    }
+
+    /// The hop has another key now (its precedence changed). True when it was in memory.
+    pub fn rename(&mut self, old: &HopKey, new: &HopKey) -> bool {
+        let Some(window) = self.windows.get_mut(&old.lane) else { return false };
+        if window.waiting.remove(old) {
+            return window.waiting.insert(new.clone());
+        }
+        window.under_way.remove(old) && window.under_way.insert(new.clone())
+    }
+
     /// Whether the hop is under way.
     pub fn is_under_way(&self, key: &HopKey) -> bool {
         self.windows.get(&key.lane).is_some_and(|window| window.under_way.contains(key))

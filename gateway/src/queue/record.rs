@@ -90,6 +90,9 @@ pub struct MailRecord {
     pub header_octets: u64,
     /// The Message-ID of its header, or nothing.
     pub message_id: String,
+    /// Octet ranges of MT-Priority fields in its text: left out where an RFC 6758 field of our own is written.
+    #[serde(default)]
+    pub mt_priority_fields: Vec<(u64, u64)>,
     /// What its text demands of a server.
     pub needs: Needs,
     /// What is owed.
@@ -101,7 +104,7 @@ pub struct MailRecord {
 }
 
 /// Where a mail entered the first gateway.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
 pub struct Origin {
     /// That gateway's site.
     pub site: String,

@@ -1,0 +1,4 @@
+//! The local side: what a mail's header says when it comes in, and the sessions of the SMTP door.
+
+pub mod intake;
+pub mod sessions;

@@ -1,0 +1,247 @@
+//! Taking a mail over: from a client, from the radio, or from ourselves (reports). Accepted means on disk.
+//!
+//! The order is visible: the batch is asked for; `Input::Stored` says that it is on the disk; only then the client
+//! gets its 250, the radio its final acknowledgement, and the hops begin.
+
+use skywave_protocols::message::address::Mailbox;
+use skywave_protocols::message::mail::{ByMode, Envelope};
+use skywave_protocols::message::precedence::{MtPriority, Precedence};
+use skywave_protocols::smtp::reply::Reply;
+use skywave_protocols::time::{Now, WallTime};
+use skywave_transports::io::{PipeId, Write};
+use skywave_transports::transport::ArrivalId;
+
+use super::seam::Needs;
+use super::storekeeper::{Refused, Saved};
+use super::{Node, Output};
+use crate::node::config::SiteConfig;
+use crate::queue::agenda::{Due, Entry};
+use crate::queue::limits::HOPS_PER_MAIL_MAX;
+use crate::queue::record::{Hop, HopState, MailRecord, Origin, Ticket};
+use crate::router;
+use crate::store::{Batch, BodyId};
+use crate::telemetry::Event;
+
+/// A mail that is complete and whose text is appended to a body.
+#[derive(Debug)]
+pub struct Incoming {
+    /// Its number, chosen when its text began.
+    pub ticket: Ticket,
+    /// Where it came from, in words.
+    pub source: String,
+    /// Where it entered the first gateway, if that was not here.
+    pub origin: Option<Origin>,
+    /// Its envelope.
+    pub envelope: Envelope,
+    /// The value that rules its order.
+    pub priority: MtPriority,
+    /// Octets of its text, our Received field included.
+    pub octets: u64,
+    /// Octets of its header.
+    pub header_octets: u64,
+    /// The Message-ID of its header.
+    pub message_id: String,
+    /// Octet ranges of MT-Priority fields in its text.
+    pub mt_priority_fields: Vec<(u64, u64)>,
+    /// What its text demands.
+    pub needs: Needs,
+    /// The link it came by.
+    pub arrived_by: Option<String>,
+    /// What else is stored with it.
+    pub extra: Vec<Write>,
+    /// Who waits for the answer.
+    pub answer: AnswerTo,
+}
+
+/// Who waits until a mail is on the disk.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum AnswerTo {
+    /// An SMTP client.
+    Session(PipeId),
+    /// A sender beyond a link: link index and arrival.
+    Arrival(usize, ArrivalId),
+    /// The mail that this one reports on: which hop and recipients it settles.
+    Report(super::reporting::Settles),
+}
+
+/// A mail whose batch is on its way to the disk.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The record in the batch.
+    pub record: MailRecord,
+    /// Who waits.
+    pub answer: AnswerTo,
+}
+
+impl Node {
+    /// A fresh ticket: later ones are greater, whatever the clock does.
+    pub(super) fn new_ticket(&mut self, wall: WallTime) -> Ticket {
+        self.last_ticket = wall.unix_micros().max(self.last_ticket + 1);
+        Ticket(self.last_ticket)
+    }
+
+    /// Routes a mail and asks for it to be stored. Recipients that nobody takes must have been refused before, except
+    /// on multicast links, where they are others' business.
+    pub(super) fn accept(&mut self, now: Now, incoming: Incoming) {
+        let arrived_by = incoming.arrived_by.as_deref();
+        let mut routed = router::route(&self.config, &self.links.down, &incoming.envelope, arrived_by);
+        routed.hops.truncate(HOPS_PER_MAIL_MAX);
+        if routed.hops.is_empty() {
+            return self.nobody_here(now, incoming);
+        }
+        let mut record = new_record(now.wall, &self.config, &incoming, routed.hops);
+        self.open_at_birth(&mut record);
+        record.note(now.wall, format!("accepted from {}", record.source));
+        let batch = first_batch(&record, incoming.extra);
+        self.save(batch, Saved::Accepted(Box::new(Accepted { record, answer: incoming.answer })));
+    }
+
+    /// A hand-over that can begin at once is marked open in the first batch, which saves a commit.
+    fn open_at_birth(&mut self, record: &mut MailRecord) {
+        for index in 0..record.hops.len() {
+            let key = record.hop_key(index);
+            if self.mta.reserve(&key, record.octets, self.lanes.first(&key.lane).is_some()) {
+                record.hops[index].state = HopState::Open;
+            }
+        }
+    }
+
+    fn nobody_here(&mut self, now: Now, incoming: Incoming) {
+        self.out.push_back(Output::AbandonBody(BodyId(incoming.ticket.0)));
+        match incoming.answer {
+            AnswerTo::Session(pipe) => {
+                self.session_finish(now, pipe, Reply::new(550, (1, 2), "no way to any recipient"));
+            }
+            // RFC 8494 section 3 step 3: discarded silently, but the carrier's acknowledgement is due.
+            AnswerTo::Arrival(link, arrival) => self.arrival_stored(now, link, arrival),
+            AnswerTo::Report(settles) => self.settle_reported(now, settles),
+        }
+    }
+
+    /// The batch of a mail is on the disk.
+    pub(super) fn accepted(&mut self, now: Now, accepted: Accepted) {
+        let Accepted { record, answer } = accepted;
+        let ticket = record.ticket;
+        self.tell_accepted(&record);
+        self.agenda.added(record.expires_at.min(record.notice_at.unwrap_or(u64::MAX)));
+        match answer {
+            AnswerTo::Session(pipe) => {
+                let words = format!("queued as {ticket}");
+                self.session_finish(now, pipe, Reply::new(250, (0, 0), words));
+            }
+            AnswerTo::Arrival(link, arrival) => self.arrival_stored(now, link, arrival),
+            AnswerTo::Report(settles) => self.settle_reported(now, settles),
+        }
+        self.mails.insert(record);
+        self.counters.mails += 1;
+        let hops = self.mails.record(ticket).map_or(0, |record| record.hops.len());
+        for hop in 0..hops {
+            self.enter_lane(now, ticket, hop);
+        }
+    }
+
+    /// The batch of a mail is not on the disk.
+    pub(super) fn accept_failed(&mut self, now: Now, accepted: Accepted, why: &str) {
+        self.out.push_back(Output::AbandonBody(accepted.record.body));
+        for (index, hop) in accepted.record.hops.iter().enumerate() {
+            if hop.state == HopState::Open {
+                self.mta.unreserve(&accepted.record.hop_key(index), accepted.record.octets);
+            }
+        }
+        match accepted.answer {
+            AnswerTo::Session(pipe) => {
+                let reply = Reply::new(452, (3, 1), format!("cannot store mail now: {why}"));
+                self.session_finish(now, pipe, reply);
+            }
+            AnswerTo::Arrival(link, arrival) => self.arrival_refused(now, link, arrival),
+            AnswerTo::Report(settles) => self.report_again(now, settles),
+        }
+    }
+
+    /// Something could not be stored and is given back.
+    pub(super) fn refused(&mut self, now: Now, refused: Refused) {
+        let why = refused.fault.to_string();
+        match refused.saved {
+            Saved::Accepted(accepted) => self.accept_failed(now, *accepted, &why),
+            Saved::Opened(key) => self.defer_quietly(&key),
+            Saved::Transport(link, number) => self.transport_store_failed(now, link, number, why),
+            Saved::Notes(_) => {}
+        }
+    }
+
+    fn tell_accepted(&mut self, record: &MailRecord) {
+        let origin = (record.origin.site != *self.config.site)
+            .then(|| format!("{} {}", record.origin.site, record.origin.ticket));
+        self.tell(Event::MailAccepted {
+            ticket: record.ticket.to_string(),
+            message_id: record.message_id.clone(),
+            from: path(record.envelope.sender.as_ref()),
+            recipients: record.envelope.recipients.len(),
+            bytes: record.octets,
+            precedence: record.precedence(),
+            source: record.source.clone(),
+            origin,
+        });
+    }
+}
+
+/// A reverse path for logs.
+pub fn path(sender: Option<&Mailbox>) -> String {
+    sender.map_or_else(String::new, ToString::to_string)
+}
+
+fn new_record(wall: WallTime, config: &SiteConfig, incoming: &Incoming, hops: Vec<Hop>) -> MailRecord {
+    let queue = &config.queue;
+    let here = || Origin { site: config.site.to_string(), ticket: incoming.ticket.to_string() };
+    let precedence = incoming.priority.precedence();
+    let accepted_at = wall.unix_micros();
+    let lifetime = (wall + queue.lifetimes[usize::from(precedence.mmhs())]).unix_micros();
+    let by = incoming
+        .envelope
+        .mail
+        .by
+        .map(|by| (by.mode, accepted_at.saturating_add_signed(by.seconds.saturating_mul(1_000_000))));
+    //= smtp/BY-001
+    let (expires_at, notice_by) = match by {
+        Some((ByMode::Return, at)) => (lifetime.min(at), None),
+        Some((ByMode::Notify, at)) => (lifetime, Some(at)),
+        None => (lifetime, None),
+    };
+    let notice_at = notice_by.or_else(|| queue.delay_notice.map(|wait| (wall + wait).unix_micros()));
+    MailRecord {
+        ticket: incoming.ticket,
+        accepted_at,
+        expires_at,
+        notice_at: notice_at.filter(|&at| at < expires_at),
+        source: incoming.source.clone(),
+        origin: incoming.origin.clone().unwrap_or_else(here),
+        envelope: incoming.envelope.clone(),
+        priority: incoming.priority,
+        body: BodyId(incoming.ticket.0),
+        octets: incoming.octets,
+        header_octets: incoming.header_octets,
+        message_id: incoming.message_id.clone(),
+        mt_priority_fields: incoming.mt_priority_fields.clone(),
+        needs: incoming.needs,
+        hops,
+        held: false,
+        history: Vec::new(),
+    }
+}
+
+/// Everything that makes a mail recoverable, in one batch.
+fn first_batch(record: &MailRecord, extra: Vec<Write>) -> Batch {
+    let mut writes = extra;
+    writes.push(record.put());
+    writes.extend((0..record.hops.len()).map(|hop| record.hop_key(hop).write(true)));
+    writes.extend(agenda_entries(record).into_iter().map(|entry| entry.write(true)));
+    Batch { keep: vec![record.body], drop: Vec::new(), writes, urgent: record.precedence() >= Precedence::Flash }
+}
+
+/// What the agenda holds for a mail besides retries.
+pub fn agenda_entries(record: &MailRecord) -> Vec<Entry> {
+    let entry = |at, due| Entry { at, ticket: record.ticket, due };
+    let mut entries = vec![entry(record.expires_at, Due::Expiry)];
+    entries.extend(record.notice_at.map(|at| entry(at, Due::Notice)));
+    entries
+}

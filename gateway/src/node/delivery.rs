@@ -1,0 +1,343 @@
+//! Hops at work: a lane's best hop begins whenever there is a place, and what became of it is noted.
+
+use skywave_protocols::message::precedence::Precedence;
+use skywave_protocols::time::{Duration, Now};
+use skywave_transports::io::{Space, Write};
+
+use super::seam::{HandOver, HandOverOutcome, Number, Piece, SmtpReply};
+use super::storekeeper::Saved;
+use super::{Node, Output, Pending};
+use crate::node::accept::{agenda_entries, path};
+use crate::node::config::LocalConfig;
+use crate::node::reporting::Outcome;
+use crate::node::seam::ConnectionClass;
+use crate::queue::agenda::{Due, Entry};
+use crate::queue::record::{HopKey, HopState, MailRecord, Ticket};
+use crate::store::Batch;
+use crate::telemetry::{Event, Status};
+
+/// After how many finished mails old history is looked for.
+const PRUNE_EVERY_MAILS: u64 = 64;
+
+impl Node {
+    /// Puts a hop into its lane's window, or begins it if it was opened at birth.
+    pub(super) fn enter_lane(&mut self, now: Now, ticket: Ticket, hop: usize) {
+        let Some(record) = self.mails.record(ticket) else { return };
+        let (key, state) = (record.hop_key(hop), record.hops[hop].state);
+        if state == HopState::Done || record.held || record.hops[hop].not_before.is_some() {
+            return;
+        }
+        self.mails.pin(ticket);
+        if let Some(out) = self.lanes.insert(key.clone()) {
+            self.mails.unpin(out.ticket);
+        }
+        if state == HopState::Open && self.born_open(&key) {
+            self.lanes.start(&key);
+            self.begin_hand_over(now, &key);
+        }
+    }
+
+    /// Whether the hop holds a place at its door since birth. After a restart it does not: then the dialogue may have
+    /// begun before the crash.
+    fn born_open(&mut self, key: &HopKey) -> bool {
+        self.mta.is_door(&key.lane) && self.started_ticket.is_none_or(|first| key.ticket >= first)
+    }
+
+    /// Begins whatever can begin in every lane.
+    pub(super) fn work(&mut self, now: Now) {
+        let lanes: Vec<_> = self.lanes.names().cloned().collect();
+        for lane in lanes {
+            while let Some(key) = self.lanes.first(&lane).cloned() {
+                let begun =
+                    if self.mta.is_door(&lane) { self.open_door(now, &key) } else { self.start_unit(now, &key) };
+                if !begun {
+                    break;
+                }
+            }
+            if let Some(query) = self.lanes.refill(&lane) {
+                let number = self.fetch(query);
+                self.pending.insert(number, Pending::Refill(lane));
+            }
+        }
+    }
+
+    /// Takes a place at the door and marks the hop open on disk before the dialogue begins.
+    fn open_door(&mut self, now: Now, key: &HopKey) -> bool {
+        let Some(octets) = self.mails.record(key.ticket).map(|record| record.octets) else {
+            self.leave_lane(key);
+            return true;
+        };
+        if !self.mta.open(key, octets) {
+            return false;
+        }
+        self.lanes.start(key);
+        let Some(record) = self.mails.record_mut(key.ticket) else { return true };
+        let hop = &mut record.hops[usize::from(key.hop)];
+        if hop.state == HopState::Open {
+            let (ticket, message_id) = (key.ticket.to_string(), record.message_id.clone());
+            self.tell(Event::PossibleDuplicate { ticket, message_id });
+            self.begin_hand_over(now, key);
+            return true;
+        }
+        hop.state = HopState::Open;
+        let writes = vec![record.put()];
+        let urgent = record.precedence() >= Precedence::Flash;
+        self.mails.writing(key.ticket);
+        self.save(Batch { writes, urgent, ..Batch::default() }, Saved::Opened(key.clone()));
+        true
+    }
+
+    /// The open mark could not be stored: the hop waits again.
+    pub(super) fn defer_quietly(&mut self, key: &HopKey) {
+        self.mails.written(key.ticket);
+        let Some(record) = self.mails.record_mut(key.ticket) else { return };
+        record.hops[usize::from(key.hop)].state = HopState::Waiting;
+        let octets = record.octets;
+        self.mta.unreserve(key, octets);
+        if self.lanes.remove(key)
+            && let Some(out) = self.lanes.insert(key.clone())
+        {
+            self.mails.unpin(out.ticket);
+        }
+    }
+
+    /// Hands a mail over; its place is taken and its mark is on the disk.
+    pub(super) fn begin_hand_over(&mut self, _now: Now, key: &HopKey) {
+        let Some(record) = self.mails.record(key.ticket) else { return };
+        let Some(local) = self.config.local.iter().find(|local| local.name == key.lane) else { return };
+        let hand_over = hand_over(&self.config.mail.hostname, local, record, usize::from(key.hop));
+        let recipients = record.hops[usize::from(key.hop)].owed();
+        let number = self.storekeeper.number();
+        self.pending.insert(number, Pending::HandOver { key: key.clone(), recipients, converted: None });
+        self.out.push_back(Output::HandOver(number, hand_over));
+    }
+
+    /// A hand-over ended.
+    pub(super) fn handed_over(&mut self, now: Now, number: Number, outcome: HandOverOutcome) {
+        let Some(Pending::HandOver { key, recipients, converted }) = self.pending.remove(&number) else { return };
+        if let Some(body) = converted {
+            self.out.push_back(Output::AbandonBody(body));
+        }
+        if let HandOverOutcome::Lacks(lacks) = outcome {
+            return self.convert(key, recipients, lacks, converted.is_some());
+        }
+        let Some(octets) = self.mails.record(key.ticket).map(|record| record.octets) else { return };
+        self.mta.unreserve(&key, octets);
+        let Some(key) = self.fresh_key(&key) else { return };
+        match outcome {
+            HandOverOutcome::Replies { server, dsn, replies } => {
+                self.replies(now, &key, &recipients, &server, dsn, &replies);
+            }
+            HandOverOutcome::Broken { why, in_doubt } => {
+                let doubt = if in_doubt { "; it may have been taken" } else { "" };
+                self.retry_later(now, &key, &format!("{why}{doubt}"), "4.4.2");
+            }
+            HandOverOutcome::Lacks(_) => {}
+        }
+    }
+
+    fn replies(&mut self, now: Now, key: &HopKey, to: &[u32], server: &str, dsn: bool, replies: &[SmtpReply]) {
+        let relay = format!("{} {server}", key.lane);
+        let (mut taken, mut refused, mut again) = (Vec::new(), Vec::new(), None);
+        for (&recipient, reply) in to.iter().zip(replies) {
+            let words = format!("{} {}", reply.code, reply.text);
+            let status = reply.enhanced.clone().unwrap_or_else(|| format!("{}.0.0", reply.code / 100));
+            match reply.code {
+                200..=299 => {
+                    self.tell_tried(now, key, recipient, &relay, &status, Status::Sent, &words);
+                    taken.push(recipient);
+                }
+                500..=599 => {
+                    self.tell_tried(now, key, recipient, &relay, &status, Status::Bounced, &words);
+                    refused.push(Outcome {
+                        recipient,
+                        status,
+                        diagnostic: Some(words),
+                        relay: Some(server.to_owned()),
+                    });
+                }
+                _ => again = Some((words, status)),
+            }
+        }
+        let relayed = taken.clone();
+        self.settle(now, key, &taken, &format!("handed over to {relay}"));
+        if !dsn {
+            self.report_relayed(now, key.ticket, relayed, server);
+        }
+        if let Some((words, status)) = again {
+            self.retry_later(now, key, &words, &status);
+        }
+        self.report_failed(now, key, refused);
+        self.finish_if_done(now, key.ticket);
+    }
+
+    /// Takes recipients off what a hop owes and notes it on disk.
+    pub(super) fn settle(&mut self, now: Now, key: &HopKey, recipients: &[u32], what: &str) {
+        if recipients.is_empty() {
+            return;
+        }
+        let Some(record) = self.mails.record_mut(key.ticket) else { return };
+        let hop = &mut record.hops[usize::from(key.hop)];
+        hop.settle(recipients);
+        let done = hop.state == HopState::Done;
+        record.note(now.wall, format!("{what} ({} recipients)", recipients.len()));
+        if record.is_done() {
+            self.leave_lane(key);
+            return;
+        }
+        let mut writes = vec![record.put()];
+        if done {
+            writes.push(key.write(false));
+            self.leave_lane(key);
+        }
+        self.save_notes(key.ticket, Batch { writes, ..Batch::default() });
+    }
+
+    /// The hop waits for a time, by the back-off of the configuration.
+    pub(super) fn retry_later(&mut self, now: Now, key: &HopKey, words: &str, status: &str) {
+        let relay = key.lane.to_string();
+        let (first, longest) = (self.config.queue.retry_first, self.config.queue.retry_longest);
+        let Some(record) = self.mails.record_mut(key.ticket) else { return };
+        let owed = record.hops[usize::from(key.hop)].owed();
+        let hop = &mut record.hops[usize::from(key.hop)];
+        let wait = first.saturating_mul(1 << hop.attempts.min(16)).min(longest);
+        let at = (now.wall + wait).unix_micros();
+        hop.state = HopState::Waiting;
+        hop.attempts += 1;
+        hop.not_before = Some(at);
+        hop.heard(words);
+        record.note(now.wall, format!("deferred: {words}"));
+        let entry = Entry { at, ticket: key.ticket, due: Due::Retry(key.hop) };
+        let writes = vec![record.put(), key.write(false), entry.write(true)];
+        self.agenda.added(at);
+        for recipient in owed {
+            self.tell_tried(now, key, recipient, &relay, status, Status::Deferred, words);
+        }
+        self.save_notes(key.ticket, Batch { writes, ..Batch::default() });
+        self.leave_lane(key);
+    }
+
+    /// A hop's time has come again.
+    pub(super) fn retry_due(&mut self, now: Now, entry: Entry, hop: u16) {
+        let Some(record) = self.mails.record_mut(entry.ticket) else { return };
+        let Some(state) = record.hops.get_mut(usize::from(hop)) else { return };
+        let mut writes = vec![entry.write(false)];
+        if state.not_before == Some(entry.at) {
+            state.not_before = None;
+            writes.push(record.put());
+            writes.push(record.hop_key(usize::from(hop)).write(true));
+            self.save_notes(entry.ticket, Batch { writes, ..Batch::default() });
+            self.enter_lane(now, entry.ticket, usize::from(hop));
+        } else {
+            self.save_notes(entry.ticket, Batch { writes, ..Batch::default() });
+        }
+    }
+
+    /// Ends a mail that owes nothing any more: its records go, its history stays for a while.
+    pub(super) fn finish_if_done(&mut self, now: Now, ticket: Ticket) {
+        if !self.mails.record(ticket).is_some_and(MailRecord::is_done) || self.reports.is_reporting(ticket) {
+            return;
+        }
+        for hop in 0..self.mails.record(ticket).map_or(0, |record| record.hops.len()) {
+            if let Some(key) = self.mails.record(ticket).map(|record| record.hop_key(hop)) {
+                self.leave_lane(&key);
+            }
+        }
+        self.mails.writing(ticket);
+        let Some(mut record) = self.mails.finish(ticket) else { return };
+        record.note(now.wall, "finished");
+        let mut writes = vec![Write { space: Space::Mail, key: ticket.key(), value: None }];
+        writes.extend((0..record.hops.len()).map(|hop| record.hop_key(hop).write(false)));
+        writes.extend(agenda_entries(&record).iter().map(|entry| entry.write(false)));
+        let retries = record.hops.iter().zip(0..).filter_map(|(hop, index)| {
+            hop.not_before.map(|at| Entry { at, ticket, due: Due::Retry(index) }.write(false))
+        });
+        writes.extend(retries);
+        writes.push(Write { space: Space::History, ..record.put() });
+        let batch = Batch { drop: vec![record.body], writes, ..Batch::default() };
+        self.save(batch, Saved::Notes(vec![ticket]));
+        self.counters.mails = self.counters.mails.saturating_sub(1);
+        self.counters.finished += 1;
+        if self.counters.finished.is_multiple_of(PRUNE_EVERY_MAILS) {
+            self.prune_history();
+        }
+        self.tell(Event::MailFinished { ticket: ticket.to_string() });
+    }
+
+    /// A hop leaves its lane's window.
+    pub(super) fn leave_lane(&mut self, key: &HopKey) {
+        if self.lanes.remove(key) {
+            self.mails.unpin(key.ticket);
+        }
+    }
+
+    /// Stores notes about one mail.
+    pub(super) fn save_notes(&mut self, ticket: Ticket, batch: Batch) {
+        self.mails.writing(ticket);
+        self.save(batch, Saved::Notes(vec![ticket]));
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one log line has that many fields")]
+    pub(super) fn tell_tried(
+        &mut self,
+        now: Now,
+        key: &HopKey,
+        recipient: u32,
+        relay: &str,
+        dsn: &str,
+        status: Status,
+        text: &str,
+    ) {
+        let Some(record) = self.mails.record(key.ticket) else { return };
+        let Some(to) = record.envelope.recipients.get(recipient as usize) else { return };
+        let delay = Duration::from_micros(now.wall.unix_micros().saturating_sub(record.accepted_at));
+        let event = Event::MailTried {
+            ticket: key.ticket.to_string(),
+            from: path(record.envelope.sender.as_ref()),
+            to: to.to.to_string(),
+            relay: relay.to_owned(),
+            delay_seconds: delay.as_secs_f64(),
+            precedence: record.precedence(),
+            dsn: dsn.to_owned(),
+            status,
+            text: text.to_owned(),
+            bytes_on_link: record.hops[usize::from(key.hop)].octets_sent,
+        };
+        self.tell(event);
+    }
+}
+
+/// What the shell is asked for.
+pub fn hand_over(hello: &str, local: &LocalConfig, record: &MailRecord, hop: usize) -> HandOver {
+    let urgent = local.connections_urgent > 0 && record.precedence() >= Precedence::Flash;
+    HandOver {
+        target: local.target.clone(),
+        class: if urgent { ConnectionClass::Urgent } else { ConnectionClass::Normal },
+        keep_open_seconds: local.keep_open.map(|wait| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX)),
+        hello: hello.to_owned(),
+        envelope: record.hop_envelope(hop),
+        content: vec![whole(record)],
+        content_without_mt_priority: without_mt_priority(record),
+        needs: record.needs,
+    }
+}
+
+/// The text of a mail as it is stored.
+pub fn whole(record: &MailRecord) -> Piece {
+    Piece::Body { body: record.body, from: 0, to: record.octets }
+}
+
+/// The text for a server without MT-PRIORITY: other MT-Priority fields go, ours comes first.
+//= smtp/MTP-010
+fn without_mt_priority(record: &MailRecord) -> Option<Vec<Piece>> {
+    let value = record.envelope.mail.mt_priority?;
+    let field = format!("MT-Priority: {value}\r\n");
+    let mut pieces = vec![Piece::Octets(field.into_bytes().into())];
+    let mut from = 0;
+    for &(start, end) in &record.mt_priority_fields {
+        pieces.push(Piece::Body { body: record.body, from, to: start });
+        from = end;
+    }
+    pieces.push(Piece::Body { body: record.body, from, to: record.octets });
+    Some(pieces)
+}

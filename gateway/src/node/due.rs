@@ -1,0 +1,197 @@
+//! What the agenda says is due, and mails that are looked at without being in memory.
+
+use skywave_protocols::time::Now;
+use skywave_transports::io::{Row, Space};
+
+use super::carrying::UnitNews;
+use super::command::Command;
+use super::reporting::Outcome;
+use super::seam::ReplyTo;
+use super::{Node, Pending};
+use crate::queue::agenda::{Due, Entry};
+use crate::queue::record::{HopKey, HopState, MailRecord, Ticket};
+use crate::report::Kind;
+use crate::store::{Batch, Query, StoreFault};
+use crate::telemetry::Status;
+
+/// What is to be done with a mail once its record is in memory.
+#[derive(Debug)]
+pub enum Then {
+    /// The agenda's entry.
+    Due(Entry),
+    /// News of the unit that carries a hop.
+    Unit(usize, UnitNews),
+    /// An operator's command.
+    Command(ReplyTo, Command),
+    /// A hop found on disk is to enter its lane.
+    Enter(HopKey),
+}
+
+impl Node {
+    /// Does `then` with a mail: at once when its record is in memory, else when it has been fetched.
+    pub(super) fn with_mail(&mut self, now: Now, ticket: Ticket, then: Then) {
+        if self.mails.record(ticket).is_some() {
+            return self.then(now, ticket, then);
+        }
+        if self.mails.knows(ticket) {
+            return self.then_without(now, ticket, then); // Finished; its deletion is on the way.
+        }
+        let number = self.fetch(Query::Keys { space: Space::Mail, keys: vec![ticket.key()] });
+        self.pending.insert(number, Pending::Mail(ticket, then));
+    }
+
+    /// A record asked for is here, or there is none.
+    pub(super) fn mail_fetched(&mut self, now: Now, ticket: Ticket, then: Then, rows: Result<Vec<Row>, StoreFault>) {
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(fault) => return self.then_failed(now, ticket, then, &fault),
+        };
+        self.take_records(&rows);
+        if self.mails.record(ticket).is_some() {
+            self.mails.pin(ticket);
+            self.then(now, ticket, then);
+            self.mails.unpin(ticket);
+        } else {
+            self.then_without(now, ticket, then);
+        }
+    }
+
+    /// Takes fetched records into memory, unless memory knows better.
+    pub(super) fn take_records(&mut self, rows: &[Row]) {
+        for row in rows {
+            match MailRecord::decode(&row.value) {
+                Ok(record) => self.mails.insert(record),
+                Err(error) => self.unreadable_record(&row.key, &error.to_string()),
+            }
+        }
+    }
+
+    fn then(&mut self, now: Now, ticket: Ticket, then: Then) {
+        match then {
+            Then::Due(entry) => self.due(now, entry),
+            Then::Unit(hop, news) => self.unit_news(now, ticket, hop, news),
+            Then::Command(reply_to, command) => self.mail_command(now, reply_to, ticket, command),
+            Then::Enter(key) => self.enter_found(now, &key),
+        }
+    }
+
+    fn then_without(&mut self, now: Now, ticket: Ticket, then: Then) {
+        match then {
+            Then::Due(entry) => {
+                let batch = Batch { writes: vec![entry.write(false)], ..Batch::default() };
+                self.save_notes(ticket, batch);
+            }
+            Then::Unit(..) => {} // News of a mail that is finished: nothing is owed.
+            Then::Command(reply_to, command) => self.finished_command(now, reply_to, ticket, command),
+            Then::Enter(key) => {
+                // A hop without a mail: left behind by a damaged record that was set aside.
+                let batch = Batch { writes: vec![key.write(false)], ..Batch::default() };
+                self.save_notes(ticket, batch);
+            }
+        }
+    }
+
+    fn then_failed(&mut self, now: Now, _ticket: Ticket, then: Then, fault: &StoreFault) {
+        match then {
+            Then::Due(entry) => {
+                self.agenda.failed((now.wall + self.config.queue.retry_first).unix_micros().max(entry.at))
+            }
+            Then::Command(reply_to, _) => self.reply_error(reply_to, &fault.to_string(), 75),
+            // The unit's news is lost to memory: after a restart the hop is sent again and found to be a repeat.
+            Then::Unit(..) | Then::Enter(_) => {}
+        }
+    }
+
+    /// Fetches what is due.
+    pub(super) fn agenda_due(&mut self, now: Now) {
+        if let Some(query) = self.agenda.query(now.wall) {
+            let number = self.fetch(query);
+            self.pending.insert(number, Pending::Agenda);
+        }
+    }
+
+    pub(super) fn agenda_fetched(&mut self, now: Now, rows: Result<Vec<Row>, StoreFault>) {
+        match rows {
+            Ok(rows) => {
+                for entry in self.agenda.fetched(now.wall, rows.into_iter().map(|row| row.key)) {
+                    self.with_mail(now, entry.ticket, Then::Due(entry));
+                }
+            }
+            Err(_) => self.agenda.failed((now.wall + self.config.queue.retry_first).unix_micros()),
+        }
+    }
+
+    fn due(&mut self, now: Now, entry: Entry) {
+        match entry.due {
+            Due::Retry(hop) => self.retry_due(now, entry, hop),
+            Due::Notice => self.notice_due(now, entry),
+            Due::Expiry => self.expiry_due(now, entry),
+        }
+    }
+
+    fn notice_due(&mut self, now: Now, entry: Entry) {
+        let Some(record) = self.mails.record_mut(entry.ticket) else { return };
+        record.notice_at = None;
+        record.note(now.wall, "late; the sender is told if it wants to know");
+        let batch = Batch { writes: vec![record.put(), entry.write(false)], ..Batch::default() };
+        self.save_notes(entry.ticket, batch);
+        self.report_delayed(now, entry.ticket);
+    }
+
+    /// The mail has lived long enough: every open hop is given up, each with exactly one report.
+    fn expiry_due(&mut self, now: Now, entry: Entry) {
+        let Some(record) = self.mails.record(entry.ticket) else { return };
+        let open = |(index, hop): (usize, &crate::queue::record::Hop)| (hop.state != HopState::Done).then_some(index);
+        let hops: Vec<usize> = record.hops.iter().enumerate().filter_map(open).collect();
+        let keys: Vec<HopKey> = hops.iter().map(|&hop| record.hop_key(hop)).collect();
+        self.save_notes(entry.ticket, Batch { writes: vec![entry.write(false)], ..Batch::default() });
+        for key in keys {
+            self.expire(now, &key);
+        }
+    }
+
+    fn expire(&mut self, now: Now, key: &HopKey) {
+        if self.reports.is_reporting(key.ticket) {
+            return;
+        }
+        if self.mta.is_door(&key.lane) && self.lanes.is_under_way(key) {
+            return self.look_again(now, key); // The dialogue is running: its reply counts.
+        }
+        self.take_back(now, key);
+        let Some(record) = self.mails.record(key.ticket) else { return };
+        let hop = &record.hops[usize::from(key.hop)];
+        let (owed, last) = (hop.owed(), hop.last.clone());
+        let words = if last.is_empty() {
+            "its time has passed".to_owned()
+        } else {
+            format!("its time has passed; last: {last}")
+        };
+        for &recipient in &owed {
+            self.tell_tried(now, key, recipient, &key.lane.to_string(), "5.4.7", Status::Expired, &words);
+        }
+        let outcome =
+            |recipient| Outcome { recipient, status: "5.4.7".into(), diagnostic: Some(words.clone()), relay: None };
+        let outcomes = owed.into_iter().map(outcome).collect();
+        self.report_given_up(now, key, Kind::Expired, outcomes);
+    }
+
+    fn look_again(&mut self, now: Now, key: &HopKey) {
+        let at = (now.wall + self.config.queue.retry_first).unix_micros();
+        let entry = Entry { at, ticket: key.ticket, due: Due::Expiry };
+        self.agenda.added(at);
+        if let Some(record) = self.mails.record_mut(key.ticket) {
+            record.expires_at = at;
+            let batch = Batch { writes: vec![record.put(), entry.write(true)], ..Batch::default() };
+            self.save_notes(key.ticket, batch);
+        }
+    }
+
+    /// Takes a hop out of its lane, and its unit back from the link.
+    pub(super) fn take_back(&mut self, now: Now, key: &HopKey) {
+        if let Some(index) = self.links.index(&key.lane) {
+            let unit = key.ticket.unit(usize::from(key.hop));
+            self.links.with(now, index, |transport| transport.cancel(now, unit));
+        }
+        self.leave_lane(key);
+    }
+}

@@ -1,0 +1,105 @@
+//! How many hand-overs to each local MTA may be open: a bounded number of connections, some of them kept for Flash
+//! and Override, and a bounded sum of octets.
+
+use std::collections::BTreeMap;
+
+use super::config::LocalConfig;
+use crate::queue::record::{HopKey, Lane};
+
+/// P_MUL priorities up to this one (Flash and Override) may use the reserved connections.
+const URGENT_P_MUL: u8 = 2;
+
+#[derive(Debug)]
+struct Door {
+    connections_max: usize,
+    connections_urgent: usize,
+    octets_max: u64,
+    open: usize,
+    octets: u64,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Mta {
+    doors: BTreeMap<Lane, Door>,
+}
+
+impl Mta {
+    /// The doors of a configuration.
+    pub fn new(locals: &[LocalConfig]) -> Self {
+        let door = |local: &LocalConfig| Door {
+            connections_max: local.connections_max,
+            connections_urgent: local.connections_urgent,
+            octets_max: local.octets_in_flight_max,
+            open: 0,
+            octets: 0,
+        };
+        Self { doors: locals.iter().map(|local| (local.name.clone(), door(local))).collect() }
+    }
+
+    /// Whether the lane is a local MTA.
+    pub fn is_door(&self, lane: &str) -> bool {
+        self.doors.contains_key(lane)
+    }
+
+    /// Takes a place for a new mail, unless others wait before it.
+    pub fn reserve(&mut self, key: &HopKey, octets: u64, others_wait: bool) -> bool {
+        !others_wait && self.open(key, octets)
+    }
+
+    /// Takes a place for a hand-over, if one is free. One mail always finds room for its octets.
+    pub fn open(&mut self, key: &HopKey, octets: u64) -> bool {
+        let Some(door) = self.doors.get_mut(&key.lane) else { return false };
+        let urgent = key.p_mul <= URGENT_P_MUL;
+        let places =
+            if urgent { door.connections_max } else { door.connections_max.saturating_sub(door.connections_urgent) };
+        let fits = door.octets == 0 || urgent || door.octets + octets <= door.octets_max;
+        if door.open >= places || !fits {
+            return false;
+        }
+        door.open += 1;
+        door.octets += octets;
+        true
+    }
+
+    /// Gives a place back.
+    pub fn unreserve(&mut self, key: &HopKey, octets: u64) {
+        if let Some(door) = self.doors.get_mut(&key.lane) {
+            door.open = door.open.saturating_sub(1);
+            door.octets = door.octets.saturating_sub(octets);
+        }
+    }
+
+    /// Hand-overs open at a door.
+    pub fn open_at(&self, lane: &str) -> usize {
+        self.doors.get(lane).map_or(0, |door| door.open)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::queue::record::Ticket;
+
+    #[test]
+    fn places_are_bounded_and_some_are_kept_for_flash() {
+        let local = LocalConfig {
+            name: "mta".into(),
+            domains: Vec::new(),
+            target: String::new(),
+            connections_max: 3,
+            connections_urgent: 1,
+            keep_open: None,
+            octets_in_flight_max: 100,
+        };
+        let mut mta = Mta::new(&[local]);
+        let key = |p_mul| HopKey { lane: "mta".into(), p_mul, accepted_at: 0, ticket: Ticket(1), hop: 0 };
+        assert!(mta.open(&key(8), 1000), "one mail always goes");
+        assert!(!mta.open(&key(8), 1), "the octets are used up");
+        mta.unreserve(&key(8), 1000);
+        assert!(mta.open(&key(8), 10) && mta.open(&key(8), 10));
+        assert!(!mta.open(&key(8), 10), "the third is kept");
+        assert!(mta.open(&key(2), 10) && !mta.open(&key(2), 10));
+        assert_eq!(mta.open_at("mta"), 3);
+    }
+}

@@ -1,0 +1,241 @@
+//! Reports to senders: failures, delays, relaying. A report is a mail like any other; what it reports on is settled
+//! only once the report is on the disk.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use skywave_protocols::bytes::Bytes;
+use skywave_protocols::message::mail::{Envelope, MailParameters, Notify, Recipient, Ret};
+use skywave_protocols::time::{Duration, Instant, Now};
+
+use super::seam::{Needs, Number};
+use super::{Node, Output, Pending};
+use crate::node::accept::{AnswerTo, Incoming};
+use crate::queue::limits::RETURNED_OCTETS_MAX;
+use crate::queue::record::{HopKey, MailRecord, Ticket};
+use crate::report::{self, Kind, Reported};
+use crate::store::{BodyId, StoreFault};
+
+/// How long to wait before a report that could not be stored is tried again.
+const AGAIN_WAIT: Duration = Duration::from_secs(2);
+
+/// What became of one recipient.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// Index into the envelope.
+    pub recipient: u32,
+    /// Enhanced status code.
+    pub status: String,
+    /// The other side's words, `code text`.
+    pub diagnostic: Option<String>,
+    /// The server that said so.
+    pub relay: Option<String>,
+}
+
+/// What is settled when a report is on the disk.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settles {
+    /// The mail reported on.
+    pub ticket: Ticket,
+    /// The hop whose recipients are settled; `None` for reports that settle nothing (delay, relayed).
+    pub hop: Option<HopKey>,
+    /// What is reported.
+    pub kind: Kind,
+    /// Of whom.
+    pub outcomes: Vec<Outcome>,
+}
+
+/// Reports under way.
+#[derive(Debug, Default)]
+pub struct Reports {
+    under_way: BTreeMap<Ticket, u32>,
+    again: VecDeque<Settles>,
+    again_at: Option<Instant>,
+}
+
+impl Reports {
+    /// Whether a report about the mail is not yet on the disk.
+    pub fn is_reporting(&self, ticket: Ticket) -> bool {
+        self.under_way.contains_key(&ticket)
+    }
+
+    /// When to try again.
+    pub const fn next(&self) -> Option<Instant> {
+        self.again_at
+    }
+
+    fn begin(&mut self, ticket: Ticket) {
+        *self.under_way.entry(ticket).or_default() += 1;
+    }
+
+    fn end(&mut self, ticket: Ticket) {
+        if let Some(count) = self.under_way.get_mut(&ticket) {
+            *count -= 1;
+            if *count == 0 {
+                self.under_way.remove(&ticket);
+            }
+        }
+    }
+}
+
+impl Node {
+    /// Gives recipients up: reports to the sender if it wants to know, and settles them.
+    pub(super) fn report_failed(&mut self, now: Now, key: &HopKey, outcomes: Vec<Outcome>) {
+        self.report_given_up(now, key, Kind::Failed, outcomes);
+    }
+
+    /// The same for a mail whose time has passed.
+    pub(super) fn report_given_up(&mut self, now: Now, key: &HopKey, kind: Kind, outcomes: Vec<Outcome>) {
+        if outcomes.is_empty() {
+            return;
+        }
+        let Some(record) = self.mails.record(key.ticket) else { return };
+        let all: Vec<u32> = outcomes.iter().map(|outcome| outcome.recipient).collect();
+        let wanted = wanted(record, outcomes, |notify| notify.failure);
+        if wanted.is_empty() {
+            // A null sender or NOTIFY=NEVER: nobody wants to know; the log has it.
+            self.settle(now, key, &all, "given up without report");
+            return self.finish_if_done(now, key.ticket);
+        }
+        let silent: Vec<u32> =
+            all.into_iter().filter(|r| wanted.iter().all(|outcome| outcome.recipient != *r)).collect();
+        self.settle(now, key, &silent, "given up without report");
+        self.report(now, Settles { ticket: key.ticket, hop: Some(key.clone()), kind, outcomes: wanted });
+    }
+
+    /// Reports that a mail went on to where no report comes back from, if success reports are wanted.
+    pub(super) fn report_relayed(&mut self, now: Now, ticket: Ticket, recipients: Vec<u32>, relay: &str) {
+        let outcome =
+            |recipient| Outcome { recipient, status: "2.0.0".into(), diagnostic: None, relay: Some(relay.to_owned()) };
+        let Some(record) = self.mails.record(ticket) else { return };
+        let outcomes = wanted(record, recipients.into_iter().map(outcome).collect(), |notify| notify.success);
+        if !outcomes.is_empty() {
+            self.report(now, Settles { ticket, hop: None, kind: Kind::Relayed, outcomes });
+        }
+    }
+
+    /// Reports that a mail is late.
+    pub(super) fn report_delayed(&mut self, now: Now, ticket: Ticket) {
+        let Some(record) = self.mails.record(ticket) else { return };
+        let owed =
+            record.hops.iter().flat_map(|hop| hop.owed().into_iter().map(|recipient| (recipient, hop.last.clone())));
+        let outcome = |(recipient, last): (u32, String)| Outcome {
+            recipient,
+            status: "4.4.7".into(),
+            diagnostic: (!last.is_empty()).then_some(last),
+            relay: None,
+        };
+        let outcomes = wanted(record, owed.map(outcome).collect(), |notify| notify.delay);
+        if !outcomes.is_empty() {
+            self.report(now, Settles { ticket, hop: None, kind: Kind::Delayed, outcomes });
+        }
+    }
+
+    /// Begins a report: the header of the original is loaded first.
+    fn report(&mut self, _now: Now, settles: Settles) {
+        let Some(record) = self.mails.record(settles.ticket) else { return };
+        let full = record.envelope.mail.ret == Some(Ret::Full) && settles.kind != Kind::Delayed;
+        let octets = if full { record.octets } else { record.header_octets };
+        let octets = usize::try_from(octets).unwrap_or(usize::MAX).min(RETURNED_OCTETS_MAX);
+        let body = record.body;
+        self.reports.begin(settles.ticket);
+        self.mails.pin(settles.ticket);
+        let load = self.storekeeper.number();
+        self.pending.insert(load, Pending::Report(settles));
+        self.out.push_back(Output::LoadBody { load, body, offset: 0, octets });
+    }
+
+    /// The original's beginning is loaded: the report is written and accepted as a mail.
+    pub(super) fn report_loaded(&mut self, now: Now, settles: Settles, loaded: Result<Bytes, StoreFault>) {
+        let returned = match loaded {
+            Ok(octets) => octets,
+            Err(StoreFault::Full(_) | StoreFault::Failed(_)) => return self.report_again(now, settles),
+            // The text is lost; the report goes without it rather than not at all.
+            Err(StoreFault::Damaged(_) | StoreFault::NoBody(_)) => Bytes::new(),
+        };
+        let ticket = self.new_ticket(now.wall);
+        let Some(record) = self.mails.record(settles.ticket) else { return };
+        let Some(sender) = record.envelope.sender.clone() else { return };
+        let complete = returned.len() as u64 == record.octets && record.envelope.mail.ret == Some(Ret::Full);
+        let outcomes = settles.outcomes.clone();
+        let reported = Reported { record, kind: settles.kind, outcomes: &outcomes, returned: &returned, complete };
+        let text = report::write(&self.config, ticket, now.wall, &reported);
+        // RFC 6710 section 4.6: a report has the priority of what it reports on.
+        let priority = record.priority;
+        let mail = MailParameters { mt_priority: record.envelope.mail.mt_priority, ..MailParameters::default() };
+        let to = Recipient { notify: Some(Notify::NEVER), ..Recipient::plain(sender) };
+        let envelope = Envelope { sender: None, mail, recipients: vec![to] };
+        let octets = text.len() as u64;
+        let header_octets = report::header_octets(&text) as u64;
+        self.out.push_back(Output::AppendBody(BodyId(ticket.0), text));
+        let needs = Needs { eight_bit: !returned.is_ascii(), ..Needs::default() };
+        self.accept(
+            now,
+            Incoming {
+                ticket,
+                source: "report".into(),
+                origin: None,
+                envelope,
+                priority,
+                octets,
+                header_octets,
+                message_id: report::message_id(&self.config, ticket),
+                mt_priority_fields: Vec::new(),
+                needs,
+                arrived_by: None,
+                extra: Vec::new(),
+                answer: AnswerTo::Report(settles),
+            },
+        );
+    }
+
+    /// A report is on the disk (or has nowhere to go): what it reported is settled.
+    pub(super) fn settle_reported(&mut self, now: Now, settles: Settles) {
+        self.reports.end(settles.ticket);
+        if let Some(key) = &settles.hop {
+            let recipients: Vec<u32> = settles.outcomes.iter().map(|outcome| outcome.recipient).collect();
+            self.settle(now, key, &recipients, settles.kind.words());
+        }
+        self.finish_if_done(now, settles.ticket);
+        self.mails.unpin(settles.ticket);
+    }
+
+    /// A report could not be stored: it is written again in a while.
+    pub(super) fn report_again(&mut self, now: Now, settles: Settles) {
+        self.reports.again.push_back(settles);
+        self.reports.again_at = Some(now.mono + AGAIN_WAIT);
+    }
+
+    /// Writes reports that could not be stored before.
+    pub(super) fn reports_due(&mut self, now: Now) {
+        if self.reports.again_at.is_none_or(|at| at > now.mono) {
+            return;
+        }
+        self.reports.again_at = None;
+        for settles in std::mem::take(&mut self.reports.again) {
+            let ticket = settles.ticket;
+            self.report(now, settles);
+            // `report` counted and pinned it once more.
+            self.reports.end(ticket);
+            self.mails.unpin(ticket);
+        }
+    }
+
+    /// The answer to a load.
+    pub(super) fn loaded(&mut self, now: Now, number: Number, loaded: Result<Bytes, StoreFault>) {
+        if let Some(Pending::Report(settles)) = self.pending.remove(&number) {
+            self.report_loaded(now, settles, loaded);
+        }
+    }
+}
+
+/// The outcomes that the sender wants to hear of; none for a null sender.
+fn wanted(record: &MailRecord, outcomes: Vec<Outcome>, asks: impl Fn(Notify) -> bool) -> Vec<Outcome> {
+    if record.envelope.sender.is_none() {
+        return Vec::new();
+    }
+    let notify = |outcome: &Outcome| {
+        let recipient = record.envelope.recipients.get(outcome.recipient as usize);
+        recipient.map_or(Notify::NEVER, |recipient| recipient.notify.unwrap_or(Notify::ABSENT))
+    };
+    outcomes.into_iter().filter(|outcome| asks(notify(outcome))).collect()
+}

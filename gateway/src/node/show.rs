@@ -1,0 +1,267 @@
+//! What operators are shown: facts with stable field names, units in the name.
+
+use serde_json::{Value, json};
+use skywave_protocols::time::{Duration, WallTime};
+use skywave_transports::io::{Row, Space, Write};
+
+use super::accept::path;
+use super::seam::ReplyTo;
+use super::storekeeper::Saved;
+use super::{Node, Pending};
+use crate::queue::record::{HopKey, HopState, MailRecord, Ticket};
+use crate::store::{Batch, Query, StoreFault};
+
+/// Most mails of one listing.
+const LISTED_MAX: usize = 10_000;
+/// Finished mails looked through for a Message-ID.
+const TRACKED_MAX: usize = 100_000;
+/// History rows removed at once.
+const PRUNE_ROWS_MAX: usize = 256;
+
+/// What a fetch for a command is to be made into.
+#[derive(Debug)]
+pub enum Listing {
+    /// Hops of the queue, whose mails are fetched next.
+    Hops,
+    /// Mails of the queue, in the order of these tickets.
+    Mails(Vec<Ticket>),
+    /// One finished mail.
+    History(Ticket),
+    /// Mails in the queue with this Message-ID; then finished ones.
+    QueuedId(String),
+    /// Finished mails with this Message-ID.
+    FinishedId(String),
+    /// Held and delayed mails are listed through all mails.
+    AllMails(usize),
+}
+
+impl Node {
+    pub(super) fn status(&self) -> Value {
+        let uptime = self.started_at.map_or(Duration::ZERO, |start| self.now.mono.since(start.mono));
+        let notices: Vec<Value> = self
+            .notices
+            .iter()
+            .map(|((part, name), count)| json!({ "part": part, "name": name, "count": count }))
+            .collect();
+        json!({
+            "version": env!("CARGO_PKG_VERSION"),
+            "site": &*self.config.site,
+            "ready": self.ready,
+            "uptime_seconds": uptime.as_secs_f64(),
+            "mails_queued": self.counters.mails,
+            "mails_accepted": self.counters.accepted,
+            "recipients_delivered": self.counters.delivered,
+            "recipients_bounced": self.counters.bounced,
+            "mails_in_memory": self.mails.count(),
+            "smtp_connections": self.sessions.len(),
+            "store_failing": self.storekeeper.is_failing(),
+            "links": self.list_links()["links"],
+            "notices": notices,
+        })
+    }
+
+    pub(super) fn list_links(&self) -> Value {
+        let links: Vec<Value> = (0..self.links.len()).map(|index| self.link_line(index)).collect();
+        json!({ "links": links })
+    }
+
+    fn link_line(&self, index: usize) -> Value {
+        let Some(link) = self.links.link(index) else { return Value::Null };
+        let (waiting, more_on_disk) = self.lanes.waiting(&link.name);
+        let profile = self.links.transport(index).map(|transport| transport.profile());
+        json!({
+            "name": &*link.name,
+            "carriage": link.carriage,
+            "up": link.up,
+            "why": link.why,
+            "in_use": !self.links.down.contains(&link.name),
+            "emission": link.emission,
+            "hops_waiting": waiting,
+            "more_on_disk": more_on_disk,
+            "hops_under_way": self.lanes.under_way(&link.name),
+            "units_sent": link.units_sent,
+            "units_received": link.units_received,
+            "profile": profile,
+        })
+    }
+
+    pub(super) fn show_link(&self, index: usize) -> Value {
+        let mut shown = self.link_line(index);
+        shown["transport"] = self.links.transport(index).map_or(Value::Null, |transport| transport.describe());
+        shown["radio"] = self.links.describe_carrier(index);
+        shown
+    }
+
+    /// Lists the queue: of one lane in its order, or all mails by age.
+    pub(super) fn list_queue(&mut self, reply_to: ReplyTo, limit: usize, lane: Option<&str>) {
+        let limit = limit.min(LISTED_MAX);
+        let (query, listing) = match lane {
+            Some(lane) => {
+                let (from, to) = (crate::queue::record::lane_start(lane), crate::queue::record::lane_end(lane));
+                (Query::Range { space: Space::Hop, from, to, limit, reverse: false }, Listing::Hops)
+            }
+            None => (all_mails(limit), Listing::AllMails(limit)),
+        };
+        let number = self.fetch(query);
+        self.pending.insert(number, Pending::Listing(reply_to, listing));
+    }
+
+    pub(super) fn track_ticket(&mut self, reply_to: ReplyTo, ticket: Ticket) {
+        let number = self.fetch(Query::Keys { space: Space::History, keys: vec![ticket.key()] });
+        self.pending.insert(number, Pending::Listing(reply_to, Listing::History(ticket)));
+    }
+
+    pub(super) fn track_message_id(&mut self, reply_to: ReplyTo, id: String) {
+        let number = self.fetch(all_mails(TRACKED_MAX));
+        self.pending.insert(number, Pending::Listing(reply_to, Listing::QueuedId(id)));
+    }
+
+    pub(super) fn retry_all(&mut self, reply_to: ReplyTo) {
+        // Everything on the agenda that is a retry comes due now.
+        let number = self.fetch(all_mails(LISTED_MAX));
+        self.pending.insert(number, Pending::Listing(reply_to, Listing::AllMails(0)));
+    }
+
+    /// Rows for a command are here.
+    pub(super) fn listed(&mut self, reply_to: ReplyTo, listing: Listing, rows: Result<Vec<Row>, StoreFault>) {
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(fault) => return self.reply_error(reply_to, &fault.to_string(), 75),
+        };
+        let records = || rows.iter().filter_map(|row| MailRecord::decode(&row.value).ok());
+        match listing {
+            Listing::Hops => {
+                let tickets: Vec<Ticket> =
+                    rows.iter().filter_map(|row| HopKey::decode(&row.key)).map(|key| key.ticket).collect();
+                let keys = tickets.iter().map(|ticket| ticket.key()).collect();
+                let number = self.fetch(Query::Keys { space: Space::Mail, keys });
+                self.pending.insert(number, Pending::Listing(reply_to, Listing::Mails(tickets)));
+            }
+            Listing::Mails(tickets) => {
+                let mut mails: Vec<MailRecord> = records().collect();
+                mails.sort_by_key(|mail| tickets.iter().position(|ticket| *ticket == mail.ticket));
+                self.reply_mails(reply_to, mails);
+            }
+            Listing::AllMails(0) => self.retry_listed(reply_to, records().collect()),
+            Listing::AllMails(limit) => {
+                let mut mails: Vec<MailRecord> = records().collect();
+                mails.sort_by_key(|mail| (mail.priority.p_mul(), mail.accepted_at));
+                mails.truncate(limit);
+                self.reply_mails(reply_to, mails);
+            }
+            Listing::History(ticket) => match records().next() {
+                Some(record) => self.reply_ok(reply_to, mail(&record, self.now.wall, true)),
+                None => self.reply_error(reply_to, &format!("{ticket} is not known here"), 69),
+            },
+            Listing::QueuedId(id) => match records().find(|record| same_id(&record.message_id, &id)) {
+                Some(record) => self.reply_ok(reply_to, mail(&record, self.now.wall, true)),
+                None => {
+                    let from = Vec::new();
+                    let query =
+                        Query::Range { space: Space::History, from, to: Vec::new(), limit: TRACKED_MAX, reverse: true };
+                    let number = self.fetch(query);
+                    self.pending.insert(number, Pending::Listing(reply_to, Listing::FinishedId(id)));
+                }
+            },
+            Listing::FinishedId(id) => match records().find(|record| same_id(&record.message_id, &id)) {
+                Some(record) => self.reply_ok(reply_to, mail(&record, self.now.wall, true)),
+                None => self.reply_error(reply_to, &format!("no mail with {id} is known here"), 69),
+            },
+        }
+    }
+
+    fn retry_listed(&mut self, reply_to: ReplyTo, mails: Vec<MailRecord>) {
+        let waiting = mails.iter().filter(|mail| mail.hops.iter().any(|hop| hop.not_before.is_some()));
+        let tickets: Vec<Ticket> = waiting.map(|mail| mail.ticket).collect();
+        let count = tickets.len();
+        let now = self.now;
+        for ticket in tickets {
+            let command = super::command::Command::QueueRetry { ticket: Some(ticket.to_string()) };
+            self.with_mail(now, ticket, super::due::Then::Command(ReplyTo(u64::MAX), command));
+        }
+        self.reply_ok(reply_to, json!({ "mails": count }));
+    }
+
+    fn reply_mails(&mut self, reply_to: ReplyTo, mails: Vec<MailRecord>) {
+        // Memory knows better than the disk how far a mail is.
+        let line = |record: MailRecord| mail(self.mails.record(record.ticket).unwrap_or(&record), self.now.wall, false);
+        let mails: Vec<Value> = mails.into_iter().map(line).collect();
+        self.reply_ok(reply_to, json!({ "mails": mails, "mails_queued": self.counters.mails }));
+    }
+
+    /// Removes history whose time has passed.
+    pub(super) fn prune_history(&mut self) {
+        let before = self.now.wall.unix_micros().saturating_sub(self.config.queue.history.as_micros() as u64);
+        let to = before.to_be_bytes().to_vec();
+        let query = Query::Range { space: Space::History, from: Vec::new(), to, limit: PRUNE_ROWS_MAX, reverse: false };
+        let number = self.fetch(query);
+        self.pending.insert(number, Pending::Prune);
+    }
+
+    pub(super) fn prune(&mut self, rows: Vec<Row>) {
+        if rows.is_empty() {
+            return;
+        }
+        let delete = |row: Row| Write { space: Space::History, key: row.key, value: None };
+        let batch = Batch { writes: rows.into_iter().map(delete).collect(), ..Batch::default() };
+        self.save(batch, Saved::Notes(Vec::new()));
+    }
+}
+
+fn all_mails(limit: usize) -> Query {
+    Query::Range { space: Space::Mail, from: Vec::new(), to: Vec::new(), limit, reverse: false }
+}
+
+fn same_id(own: &str, asked: &str) -> bool {
+    own.trim_matches(['<', '>']) == asked.trim_matches(['<', '>'])
+}
+
+/// A mail as operators see it: a line of the queue, or with everything that happened.
+pub fn mail(record: &MailRecord, wall: WallTime, whole: bool) -> Value {
+    let seconds = |at: u64| (at as f64 - wall.unix_micros() as f64) / 1e6;
+    let hops: Vec<Value> = record.hops.iter().map(|hop| hop_line(record, hop, wall)).collect();
+    let mut shown = json!({
+        "ticket": record.ticket.to_string(),
+        "precedence": record.precedence(),
+        "mt_priority": record.priority,
+        "from": path(record.envelope.sender.as_ref()),
+        "to": record.envelope.recipients.iter().map(|recipient| recipient.to.as_str()).collect::<Vec<_>>(),
+        "bytes": record.octets,
+        "age_seconds": -seconds(record.accepted_at),
+        "expires_in_seconds": seconds(record.expires_at),
+        "held": record.held,
+        "message_id": record.message_id,
+        "hops": hops,
+    });
+    if whole {
+        let entry =
+            |at: u64, what: &str| json!({ "at_unix_seconds": at as f64 / 1e6, "seconds": -seconds(at), "what": what });
+        shown["source"] = json!(record.source);
+        shown["origin"] = json!(record.origin);
+        shown["history"] = record.history.iter().map(|e| entry(e.at, &e.what)).collect();
+    }
+    shown
+}
+
+fn hop_line(record: &MailRecord, hop: &crate::queue::record::Hop, wall: WallTime) -> Value {
+    let sites: Vec<&str> = hop.parts.iter().filter_map(|part| part.site.as_deref()).collect();
+    let wait = hop.not_before.map(|at| at.saturating_sub(wall.unix_micros()) as f64 / 1e6);
+    let why = match (hop.state, record.held, wait) {
+        (HopState::Done, ..) => "done".to_owned(),
+        (_, true, _) => "held by the operator".to_owned(),
+        (_, false, Some(seconds)) => format!("tried again in {seconds:.0} s: {}", hop.last),
+        (HopState::Open, false, None) => "being handed over".to_owned(),
+        (HopState::Waiting, false, None) if hop.last.is_empty() => "waits for its turn".to_owned(),
+        (HopState::Waiting, false, None) => hop.last.clone(),
+    };
+    json!({
+        "link": &*hop.lane,
+        "sites": sites,
+        "state": hop.state,
+        "recipients_waiting": hop.owed().len(),
+        "attempts": hop.attempts,
+        "retry_in_seconds": wait,
+        "bytes_on_link": hop.octets_sent,
+        "why": why,
+    })
+}

@@ -1,0 +1,199 @@
+//! Numbers every batch on its way to the store, and keeps what must not be lost when the disk fails.
+//!
+//! A batch that accepts something fails towards whoever waits for it. A batch that only notes what has already
+//! happened (a delivery, a retry) must reach the disk in the end: it is kept and stored again, merged with what came
+//! after it, until the disk works. While the disk fails nothing new is accepted.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use skywave_protocols::time::{Duration, Instant};
+use skywave_transports::io::{Space, Write};
+
+use super::seam::Number;
+use crate::queue::limits::UNSAVED_BATCHES_MAX;
+use crate::queue::record::{HopKey, Ticket};
+use crate::store::{Batch, StoreFault};
+
+/// How long to wait before a failed disk is tried again.
+const RETRY_WAIT: Duration = Duration::from_secs(1);
+
+/// What a batch was for: decides what follows when it is on the disk, and when it is not.
+#[derive(Debug)]
+pub enum Saved {
+    /// A mail is accepted; somebody waits for the answer.
+    Accepted(Box<super::accept::Accepted>),
+    /// Notes about mails.
+    Notes(Vec<Ticket>),
+    /// The mark that a hand-over begins: it begins once the mark is on the disk.
+    Opened(HopKey),
+    /// Records of a transport: link index and the transport's number.
+    Transport(usize, u64),
+}
+
+/// A batch that could not be stored and is given back to whoever wanted it.
+#[derive(Debug)]
+pub struct Refused {
+    /// What it was for.
+    pub saved: Saved,
+    /// Why.
+    pub fault: StoreFault,
+}
+
+struct Outstanding {
+    saved: Saved,
+    /// Kept for another try; `None` for what is refused instead.
+    notes: Option<Batch>,
+}
+
+/// See the module.
+#[derive(Default)]
+pub struct Storekeeper {
+    next: Number,
+    outstanding: BTreeMap<Number, Outstanding>,
+    /// Which outstanding batch wrote a key last.
+    latest: BTreeMap<(Space, Vec<u8>), Number>,
+    unsaved: VecDeque<(Batch, Saved)>,
+    failing: bool,
+    retry_at: Option<Instant>,
+}
+
+impl Storekeeper {
+    /// A fresh number, for batches and everything else that is answered by number.
+    pub fn number(&mut self) -> Number {
+        self.next += 1;
+        self.next
+    }
+
+    /// Whether the disk fails at present.
+    pub const fn is_failing(&self) -> bool {
+        self.failing
+    }
+
+    /// When to try again.
+    pub const fn retry_at(&self) -> Option<Instant> {
+        self.retry_at
+    }
+
+    /// Prepares a batch: the number under which it is to be sent, or `None` if it waits until the disk works.
+    pub fn prepare(&mut self, batch: Batch, saved: Saved) -> Option<(Number, Batch)> {
+        let keeps = matches!(saved, Saved::Notes(_));
+        if keeps && (self.failing || !self.unsaved.is_empty()) {
+            self.keep(batch, saved);
+            return None;
+        }
+        let number = self.number();
+        if keeps || self.outstanding.values().any(|other| other.notes.is_some()) {
+            for write in &batch.writes {
+                self.latest.insert((write.space, write.key.clone()), number);
+            }
+        }
+        self.outstanding.insert(number, Outstanding { saved, notes: keeps.then(|| batch.clone()) });
+        Some((number, batch))
+    }
+
+    /// A batch is on the disk. The flag says that the disk has just recovered.
+    pub fn stored(&mut self, number: Number) -> Option<(Saved, bool)> {
+        let outstanding = self.outstanding.remove(&number)?;
+        if self.outstanding.is_empty() {
+            self.latest.clear();
+        }
+        let recovered = std::mem::replace(&mut self.failing, false);
+        if self.unsaved.is_empty() {
+            self.retry_at = None;
+        }
+        Some((outstanding.saved, recovered))
+    }
+
+    /// A batch is not on the disk: given back, or kept for another try.
+    pub fn failed(&mut self, now: Instant, number: Number, fault: StoreFault) -> Option<Refused> {
+        let outstanding = self.outstanding.remove(&number)?;
+        self.failing = true;
+        self.retry_at = Some(now + RETRY_WAIT);
+        let Some(mut batch) = outstanding.notes else { return Some(Refused { saved: outstanding.saved, fault }) };
+        // What a later batch has written since must not be overwritten by this older one.
+        batch
+            .writes
+            .retain(|write| self.latest.get(&(write.space, write.key.clone())).is_none_or(|&last| last <= number));
+        self.unsaved.push_front((batch, outstanding.saved));
+        None
+    }
+
+    /// What to store now that another try is due: everything kept, as one batch.
+    pub fn retry(&mut self, now: Instant) -> Option<(Number, Batch)> {
+        if self.retry_at.is_none_or(|at| at > now) {
+            return None;
+        }
+        self.retry_at = Some(now + RETRY_WAIT);
+        let mut merged: BTreeMap<(Space, Vec<u8>), Write> = BTreeMap::new();
+        let (mut batch, mut tickets) = (Batch::default(), Vec::new());
+        for (part, saved) in self.unsaved.drain(..) {
+            batch.keep.extend(part.keep);
+            batch.drop.extend(part.drop);
+            merged.extend(part.writes.into_iter().map(|write| ((write.space, write.key.clone()), write)));
+            if let Saved::Notes(more) = saved {
+                tickets.extend(more);
+            }
+        }
+        batch.writes = merged.into_values().collect();
+        if batch.writes.is_empty() {
+            // Nothing to save: a mark of our own shows whether the disk works again.
+            batch.writes.push(Write { space: Space::Site, key: b"probe".to_vec(), value: Some(Default::default()) });
+        }
+        let number = self.number();
+        self.outstanding.insert(number, Outstanding { saved: Saved::Notes(tickets), notes: Some(batch.clone()) });
+        Some((number, batch))
+    }
+
+    fn keep(&mut self, batch: Batch, saved: Saved) {
+        if self.unsaved.len() < UNSAVED_BATCHES_MAX {
+            self.unsaved.push_back((batch, saved));
+            return;
+        }
+        // Full: merge into the last, whose writes are older.
+        if let (Some((last, Saved::Notes(tickets))), Saved::Notes(more)) = (self.unsaved.back_mut(), saved) {
+            last.keep.extend(batch.keep);
+            last.drop.extend(batch.drop);
+            last.writes.extend(batch.writes);
+            tickets.extend(more);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn note(key: &[u8], value: &'static [u8]) -> Batch {
+        let write = Write { space: Space::Mail, key: key.to_vec(), value: Some(value.into()) };
+        Batch { writes: vec![write], ..Batch::default() }
+    }
+
+    #[test]
+    fn notes_survive_a_failing_disk_and_never_overwrite_later_ones() {
+        let mut keeper = Storekeeper::default();
+        let saved = || Saved::Notes(vec![Ticket(1)]);
+        let (first, _) = keeper.prepare(note(b"a", b"1"), saved()).unwrap();
+        let (second, _) = keeper.prepare(note(b"a", b"2"), saved()).unwrap();
+        assert!(keeper.failed(Instant::ZERO, first, StoreFault::Full(String::new())).is_none());
+        assert!(keeper.is_failing());
+        assert!(keeper.stored(second).is_some_and(|(_, recovered)| recovered));
+        assert!(keeper.prepare(note(b"b", b"3"), saved()).is_none(), "kept behind the failed one");
+        assert!(keeper.retry(Instant::ZERO).is_none(), "not yet");
+        let (number, batch) = keeper.retry(Instant::ZERO + RETRY_WAIT).unwrap();
+        let keys: Vec<_> = batch.writes.iter().map(|write| write.key.as_slice()).collect();
+        assert_eq!(keys, [b"b"], "a was written later by the second");
+        assert!(keeper.stored(number).is_some());
+        assert_eq!(keeper.retry_at(), None);
+    }
+
+    #[test]
+    fn what_somebody_waits_for_is_given_back() {
+        let mut keeper = Storekeeper::default();
+        let (number, _) = keeper.prepare(note(b"a", b"1"), Saved::Transport(0, 7)).unwrap();
+        let refused = keeper.failed(Instant::ZERO, number, StoreFault::Full(String::new())).unwrap();
+        assert!(matches!(refused.saved, Saved::Transport(0, 7)));
+        let (probe, batch) = keeper.retry(Instant::ZERO + RETRY_WAIT).unwrap();
+        assert_eq!(batch.writes[0].space, Space::Site);
+        assert!(keeper.stored(probe).is_some_and(|(_, recovered)| recovered));
+    }
+}
