@@ -3,6 +3,7 @@
 //!
 //! Nothing here looks into a unit. Outside `shell/` nothing opens a socket or asks for the time.
 
+pub mod batch;
 pub mod io;
 pub mod modem;
 pub mod node;
