@@ -182,15 +182,16 @@ impl Node {
         let done = hop.state == HopState::Done;
         record.note(now.wall, format!("{what} ({} recipients)", recipients.len()));
         if record.is_done() {
-            self.leave_lane(key);
-            return;
+            return; // `finish_if_done` takes everything away at once.
         }
         let mut writes = vec![record.put()];
         if done {
             writes.push(key.write(false));
-            self.leave_lane(key);
         }
         self.save_notes(key.ticket, Batch { writes, ..Batch::default() });
+        if done {
+            self.leave_lane(key);
+        }
     }
 
     /// The hop waits for a time, by the back-off of the configuration.
@@ -238,13 +239,11 @@ impl Node {
         if !self.mails.record(ticket).is_some_and(MailRecord::is_done) || self.reports.is_reporting(ticket) {
             return;
         }
-        for hop in 0..self.mails.record(ticket).map_or(0, |record| record.hops.len()) {
-            if let Some(key) = self.mails.record(ticket).map(|record| record.hop_key(hop)) {
-                self.leave_lane(&key);
-            }
-        }
         self.mails.writing(ticket);
         let Some(mut record) = self.mails.finish(ticket) else { return };
+        for hop in 0..record.hops.len() {
+            self.leave_lane(&record.hop_key(hop));
+        }
         record.note(now.wall, "finished");
         let mut writes = vec![Write { space: Space::Mail, key: ticket.key(), value: None }];
         writes.extend((0..record.hops.len()).map(|hop| record.hop_key(hop).write(false)));

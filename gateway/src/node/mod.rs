@@ -24,6 +24,8 @@ pub mod reporting;
 pub mod seam;
 mod show;
 mod storekeeper;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;

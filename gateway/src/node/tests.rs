@@ -1,0 +1,104 @@
+//! One site with its local MTA in a world of its own: what clients, operators and senders see.
+
+use skywave_protocols::bytes::Bytes;
+use skywave_protocols::time::Duration;
+use skywave_transports::modem::weather::Weather;
+
+use crate::node::command::{Command, Reply};
+use crate::world::local_mta::Mood;
+use crate::world::sites::Plan;
+use crate::world::{MailOrder, World};
+
+fn one_site() -> World {
+    let mut world = World::new(7, &Weather::default());
+    world.add("hq", Plan::new(&["hq"]).site(0), false);
+    world.run_for(Duration::from_secs(5));
+    world
+}
+
+fn order(from: &str, to: &[&str]) -> MailOrder {
+    MailOrder {
+        from: from.into(),
+        to: to.iter().map(ToString::to_string).collect(),
+        subject: "hello".into(),
+        body: Bytes::from_static(b"a line\r\n"),
+        ..MailOrder::default()
+    }
+}
+
+fn received(world: &World) -> Vec<(Vec<String>, String)> {
+    world.sites[0].mta.received().iter().map(|mail| (mail.to.clone(), mail.subject.clone())).collect()
+}
+
+fn ask(world: &mut World, command: Command) -> serde_json::Value {
+    match world.ask(0, command, Duration::from_secs(60)) {
+        Some(Reply::Ok(facts)) => facts,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn mail_for_the_local_mta_is_handed_over_once() {
+    let mut world = one_site();
+    world.mail(0, order("a@hq.test", &["b@hq.test", "c@hq.test"]));
+    assert!(world.run_until_settled(Duration::from_secs(60)));
+    assert_eq!(received(&world), [(vec!["b@hq.test".into(), "c@hq.test".into()], "hello".into())]);
+    assert_eq!(world.violations(), [""; 0]);
+    let text = &world.sites[0].mta.received()[0].text;
+    assert!(text.starts_with(b"Received: from "), "{:?}", String::from_utf8_lossy(text));
+    assert_eq!(ask(&mut world, Command::Status)["mails_queued"], 0);
+}
+
+#[test]
+fn a_temporary_refusal_is_tried_again_and_a_permanent_one_is_reported() {
+    let mut world = one_site();
+    world.sites[0].mta.answer_with("later@hq.test", 450);
+    world.sites[0].mta.answer_with("never@hq.test", 550);
+    world.mail(0, order("a@hq.test", &["now@hq.test", "later@hq.test", "never@hq.test"]));
+    world.run_for(Duration::from_secs(20));
+    let queue = ask(&mut world, Command::QueueList { limit: 10, link: None });
+    assert_eq!(queue["mails"][0]["hops"][0]["recipients_waiting"], 1, "{queue}");
+    assert_eq!(queue["mails"][0]["hops"][0]["attempts"], 1, "{queue}");
+    world.sites[0].mta.answer_with("later@hq.test", 250);
+    assert!(world.run_until_settled(Duration::from_secs(600)));
+    let all = received(&world);
+    assert!(all.contains(&(vec!["now@hq.test".into()], "hello".into())), "{all:?}");
+    assert!(all.contains(&(vec!["a@hq.test".into()], "Undeliverable mail".into())), "{all:?}");
+    assert!(all.contains(&(vec!["later@hq.test".into()], "hello".into())), "{all:?}");
+    assert_eq!((all.len(), world.violations()), (3, &[][..]));
+}
+
+#[test]
+fn a_mail_whose_time_passes_is_reported_once() {
+    let mut world = one_site();
+    world.sites[0].mta.answer_with("b@hq.test", 450);
+    world.mail(0, order("a@hq.test", &["b@hq.test"]));
+    assert!(world.run_until_settled(Duration::from_secs(3600 * 24 * 7)));
+    let all = received(&world);
+    let expired = all.iter().filter(|(_, subject)| subject.contains("expired")).count();
+    assert_eq!((expired, world.violations()), (1, &[][..]), "{all:?}");
+}
+
+#[test]
+fn the_operator_holds_releases_and_deletes() {
+    let mut world = one_site();
+    world.sites[0].mta.mood = Mood::Down;
+    world.mail(0, order("a@hq.test", &["b@hq.test"]));
+    world.mail(0, order("a@hq.test", &["c@hq.test"]));
+    world.run_for(Duration::from_secs(10));
+    let queue = ask(&mut world, Command::QueueList { limit: 10, link: None });
+    let ticket = |index: usize| queue["mails"][index]["ticket"].as_str().unwrap_or_default().to_owned();
+    ask(&mut world, Command::QueueHold { ticket: ticket(0) });
+    ask(&mut world, Command::QueueDelete { ticket: ticket(1), report: true });
+    world.sites[0].mta.mood = Mood::Takes;
+    ask(&mut world, Command::QueueRetry { ticket: None });
+    world.run_for(Duration::from_secs(600));
+    assert_eq!(received(&world), [(vec!["a@hq.test".into()], "Undeliverable mail".into())], "one is held, one deleted");
+    ask(&mut world, Command::QueueRelease { ticket: ticket(0) });
+    ask(&mut world, Command::QueueRetry { ticket: Some(ticket(0)) });
+    world.run_for(Duration::from_secs(60));
+    assert_eq!(received(&world).len(), 2);
+    let life = ask(&mut world, Command::Track { id: ticket(0) });
+    let what: Vec<&str> = life["history"].as_array().unwrap().iter().filter_map(|entry| entry["what"].as_str()).collect();
+    assert!(what.contains(&"held by the operator") && what.contains(&"finished"), "{what:?}");
+}
