@@ -99,6 +99,7 @@ fn the_operator_holds_releases_and_deletes() {
     world.run_for(Duration::from_secs(60));
     assert_eq!(received(&world).len(), 2);
     let life = ask(&mut world, Command::Track { id: ticket(0) });
-    let what: Vec<&str> = life["history"].as_array().unwrap().iter().filter_map(|entry| entry["what"].as_str()).collect();
+    let what: Vec<&str> =
+        life["history"].as_array().unwrap().iter().filter_map(|entry| entry["what"].as_str()).collect();
     assert!(what.contains(&"held by the operator") && what.contains(&"finished"), "{what:?}");
 }
