@@ -15,3 +15,6 @@ mod session;
 pub use config::RadioConfig;
 pub use link::{AirEvent, AirLink, AirPdu, Arrival, Offer, Port, Segment, Service};
 pub use machine::{Radio, RadioCounters, RadioOutput};
+
+#[cfg(test)]
+mod air_tests;
