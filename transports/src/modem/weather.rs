@@ -285,6 +285,11 @@ fn check(raw: Raw, faults: &mut Faults) -> Weather {
             faults.add(key, format!("{count} entries, at most {max}"));
         }
     }
+    for (number, station) in raw.station.iter().enumerate() {
+        if raw.station[..number].iter().any(|other| other.name == station.name) {
+            faults.add(format!("station[{number}].name"), format!("{} is there already", station.name));
+        }
+    }
     Weather {
         seed: raw.seed,
         waveform,
@@ -366,7 +371,8 @@ mod tests {
 
     #[test]
     fn every_mistake_is_named_with_its_key() {
-        let rows: [(&str, &[&str]); 10] = [
+        let rows: [(&str, &[&str]); 11] = [
+            ("[[station]]\nname = \"a\"\n[[station]]\nname = \"a\"", &["station[1].name"]),
             ("bits_per_second = 1000", &["bits_per_second"]),
             ("interleaver = \"medium\"", &["interleaver"]),
             ("interleaver = \"shortest\"", &["line 1, interleaver"]),

@@ -15,7 +15,7 @@ pub const RECORDS_PER_ACK_MAX: usize = 32;
 /// Acknowledgement frames in one transmission.
 pub const ACKS_PER_TRANSMISSION_MAX: usize = 4;
 /// Turns that two stations may take in a row before all others get a chance.
-pub const TURNS_MAX: u8 = 6;
+pub const TURNS_MAX: u8 = 4;
 /// Sources whose state is kept; the one unheard longest goes first.
 pub const SOURCES_MAX: usize = 64;
 /// U_PDUs of one source that are not whole, or whole and waiting for earlier ones.

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use skywave_protocols::random::Seeded;
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::node::ClientId;
-use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
+use skywave_protocols::time::{Duration, Instant, Now, Wakeup, WallTime};
 
 use super::station::{ClientInput, ClientOutput, Station, StationConfig};
 use crate::modem::channel::{Channel, ChannelConfig, Outage, StationCounters, StationId};
@@ -42,7 +42,8 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Stations under a weather; those that the weather adds follow the given ones.
+    /// Stations under a weather; those that the weather adds follow the given ones. A station that is both given and
+    /// in the weather keeps its configuration and takes the weather's address.
     ///
     /// # Errors
     /// Every name in the weather that is no station, every address that is none or is taken.
@@ -177,8 +178,17 @@ impl Simulator {
         })
     }
 
-    /// Plays everything that is due, until nobody has anything to do at this instant.
+    /// Plays everything that is due, each thing at its own instant: whoever drives the simulator late, or in compressed
+    /// time, gets the same radio as who is on time.
     fn advance(&mut self, now: Now) {
+        while let Some(wakeup) = self.next_wakeup().filter(|wakeup| wakeup.at <= now.mono) {
+            self.play(earlier(now, wakeup.at));
+        }
+        self.play(now);
+    }
+
+    /// Plays what is due at one instant, until nobody has anything more to do.
+    fn play(&mut self, now: Now) {
         while let Some(&(at, number, emcon)) = self.schedule.first().filter(|(at, ..)| *at <= now.mono) {
             self.schedule.remove(&(at, number, emcon));
             self.switch_emcon(now, StationId(number), emcon);
@@ -216,6 +226,12 @@ fn station_id(number: usize) -> StationId {
     StationId(u16::try_from(number).unwrap_or(u16::MAX))
 }
 
+/// Both clocks at an instant that has passed.
+fn earlier(now: Now, at: Instant) -> Now {
+    let ago = u64::try_from(now.mono.since(at).as_micros()).unwrap_or(u64::MAX);
+    Now { mono: at, wall: WallTime::from_unix_micros(now.wall.unix_micros().saturating_sub(ago)) }
+}
+
 fn fault(key: String, reason: String) -> WeatherFault {
     WeatherFault { key, reason }
 }
@@ -226,7 +242,13 @@ fn add_station(
     stations: &mut Vec<SimulatorStation>,
     faults: &mut Vec<WeatherFault>,
 ) {
-    let taken = |address: NodeAddress| stations.iter().any(|station| station.config.server.address == address);
+    let given = stations.iter().position(|station| station.name == added.name);
+    if given.is_some() && added.address.is_none() {
+        return;
+    }
+    let others = stations.iter().filter(|station| station.name != added.name);
+    let others: Vec<NodeAddress> = others.map(|station| station.config.server.address).collect();
+    let taken = |address: NodeAddress| others.contains(&address);
     let address = match added.address.as_deref().map(str::parse::<NodeAddress>) {
         Some(Ok(address)) => address,
         Some(Err(error)) => return faults.push(fault(format!("station[{number}].address"), error.to_string())),
@@ -235,14 +257,14 @@ fn add_station(
             free.unwrap_or(NodeAddress::individual(0))
         }
     };
-    if stations.iter().any(|station| station.name == added.name) {
-        return faults.push(fault(format!("station[{number}].name"), format!("{} is there already", added.name)));
-    }
     if address.is_group() || taken(address) {
         let reason = format!("{address} is a group or taken by another station");
         return faults.push(fault(format!("station[{number}].address"), reason));
     }
-    stations.push(SimulatorStation { name: added.name.clone(), config: StationConfig::new(address) });
+    match given.and_then(|given| stations.get_mut(given)) {
+        Some(station) => station.config.server.address = address,
+        None => stations.push(SimulatorStation { name: added.name.clone(), config: StationConfig::new(address) }),
+    }
 }
 
 fn add_groups(weather: &Weather, stations: &mut [SimulatorStation], faults: &mut Vec<WeatherFault>) {

@@ -1,8 +1,8 @@
 //! One node on the air: when it transmits, what, and what it makes of what it hears.
 //!
 //! Listen before transmit. When the channel falls silent, the station that was asked for an acknowledgement answers
-//! after the turnaround; its answer may carry data of its own, so that two stations alternate, but only
-//! [`TURNS_MAX`] times before the channel is free for all. All others wait until that answer would have been
+//! after the turnaround; its answer may carry data of its own; who was answered may go on. So two stations alternate,
+//! but only [`TURNS_MAX`] times before the channel is free for all. All others wait until that answer would have been
 //! heard and then for a random number of slots, fewer for urgent data, more for who had the channel last. A
 //! transmission is at most as long as configured, and the next one is put together afresh: a FLASH waits for what is in
 //! the air, no more.
@@ -33,11 +33,11 @@ const ANSWER_GUARD: Duration = Duration::from_millis(500);
 /// Others wait so much longer than turnaround and key-up before they contend.
 const CONTENTION_GUARD: Duration = Duration::from_millis(100);
 /// A slot is key-up and this: whoever draws a later slot hears the carrier of an earlier one.
-const SLOT_GUARD: Duration = Duration::from_millis(50);
-const SLOTS_URGENT: u64 = 4;
-const SLOTS_ROUTINE: u64 = 8;
+const SLOT_GUARD: Duration = Duration::from_millis(30);
+const SLOTS_URGENT: u64 = 3;
+const SLOTS_ROUTINE: u64 = 6;
 /// Slots that routine leaves to what is urgent, and that the last user of the channel leaves to others.
-const SLOTS_POLITE: u64 = 3;
+const SLOTS_POLITE: u64 = 2;
 const DOUBLINGS_MAX: u32 = 3;
 
 /// What a station is configured with.
@@ -124,8 +124,10 @@ pub struct Station {
     flight: Option<Load>,
     /// Who is to acknowledge, and whether it has.
     awaiting: Option<(NodeAddress, bool)>,
-    /// Who asked us for an acknowledgement in the transmission being heard, and its turn.
+    /// Who gives us the next turn in the transmission being heard, and its own turn.
     asked: Option<(NodeAddress, u8)>,
+    /// The transmission being heard asks somebody else for an acknowledgement: the next turn is theirs.
+    asks_others: bool,
     idle_since: Instant,
     contending_urgently: bool,
     opened_last: bool,
@@ -148,6 +150,7 @@ impl Station {
             flight: None,
             awaiting: None,
             asked: None,
+            asks_others: false,
             idle_since: Instant::ZERO,
             contending_urgently: false,
             opened_last: false,
@@ -305,6 +308,7 @@ impl Station {
         let group = !data.arq
             && (self.config.groups.contains(&data.destination) || data.destination == NodeAddress::ALL_STATIONS);
         if !own && !group {
+            self.asks_others |= data.arq;
             self.counters.frames_overheard += 1;
             return;
         }
@@ -339,6 +343,8 @@ impl Station {
         }
         if let Some((_, answered)) = self.awaiting.as_mut().filter(|(partner, _)| *partner == ack.source) {
             *answered = true;
+            // The turn comes back to us, unless the answer asks for one.
+            self.asked = self.asked.or(Some((ack.source, ack.turn)));
         }
         self.collisions = 0;
         let finished = self.outbox.acknowledged(ack.source, &ack.records);
@@ -360,7 +366,9 @@ impl Station {
     fn on_carrier_off(&mut self, now: Now) {
         self.idle_since = now.mono;
         self.end_waiting(now);
-        if self.asked.is_some() && !self.emcon {
+        let theirs = std::mem::take(&mut self.asks_others);
+        self.asked = self.asked.filter(|&(source, _)| !self.emcon && (!theirs || self.inbox.owes_to(source)));
+        if self.asked.is_some() {
             self.timers.set(Timer::Answer, now.mono + self.config.turnaround);
         }
     }
@@ -386,11 +394,9 @@ impl Station {
 
     //= s5066/NODE-016
     fn on_answer(&mut self, now: Now, modem: &mut dyn Modem) {
-        if let Some((source, turn)) = self.asked.take()
-            && self.inbox.owes_to(source)
-            && !modem.carrier()
-        {
-            self.transmit(now, modem, Some(source), turn.saturating_add(1));
+        let Some((source, turn)) = self.asked.take().filter(|_| !modem.carrier()) else { return };
+        if self.inbox.owes_to(source) || turn + 1 < TURNS_MAX {
+            self.transmit(now, modem, Some(source), turn + 1);
         }
     }
 
@@ -424,11 +430,20 @@ impl Station {
     /// a single octet would pad out anyway.
     fn budget(&self, waveform: &Waveform) -> usize {
         let one_block = waveform.octets_within(waveform.airtime(0));
-        let least = one_block.max(part_octets(waveform) + DATA_OVERHEAD_OCTETS);
-        waveform
-            .octets_within(self.config.transmission_max)
-            .max(least)
-            .min(waveform.octets_within(TRANSMISSION_SECONDS_MAX))
+        let least = one_block.max(FRAGMENT_OCTETS_MIN + DATA_OVERHEAD_OCTETS);
+        let usual = waveform.octets_within(self.config.transmission_max);
+        usual.max(least).min(waveform.octets_within(TRANSMISSION_SECONDS_MAX))
+    }
+
+    /// Octets of a part: about two interleaver blocks, so that the loss of one costs little, and so that a whole number
+    /// of parts fills a transmission.
+    fn part_octets(&self, waveform: &Waveform) -> usize {
+        let two_blocks = usize::try_from(waveform.block_bits() / 4).unwrap_or(usize::MAX);
+        let [least, most] = [FRAGMENT_OCTETS_MIN, FRAGMENT_OCTETS_MAX].map(|octets| octets + DATA_OVERHEAD_OCTETS);
+        let budget = self.budget(waveform);
+        let aim = two_blocks.clamp(least, most);
+        let count = (budget / least).min(budget.div_ceil(aim)).max(1);
+        (budget / count).min(most).saturating_sub(DATA_OVERHEAD_OCTETS).max(1)
     }
 
     /// After every input: takes the server's outputs, drops what is too old, and plans the next transmission.
@@ -448,7 +463,7 @@ impl Station {
             match output {
                 ServerOutput::Write(client, octets) => self.outputs.push_back((client, ClientOutput::Write(octets))),
                 ServerOutput::Close(client) => self.outputs.push_back((client, ClientOutput::Close)),
-                ServerOutput::Send(outgoing) => self.outbox.submit(outgoing, part_octets(&waveform)),
+                ServerOutput::Send(outgoing) => self.outbox.submit(outgoing, self.part_octets(&waveform)),
             }
         }
     }
@@ -487,10 +502,4 @@ impl Station {
         let polite = if urgent { 0 } else { SLOTS_POLITE } + if self.opened_last && !urgent { SLOTS_POLITE } else { 0 };
         polite + self.random.below(window)
     }
-}
-
-/// Octets of a part: about two interleaver blocks, so that the loss of one costs little.
-fn part_octets(waveform: &Waveform) -> usize {
-    let two_blocks = usize::try_from(waveform.block_bits() / 4).unwrap_or(usize::MAX);
-    two_blocks.saturating_sub(DATA_OVERHEAD_OCTETS).clamp(FRAGMENT_OCTETS_MIN, FRAGMENT_OCTETS_MAX)
 }

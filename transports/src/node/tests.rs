@@ -1,6 +1,6 @@
 //! Stations on a simulated channel, from a client's octets to a client's octets.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use proptest::prelude::*;
 use sha2::{Digest as _, Sha256};
@@ -14,14 +14,14 @@ use skywave_protocols::s5066::sis::frame::FrameReader;
 use skywave_protocols::s5066::sis::pdu::Primitive;
 use skywave_protocols::s5066::sis::reason::{DataRejection, HardLinkStatus};
 use skywave_protocols::s5066::sis::unidata::{Quirks, UnidataRequest};
-use skywave_protocols::time::{Duration, Now};
+use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
 
-use super::station::{ClientInput, ClientOutput};
-use super::{ClientId, Simulator, SimulatorStation, StationConfig};
-use crate::modem::Interleaver;
+use super::frame::{AckFrame, AckRecord, AckStatus, AirFrame, DataFrame};
+use super::limits::{REASSEMBLY_OCTETS_PER_SOURCE_MAX, SOURCES_MAX};
+use super::{ClientId, ClientInput, ClientOutput, Simulator, SimulatorStation, Station, StationConfig};
 use crate::modem::channel::StationId;
-use crate::modem::waveform::Waveform;
 use crate::modem::weather::Weather;
+use crate::modem::{Interleaver, Modem, ModemEvent, ModemFault, Waveform};
 
 const NAMES: [&str; 4] = ["hq.test", "field.test", "north.test", "south.test"];
 const GROUP: NodeAddress = NodeAddress::group(1);
@@ -56,7 +56,7 @@ impl Bench {
             let mut config = StationConfig::new(address(number));
             config.groups = vec![GROUP];
             config.server.keep_alive = None;
-            config.server.queue_octets_max = 1 << 20;
+            config.server.queue_octets_max = 4 << 20;
             config
         };
         let stations: Vec<SimulatorStation> = NAMES
@@ -65,6 +65,10 @@ impl Bench {
             .enumerate()
             .map(|(number, name)| SimulatorStation { name: (*name).to_owned(), config: config(number as u16) })
             .collect();
+        let mut stations = stations;
+        for added in &weather.stations {
+            stations.push(SimulatorStation { name: added.name.clone(), config: config(stations.len() as u16) });
+        }
         let now = Now::default().after(Duration::from_secs(1000));
         let simulator = Simulator::new(now, &weather, stations).unwrap();
         let mut bench = Self { simulator, now, readers: BTreeMap::new(), told: Vec::new(), digest: Sha256::new() };
@@ -217,6 +221,43 @@ fn a_short_u_pdu_takes_a_few_seconds_at_every_rate() {
 }
 
 #[test]
+fn who_drives_it_late_gets_the_same_radio() {
+    let run = |step: f64| {
+        let mut bench = Bench::new("loss_percent = 10.0", 4);
+        for number in 0..20 {
+            bench.arq((number % 4) as u16, ((number + 1) % 4) as u16, 6, 3600, unit(number, 1000));
+        }
+        while bench.seconds() < 600.0 {
+            bench.now = bench.now.after(Duration::from_secs_f64(step));
+            bench.simulator.handle_wakeup(bench.now);
+            bench.drain();
+        }
+        (0..4).map(|station| bench.simulator.counters(StationId(station))).collect::<Vec<_>>()
+    };
+    assert_eq!(run(0.01), run(30.0));
+}
+
+#[test]
+fn bulk_uses_the_channel_well() {
+    // Share of the line rate that reaches the clients, one way and both ways.
+    let rows = [(75, 0.3, 0.3), (300, 0.45, 0.4), (1200, 0.55, 0.6), (9600, 0.65, 0.75)];
+    for (rate, one, both) in rows {
+        for (ways, share) in [(1, one), (2, both)] {
+            let mut bench = Bench::new(&format!("bits_per_second = {rate}"), 2);
+            for number in 0..700 {
+                for way in 0..ways {
+                    bench.arq(way, 1 - way, 6, 100_000, unit(number, 2000));
+                }
+            }
+            bench.run(1200.0);
+            let octets = (bench.arrived(1, RCOP).len() + bench.arrived(0, RCOP).len()) * 2000;
+            let is = octets as f64 * 8.0 / 1200.0 / f64::from(rate);
+            assert!(is > share, "{rate} bit/s, {ways} ways: {is}");
+        }
+    }
+}
+
+#[test]
 fn a_flash_waits_for_what_is_in_the_air_and_no_more() {
     let mut bench = Bench::new("", 2);
     for number in 0..100 {
@@ -358,7 +399,6 @@ fn a_hard_link_is_made_over_the_air() {
 fn weather_files_with_wrong_names_are_refused() {
     let rows = [
         ("[[emcon]]\nstation = \"x.test\"", "emcon[0].station"),
-        ("[[station]]\nname = \"hq.test\"", "station[0].name"),
         ("[[station]]\nname = \"ship.test\"\naddress = \"1.2.3.1\"", "station[0].address"),
         ("[[station]]\nname = \"ship.test\"\naddress = \"16.2.3.1\"", "station[0].address"),
         ("[[station]]\nname = \"ship.test\"\naddress = \"ship\"", "station[0].address"),
@@ -374,6 +414,45 @@ fn weather_files_with_wrong_names_are_refused() {
     let stations = vec![SimulatorStation { name: "hq.test".to_owned(), config: StationConfig::new(address(0)) }];
     let simulator = Simulator::new(Now::default(), &weather, stations).unwrap();
     assert_eq!(simulator.stations().last(), Some((StationId(1), "ship.test", address(1))));
+}
+
+#[test]
+fn the_sample_weathers_carry_traffic() {
+    for name in ["calm", "burst-10", "silent-ship"] {
+        let weather = match name {
+            "calm" => include_str!("../../../gateway/examples/weather/calm.toml"),
+            "burst-10" => include_str!("../../../gateway/examples/weather/burst-10.toml"),
+            _ => include_str!("../../../gateway/examples/weather/silent-ship.toml"),
+        };
+        let mut bench = Bench::new(weather, 2);
+        let stations = bench.simulator.stations().count() as u16;
+        for to in 1..stations {
+            let (_, _, to) = bench.simulator.stations().nth(usize::from(to)).unwrap();
+            let mode = DeliveryMode::new(TransmissionMode::Arq, Confirmation::Client, Order::InOrder);
+            let mut request = UnidataRequest {
+                priority: 6,
+                sap: SapId::RCOP,
+                destination: to,
+                mode,
+                retransmissions: 0,
+                ttl: Ttl::from_span(Duration::from_secs(900)),
+                u_pdu: Bytes::new(),
+            };
+            for number in 0..3 {
+                request.u_pdu = unit(number, 1500);
+                bench.say(0, RCOP, &Primitive::UnidataRequest(request.clone()));
+            }
+        }
+        bench.broadcast(0, 3, TransmissionMode::NonArq, unit(99, 500));
+        bench.run(900.0);
+        assert_eq!(bench.answered(0).0.len(), 3 * (usize::from(stations) - 1), "{name}");
+        assert_eq!(bench.simulator.emissions_in_emcon(), 0, "{name}");
+        if name == "silent-ship" {
+            assert_eq!((bench.arrived(1, UDOP).len(), bench.arrived(2, UDOP).len()), (1, 1));
+            let late = bench.told.iter().filter(|told| told.station == 0 && told.seconds > 240.0).count();
+            assert!(late >= 3, "the ship acknowledges when its silence ends");
+        }
+    }
 }
 
 /// Random traffic between all stations under a random weather; what must hold holds, and it is the same twice.
@@ -437,8 +516,142 @@ fn the_same_seed_gives_the_same_octets() {
     assert_ne!(storm(42, 4), storm(43, 4));
 }
 
+/// A modem whose other end is the test.
+struct Bare {
+    waveform: Waveform,
+    events: VecDeque<ModemEvent>,
+    sent: Vec<Bytes>,
+    transmitting: bool,
+}
+
+impl Modem for Bare {
+    fn waveform(&self) -> Waveform {
+        self.waveform
+    }
+
+    fn carrier(&self) -> bool {
+        false
+    }
+
+    fn transmitting(&self) -> bool {
+        self.transmitting
+    }
+
+    fn transmit(&mut self, now: Now, frames: Vec<Bytes>) -> Result<Instant, ModemFault> {
+        self.transmitting = true;
+        let octets = frames.iter().map(Bytes::len).sum();
+        self.sent.extend(frames);
+        Ok(now.mono + self.waveform.airtime(octets))
+    }
+
+    fn abort(&mut self, _now: Now) {
+        self.transmitting = false;
+    }
+
+    fn handle_wakeup(&mut self, _now: Now) {}
+
+    fn poll_event(&mut self) -> Option<ModemEvent> {
+        self.events.pop_front()
+    }
+
+    fn next_wakeup(&self) -> Option<Wakeup> {
+        None
+    }
+}
+
+/// A frame as somebody hostile would make it: valid octets, any fields.
+fn hostile_frame(random: &mut Seeded) -> Bytes {
+    let source = [address(1), address(0), GROUP, NodeAddress::individual(random.below(300) as u32)];
+    let source = source[random.below(4) as usize];
+    let destination = [address(0), GROUP, address(2)][random.below(3) as usize];
+    let (unit, turn) = (random.below(40) as u16, random.below(16) as u8);
+    if random.chance(300_000) {
+        let status = match random.below(4) {
+            0 => AckStatus::Partial((0..random.below(20)).map(|_| random.chance(500_000)).collect()),
+            1 => AckStatus::Delivered,
+            2 => AckStatus::NotBound,
+            _ => AckStatus::Held,
+        };
+        let records = vec![AckRecord { unit, status }];
+        return AirFrame::Ack(AckFrame { source, destination, turn, records }).encode();
+    }
+    let count = [1, 2, 255, 1 + random.below(255) as u8][random.below(4) as usize];
+    let mut part = vec![0; random.below(512) as usize];
+    random.fill(&mut part);
+    AirFrame::Data(DataFrame {
+        source,
+        destination,
+        turn,
+        priority: random.below(16) as u8,
+        unit,
+        after: random.chance(300_000).then(|| random.below(40) as u16),
+        arq: random.chance(500_000),
+        expedited: random.chance(200_000),
+        hard_link: random.chance(200_000),
+        with_errors: random.chance(300_000),
+        source_sap: SapId::from_low_bits(random.below(16) as u8),
+        sap: SapId::from_low_bits(random.below(16) as u8),
+        index: random.below(u64::from(count)) as u8,
+        count,
+        part: part.into(),
+    })
+    .encode()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn no_frames_hurt(seed: u64) {
+        let mut random = Seeded::new(seed);
+        let waveform = Waveform::new(9600, Interleaver::Short).unwrap();
+        let mut modem = Bare { waveform, events: VecDeque::new(), sent: Vec::new(), transmitting: false };
+        let mut config = StationConfig::new(address(0));
+        (config.groups, config.server.keep_alive) = (vec![GROUP], None);
+        let mut station = Station::new(config, Seeded::new(1));
+        let mut now = Now::default();
+        station.handle_client(now, ClientId(1), ClientInput::Accepted, &mut modem);
+        let service = ServiceType { mode: DeliveryMode::ARQ_NODE, retransmissions: 0 };
+        let bind = Primitive::BindRequest { sap: SapId::RCOP, rank: Rank::default(), service };
+        station.handle_client(now, ClientId(1), ClientInput::Read(bind.encode().unwrap()), &mut modem);
+        for round in 0..400 {
+            modem.events.push_back(ModemEvent::CarrierOn);
+            for _ in 0..random.below(6) {
+                let mut frame = hostile_frame(&mut random).to_vec();
+                if random.chance(200_000) {
+                    let at = random.below(frame.len() as u64) as usize;
+                    frame[at] ^= 1 << random.below(8);
+                }
+                modem.events.push_back(ModemEvent::Received(frame.into()));
+            }
+            modem.events.push_back(ModemEvent::CarrierOff);
+            station.handle_modem(now, &mut modem);
+            for _ in 0..20 {
+                let Some(wakeup) = station.next_wakeup() else { break };
+                now = now.after(wakeup.at.since(now.mono).min(Duration::from_secs(1)));
+                station.handle_wakeup(now, &mut modem);
+                if std::mem::take(&mut modem.transmitting) {
+                    modem.events.push_back(ModemEvent::Sent);
+                    station.handle_modem(now, &mut modem);
+                }
+            }
+            let emcon = round % 100 > 50;
+            station.set_emcon(now, emcon, &mut modem);
+            let sent = modem.sent.len();
+            if emcon {
+                station.handle_wakeup(now.after(Duration::from_secs(60)), &mut modem);
+                prop_assert_eq!(modem.sent.len(), sent);
+            }
+            let state = station.describe();
+            let partial = state["partial_octets"].as_u64().unwrap();
+            prop_assert!(partial <= (REASSEMBLY_OCTETS_PER_SOURCE_MAX * SOURCES_MAX) as u64);
+            while station.poll().is_some() {}
+        }
+        prop_assert!(station.counters().frames_forged > 0);
+        for frame in &modem.sent {
+            prop_assert!(AirFrame::decode(frame).is_ok());
+        }
+    }
 
     #[test]
     fn under_any_weather_arq_delivers_once_or_rejects(seed: u64, four: bool) {
