@@ -44,7 +44,10 @@ pub fn keys(rows: &[Row]) -> Vec<&[u8]> {
 
 /// Octets of a pattern that does not repeat at powers of two.
 pub fn octets(body: BodyId, length: usize) -> Vec<u8> {
-    (0..length as u64).map(|at| ((at * 31 + body.0 % 251) % 251) as u8).collect()
+    let period: Vec<u8> = (0..251).map(|at| ((at * 31 + body.0 % 251) % 251) as u8).collect();
+    let mut octets = period.repeat(length / period.len() + 1);
+    octets.truncate(length);
+    octets
 }
 
 pub fn append(store: &mut dyn Store, body: BodyId, length: usize) {

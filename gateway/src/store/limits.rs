@@ -26,7 +26,5 @@ pub const LOG_OCTETS_KEPT: u64 = 16 << 20;
 pub const CORRUPT_ROWS_MAX: u32 = 10_000;
 /// Memory for pages of the writing and of each reading connection, in KiB.
 pub const CACHE_KIB: u32 = 4096;
-/// Probes that may fail in a row before the database is opened anew.
-pub const PROBES_MAX: u32 = 3;
 /// Milliseconds without a request after which the writer does a piece of housekeeping.
 pub const IDLE_MILLISECONDS: u64 = 100;

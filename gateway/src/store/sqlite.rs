@@ -31,7 +31,7 @@ use bodies::{Bodies, Incoming, Kept};
 use read::LoadFault;
 
 use super::disk::Disk;
-use super::limits::{LOG_PAGES_MAX, LOG_PAGES_WANTED, PROBES_MAX};
+use super::limits::{LOG_PAGES_MAX, LOG_PAGES_WANTED};
 use super::record;
 use super::{Batch, BodyId, Query, Reader, Store, StoreFault};
 pub use open::{OpenFault, Spool};
@@ -48,7 +48,6 @@ pub struct SqliteStore {
     damaged: Vec<String>,
     /// An I/O error was met: nothing is accepted until a probe succeeds.
     doubted: bool,
-    probes_failed: u32,
     sweep: sweep::Sweep,
     // Closing the file gives the lock free.
     lock: Option<File>,
@@ -89,28 +88,15 @@ impl SqliteStore {
     }
 
     /// Writes something of its own before anything is accepted after an error.
+    ///
+    /// The connection is kept: it knows which frames of the log were committed and writes over the others. Opening anew
+    /// would take frames for committed that a failed sync left in the system's cache.
     fn verified(&mut self) -> Result<(), StoreFault> {
-        if !self.doubted {
-            return Ok(());
+        if self.doubted {
+            self.connection.execute(sql::PROBE, []).map_err(|error| fault(&error))?;
+            self.doubted = false;
         }
-        match self.connection.execute(sql::PROBE, []) {
-            Ok(_) => {
-                (self.doubted, self.probes_failed) = (false, 0);
-                Ok(())
-            }
-            Err(error) => {
-                self.probes_failed += 1;
-                // The connection knows which frames of the log count and writes over the others; opening anew would
-                // take all of them for committed. So it is the last resort, for a disk that was mounted again.
-                if self.probes_failed >= PROBES_MAX {
-                    self.probes_failed = 0;
-                    if let Ok(connection) = self.spool.connect() {
-                        self.connection = connection;
-                    }
-                }
-                Err(fault(&error))
-            }
-        }
+        Ok(())
     }
 
     fn noted(&mut self, fault: StoreFault) -> StoreFault {

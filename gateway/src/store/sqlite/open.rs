@@ -87,7 +87,11 @@ impl Spool {
         if self.alone {
             connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
         }
-        connection.pragma_update(None, "journal_mode", "WAL")?;
+        let mode: String = connection.query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))?;
+        if mode != "wal" {
+            // A file system without shared memory or locks: anything else would not keep the promises.
+            return Err(rusqlite::Error::InvalidParameterName(format!("no write-ahead log here, only {mode}")));
+        }
         connection.pragma_update(None, "synchronous", "FULL")?;
         connection.pragma_update(None, "mmap_size", 0)?;
         connection.pragma_update(None, "wal_autocheckpoint", 0)?;
@@ -147,12 +151,15 @@ impl SqliteStore {
         if found > sql::LAYOUT {
             return Err(OpenFault::Later { spool: spool.shown(), found });
         }
+        if found == 0 {
+            // The journal of the first transaction must not come back after a crash and undo what followed.
+            spool.disk.sync_folder("").map_err(|error| failed(&error))?;
+        }
         let mut store = Self {
             connection,
             bodies: Bodies::new(Arc::clone(&spool.disk)),
             damaged,
             doubted: false,
-            probes_failed: 0,
             sweep: sweep::Sweep::default(),
             lock: None,
             spool,

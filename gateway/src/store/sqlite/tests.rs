@@ -1,5 +1,8 @@
 //! Tests of the SQLite store on the real disk.
 
+mod crash;
+mod simulated;
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
