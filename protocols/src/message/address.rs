@@ -74,6 +74,15 @@ impl Mailbox {
         &self.text
     }
 
+    /// Whether letters of different scripts stand in one label or word, as in addresses made to be taken for others
+    /// (hostile-inputs 11). For a flag in log and console; never a reason to refuse.
+    pub fn mixes_scripts(&self) -> bool {
+        self.text.split(['.', '@', '-', '_', '+']).any(|word| {
+            let mut scripts = word.chars().filter_map(script);
+            scripts.next().is_some_and(|first| scripts.any(|script| script != first))
+        })
+    }
+
     /// Whether the address can go to a server without SMTPUTF8.
     pub fn is_ascii(&self) -> bool {
         self.text.is_ascii()
@@ -97,6 +106,25 @@ impl TryFrom<String> for Mailbox {
 impl From<Mailbox> for String {
     fn from(mailbox: Mailbox) -> Self {
         mailbox.text
+    }
+}
+
+/// The scripts whose letters look alike.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Script {
+    Latin,
+    Greek,
+    Cyrillic,
+    Armenian,
+}
+
+const fn script(c: char) -> Option<Script> {
+    match c {
+        'a'..='z' | 'A'..='Z' | '\u{c0}'..='\u{24f}' => Some(Script::Latin),
+        '\u{370}'..='\u{3ff}' => Some(Script::Greek),
+        '\u{400}'..='\u{52f}' => Some(Script::Cyrillic),
+        '\u{530}'..='\u{58f}' => Some(Script::Armenian),
+        _ => None,
     }
 }
 
@@ -179,6 +207,19 @@ mod tests {
         ] {
             let mailbox = Mailbox::parse(text).unwrap();
             assert_eq!((mailbox.local_part(), mailbox.domain()), (local, domain), "{text}");
+        }
+    }
+
+    #[test]
+    fn mixed_scripts_are_seen() {
+        for (text, mixed) in [
+            ("paypal@x.test", false),
+            ("p\u{430}ypal@x.test", true),
+            ("\u{43f}\u{43e}\u{447}\u{442}\u{430}@x.test", false),
+            ("j\u{fc}rgen@x.test", false),
+            ("a@\u{3bf}range.test", true),
+        ] {
+            assert_eq!(Mailbox::parse(text).map(|mailbox| mailbox.mixes_scripts()), Ok(mixed), "{text}");
         }
     }
 

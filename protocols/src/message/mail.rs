@@ -75,6 +75,16 @@ pub struct DeliverBy {
     pub trace: bool,
 }
 
+impl DeliverBy {
+    /// What is left after `elapsed` in this site, for the next hop (RFC 2852 section 4.1.4).
+    #[must_use]
+    pub fn after(self, elapsed: std::time::Duration) -> Self {
+        let elapsed = i64::try_from(elapsed.as_secs()).unwrap_or(i64::MAX);
+        // Nine digits are all that the parameter has.
+        Self { seconds: self.seconds.saturating_sub(elapsed).max(-999_999_999), ..self }
+    }
+}
+
 /// The mode of BY.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -163,6 +163,14 @@ impl Fault for SmtpFault {
 }
 
 impl SmtpFault {
+    /// The reply that refuses a body whose end is known, so that the connection goes on.
+    pub fn content_reply(&self) -> Reply {
+        match self {
+            Self::BareLineEnd(_) | Self::Nul => Reply::new(554, (6, 0), self.to_string()),
+            _ => self.reply(),
+        }
+    }
+
     /// The reply that tells the peer.
     pub fn reply(&self) -> Reply {
         let (code, detail) = match self {

@@ -20,9 +20,7 @@ use crate::message::mail::{BodyType, Envelope};
 
 use super::grammar::Extensions;
 use super::headers::Header;
-
-/// Longest text line without its CRLF (RFC 5322 section 2.1.1).
-const LINE_OCTETS_MAX: usize = 998;
+use super::limits::LINE_OCTETS_MAX;
 
 /// Why a mail cannot be made fit. The enhanced code is for the report.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -77,7 +75,8 @@ pub struct Converted<'a> {
 pub struct Needs {
     /// There are octets above 127.
     pub eight_bit: bool,
-    /// There are NULs, bare CRs or LFs, or lines too long for text.
+    /// There are NULs, bare CRs or LFs, or lines too long for text: longer than our own server takes with DATA. Lines
+    /// between 998 octets and that go on as they came, as encoding them would break more than it mends.
     pub binary: bool,
 }
 
@@ -117,13 +116,18 @@ pub fn convert<'a>(octets: &'a [u8], envelope: &Envelope, target: &Extensions) -
         return Err(ConvertFault::Address);
     }
     let header = Header::scan(octets);
+    // A header with bare line ends or endless lines cannot be mended.
+    let fields = Needs { eight_bit: false, ..Needs::of(&octets[..header.end]) };
+    if !fields.met_by(target) {
+        return Err(ConvertFault::Structure);
+    }
     let utf8_fields = !octets[..header.end].is_ascii();
     // Eight bits in a header without SMTPUTF8 are an old abuse; a server with 8BITMIME gets them as they came.
     let fields_fit = !utf8_fields || target.smtputf8 || (target.eight_bit_mime && !envelope.mail.smtputf8);
     let body_fits = Needs::of(&octets[header.end..]).met_by(target);
     let smtputf8 = envelope.mail.smtputf8 && target.smtputf8;
     if fields_fit && body_fits {
-        return Ok(Converted { octets: octets.into(), body: body_type(octets), smtputf8 });
+        return Ok(Converted { octets: octets.into(), body: body_type(&octets[header.end..]), smtputf8 });
     }
     if header.named(octets, "DKIM-Signature").next().is_some() {
         //= smtp/CONV-002
@@ -138,16 +142,17 @@ pub fn convert<'a>(octets: &'a [u8], envelope: &Envelope, target: &Extensions) -
     }
     let octets = applied(octets, edits)?;
     //= smtp/CONV-001
-    let fits = fields_fit || octets[..Header::scan(&octets).end].is_ascii();
-    if !fits || !Needs::of(&octets).met_by(target) {
+    let end = Header::scan(&octets).end;
+    let fits = fields_fit || octets[..end].is_ascii();
+    if !fits || !Needs::of(&octets[end..]).met_by(target) {
         return Err(ConvertFault::Structure);
     }
-    let body = body_type(&octets);
+    let body = body_type(&octets[end..]);
     Ok(Converted { octets: octets.into(), body, smtputf8 })
 }
 
-fn body_type(octets: &[u8]) -> Option<BodyType> {
-    match Needs::of(octets) {
+fn body_type(body: &[u8]) -> Option<BodyType> {
+    match Needs::of(body) {
         Needs { binary: true, .. } => Some(BodyType::BinaryMime),
         Needs { eight_bit: true, .. } => Some(BodyType::EightBitMime),
         Needs { .. } => None,

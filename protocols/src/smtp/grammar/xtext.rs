@@ -23,6 +23,14 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     Some(octets)
 }
 
+/// ORCPT as a report shows it (RFC 3464 section 2.3.1): `type; address`, decoded, and safe in a header line.
+pub fn original_recipient(orcpt: &str) -> Option<String> {
+    let (kind, address) = orcpt.split_once(';')?;
+    let decoded = decode(address).map(|octets| String::from_utf8_lossy(&octets).into_owned());
+    let address = decoded.unwrap_or_else(|| address.to_owned());
+    Some(format!("{kind}; {}", crate::smtp::reply::escaped(&address)))
+}
+
 /// Octets as xtext.
 pub fn encode(octets: &[u8]) -> String {
     use std::fmt::Write as _;
@@ -51,6 +59,18 @@ mod tests {
             let text = encode(&octets);
             proptest::prop_assert!(text.bytes().all(|c| (33..127).contains(&c) && c != b'='));
             proptest::prop_assert_eq!(decode(&text), Some(octets));
+        }
+    }
+
+    /// Hostile 12.
+    #[test]
+    fn an_original_recipient_stays_on_its_line() {
+        for (orcpt, shown) in [
+            ("rfc822;Bob+2Bx@a.test", "rfc822; Bob+x@a.test"),
+            ("rfc822;a+0D+0ABcc:+20evil@x", "rfc822; a\\r\\nBcc: evil@x"),
+            ("x400;/G=A/S=B/", "x400; /G=A/S=B/"),
+        ] {
+            assert_eq!(original_recipient(orcpt).as_deref(), Some(shown));
         }
     }
 

@@ -20,6 +20,8 @@ struct Talk {
     events: Vec<Event>,
     body: Vec<u8>,
     verdict: Reply,
+    /// Whether events wait until [`Talk::catch_up`].
+    slow: bool,
 }
 
 impl Talk {
@@ -31,6 +33,7 @@ impl Talk {
             events: Vec::new(),
             body: Vec::new(),
             verdict: Reply::new(250, (0, 0), "queued"),
+            slow: false,
         };
         talk.drain();
         talk.heard.clear();
@@ -55,10 +58,19 @@ impl Talk {
             while let Some(octets) = self.server.poll_write() {
                 self.heard.push_str(std::str::from_utf8(&octets).unwrap());
             }
+            if self.slow {
+                return;
+            }
             let Some(event) = self.server.poll_event() else { return };
             self.serve(&event);
             self.events.push(event);
         }
+    }
+
+    fn catch_up(&mut self) {
+        self.slow = false;
+        self.drain();
+        self.slow = true;
     }
 
     fn serve(&mut self, event: &Event) {
@@ -251,6 +263,20 @@ fn slow_lorises_run_out_of_time() {
     assert!(!steady.closed());
 }
 
+/// Hostile 8: a thousand of them hold little, and all are gone after five minutes.
+#[test]
+fn a_thousand_slow_lorises_hold_little() {
+    let mut talks: Vec<Talk> = (0..1000).map(|_| Talk::new(config())).collect();
+    for _ in 0..5 {
+        for talk in &mut talks {
+            talk.say(b"M");
+            assert!(talk.server.input.capacity() <= limits::COMMAND_OCTETS_MAX);
+            talk.wait(60);
+        }
+    }
+    assert!(talks.iter().all(Talk::closed) && size_of::<Server>() < 2048, "{}", size_of::<Server>());
+}
+
 #[test]
 fn pauses_while_the_gateway_owes_an_answer() {
     let mut server = Server::new(Arc::new(config()), Now::default(), ([192, 0, 2, 1], 1).into());
@@ -310,7 +336,9 @@ proptest! {
 
     /// Any mixture of fragments, cut anywhere: no panic, and every mail begun ends in exactly one way.
     #[test]
-    fn any_input_is_survived(parts in proptest::collection::vec(0usize..14, 0..30), cut in 1usize..40) {
+    fn any_input_is_survived(
+        parts in proptest::collection::vec(0usize..14, 0..30), cut in 1usize..40, slow: bool, every in 1usize..5,
+    ) {
         const PARTS: [&str; 14] = [
             "EHLO c\r\n", "MAIL FROM:<a@b>\r\n", "RCPT TO:<c@d>\r\n", "DATA\r\n", "x\r\n.\r\n", ".\r\n", "BDAT 5\r\n",
             "BDAT 3 LAST\r\nabc", "RSET\r\n", "STARTTLS\r\n", "AUTH LOGIN\r\n", "*\r\n", "\u{1}\r\n",
@@ -318,11 +346,17 @@ proptest! {
         ];
         let input: String = parts.iter().map(|&part| PARTS[part]).collect();
         let mut talk = Talk::new(config());
-        for piece in input.as_bytes().chunks(cut) {
+        talk.slow = slow;
+        for (number, piece) in input.as_bytes().chunks(cut).enumerate() {
             talk.say(piece);
+            if number % every == 0 {
+                talk.catch_up();
+                talk.slow = slow;
+            }
         }
+        talk.catch_up();
         talk.server.handle_closed();
-        talk.drain();
+        talk.catch_up();
         let opened = talk.count(|event| matches!(event, Event::Sender { .. }));
         prop_assert_eq!(opened, talk.mails() + talk.aborted());
         prop_assert_eq!(talk.count(|event| matches!(event, Event::Closed(_))), 1);

@@ -120,7 +120,7 @@ impl Server {
             return true;
         }
         self.deadline = now.mono + self.config.command_wait;
-        match self.scanner().and_then(Scanner::fault).map(SmtpFault::reply) {
+        match self.scanner().and_then(Scanner::fault).map(SmtpFault::content_reply) {
             Some(reply) => self.refuse(&reply),
             None => self.reply(&Reply::new(250, (0, 0), format!("{octets} octets received"))),
         }
@@ -219,7 +219,7 @@ impl Server {
         if let Some(fault) = scanner.fault().cloned() {
             self.abort();
             self.events.push_back(Event::Noted(fault.clone()));
-            return self.refuse(&fault.reply());
+            return self.refuse(&fault.content_reply());
         }
         let piece = std::mem::take(&mut self.piece).freeze();
         if !piece.is_empty() {
