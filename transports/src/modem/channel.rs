@@ -17,7 +17,9 @@ use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::Seeded;
 use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
 
-use super::limits::{EVENTS_WAITING_MAX, FRAMES_PER_TRANSMISSION_MAX, STATIONS_MAX, TRANSMISSION_SECONDS_MAX};
+use super::limits::{
+    EVENTS_WAITING_MAX, FRAMES_PER_TRANSMISSION_MAX, PERIODS_MAX, STATIONS_MAX, TRANSMISSION_SECONDS_MAX,
+};
 use super::loss::{Loss, LossProcess};
 use super::{Modem, ModemEvent, ModemFault, Waveform};
 
@@ -136,7 +138,11 @@ struct Receiver {
 /// The channel. See the module's page.
 #[derive(Debug)]
 pub struct Channel {
+    /// The outages in it are sorted by their begin.
     config: ChannelConfig,
+    /// How many of them no transmission can meet any more.
+    outages_past: usize,
+    last_played: Option<Instant>,
     random: Seeded,
     origin: Instant,
     stations: BTreeMap<StationId, Receiver>,
@@ -147,9 +153,12 @@ pub struct Channel {
 
 impl Channel {
     /// A silent channel.
-    pub fn new(now: Now, config: ChannelConfig, random: Seeded) -> Self {
+    pub fn new(now: Now, mut config: ChannelConfig, random: Seeded) -> Self {
+        config.outages.sort_by_key(|outage| outage.from);
         Self {
             config,
+            outages_past: 0,
+            last_played: None,
             random,
             origin: now.mono,
             stations: BTreeMap::new(),
@@ -255,9 +264,14 @@ impl Channel {
         }
     }
 
-    /// Adds a time without propagation to those of the weather.
+    /// Adds a time without propagation to those of the weather; the oldest is forgotten when there are too many.
     pub fn add_outage(&mut self, outage: Outage) {
-        self.config.outages.push(outage);
+        let outages = &mut self.config.outages;
+        if outages.len() >= PERIODS_MAX {
+            outages.remove(0);
+        }
+        outages.insert(outages.partition_point(|other| other.from <= outage.from), outage);
+        self.outages_past = 0;
     }
 
     /// Plays what is due.
@@ -307,6 +321,7 @@ impl Channel {
     fn play(&mut self, until: Instant) {
         while let Some(&(at, step)) = self.steps.first().filter(|(at, _)| *at <= until) {
             self.steps.remove(&(at, step));
+            self.last_played = Some(at);
             match step {
                 Step::CarrierOn(number) => self.on_carrier(number),
                 Step::Synchronised(number) => self.on_synchronised(number, at),
@@ -418,6 +433,10 @@ impl Channel {
         let oldest = alive.map(|transmission| transmission.keyed).min();
         self.transmissions
             .retain(|_, one| !one.aborted || oldest.is_some_and(|keyed| keyed <= one.end + Duration::from_secs(1)));
+        if let (None, Some(now)) = (oldest, self.last_played) {
+            let past = |outage: &&Outage| outage.until < now;
+            self.outages_past += self.config.outages[self.outages_past..].iter().take_while(past).count();
+        }
     }
 
     fn others(&self, station: StationId) -> impl Iterator<Item = StationId> + '_ {
@@ -425,10 +444,9 @@ impl Channel {
     }
 
     fn is_down(&self, sender: StationId, receiver: StationId, from: Instant, until: Instant) -> bool {
-        self.config.outages.iter().any(|outage| {
-            outage.station.is_none_or(|station| station == sender || station == receiver)
-                && outage.from <= until
-                && from < outage.until
+        let live = self.config.outages.iter().skip(self.outages_past);
+        live.take_while(|outage| outage.from <= until).any(|outage| {
+            outage.station.is_none_or(|station| station == sender || station == receiver) && from < outage.until
         })
     }
 

@@ -113,6 +113,23 @@ fn an_outage_takes_the_blocks_it_touches() {
 }
 
 #[test]
+fn outages_are_found_whatever_their_order_and_number() {
+    let outage = |from: f64, length: f64| Outage { station: None, from: at(from).mono, until: at(from + length).mono };
+    let mut outages: Vec<Outage> = (0..5000).map(|i| outage(f64::from(i * 7919 % 5000) * 20.0 + 10.0, 5.0)).collect();
+    outages.truncate(4999);
+    let mut channel = channel(ChannelConfig { outages, ..config(1200) });
+    channel.add_outage(outage(100_000.0, 50.0));
+    for (second, heard) in
+        [(0.0, 1), (11.0, 0), (16.0, 1), (20.0, 1), (50_010.5, 0), (50_016.0, 1), (100_020.0, 0), (100_060.0, 1)]
+    {
+        channel.handle_wakeup(at(second));
+        channel.transmit(at(second), A, frames(1, 9)).unwrap();
+        let story = story(&mut channel);
+        assert_eq!(lines_of(B, &story).iter().filter(|line| line.contains("frame")).count(), heard, "{second}");
+    }
+}
+
+#[test]
 fn emissions_in_emcon_are_counted() {
     let mut channel = channel(config(1200));
     channel.set_emcon(at(0.0), A, true);

@@ -614,7 +614,7 @@ proptest! {
         let service = ServiceType { mode: DeliveryMode::ARQ_NODE, retransmissions: 0 };
         let bind = Primitive::BindRequest { sap: SapId::RCOP, rank: Rank::default(), service };
         station.handle_client(now, ClientId(1), ClientInput::Read(bind.encode().unwrap()), &mut modem);
-        for round in 0..400 {
+        for round in 0..120 {
             modem.events.push_back(ModemEvent::CarrierOn);
             for _ in 0..random.below(6) {
                 let mut frame = hostile_frame(&mut random).to_vec();
@@ -635,7 +635,7 @@ proptest! {
                     station.handle_modem(now, &mut modem);
                 }
             }
-            let emcon = round % 100 > 50;
+            let emcon = round % 40 > 20;
             station.set_emcon(now, emcon, &mut modem);
             let sent = modem.sent.len();
             if emcon {
