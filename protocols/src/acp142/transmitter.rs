@@ -357,7 +357,6 @@ impl Transmitter {
     /// Takes back what was stored. A message resumes with what had not left.
     //= acp142/PMUL-046
     pub(super) fn restore(&mut self, now: Now, t: Transmission, config: &EngineConfig, effects: &mut Effects) {
-        self.silent.extend(t.recipients.iter().filter(|(_, r)| r.silent && !r.done).map(|(&node, _)| node));
         let number = t.id.number;
         self.by_handle.insert(t.handle, number);
         if t.is_done() {

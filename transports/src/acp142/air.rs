@@ -1,0 +1,190 @@
+//! P_MUL over the radio: PDUs wait in the engine until the air scheduler asks for one.
+//!
+//! One destination that may answer is reached by RCOP (ARQ, confirmed by its node); several, or any in EMCON, by UDOP
+//! to the group. Acknowledgements go to the sender alone: by RCOP, or by UDOP when it is silent or so configured.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use skywave_protocols::acp142::event::{To, Token};
+use skywave_protocols::acp142::pdu::NodeId;
+use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::time::{Duration, Now, Wakeup};
+
+use super::core::{Core, mt_priority};
+use super::limits::{REJECTED_WAIT, TTL_MAX};
+use super::link::{Acp142Link, Bearer};
+use crate::radio::{AirEvent, AirLink, AirPdu, Offer, Port, Service};
+use crate::transport::TransportInput;
+
+/// The application id of ACP 142 (STANAG 4406 Annex E, TMI-1).
+const APPLICATION: u16 = 0x2000;
+
+/// What is configured of the radio form.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AirConfig {
+    /// The port for non-ARQ traffic; default SAP 7, application 0x2000.
+    pub udop: Port,
+    /// The port for ARQ traffic; default SAP 6, connection 1, application 0x2000.
+    pub rcop: Port,
+    /// Addresses of the sites' nodes.
+    pub addresses: BTreeMap<NodeId, NodeAddress>,
+    /// Address of the group.
+    pub group: Option<NodeAddress>,
+    /// Acknowledgements go by RCOP to senders that are not silent.
+    pub acks_by_arq: bool,
+    /// How often the node repeats a non-ARQ PDU, 0 to 15.
+    pub repeats: u8,
+}
+
+impl AirConfig {
+    /// The ports of `defaults.md`, without addresses.
+    pub fn new() -> Self {
+        Self {
+            udop: Port::udop(0, APPLICATION),
+            rcop: Port::rcop(1, APPLICATION),
+            addresses: BTreeMap::new(),
+            group: None,
+            acks_by_arq: true,
+            repeats: 0,
+        }
+    }
+}
+
+impl Default for AirConfig {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// The radio form of the bearer.
+#[derive(Debug)]
+pub struct Air {
+    config: AirConfig,
+    nodes: BTreeMap<NodeAddress, NodeId>,
+    ready: bool,
+    released: BTreeSet<u64>,
+}
+
+impl Air {
+    /// A bearer that waits for the radio.
+    pub fn new(config: AirConfig) -> Self {
+        let nodes = config.addresses.iter().map(|(&node, &address)| (address, node)).collect();
+        Self { config, nodes, ready: false, released: BTreeSet::new() }
+    }
+
+    /// By which port, and to which address; `None` when an address is missing.
+    fn route(&self, to: &To) -> Option<(Port, NodeAddress)> {
+        let address = |node: &NodeId| self.config.addresses.get(node).copied();
+        match to.nodes.as_slice() {
+            [node] if !to.silent && (to.group.is_some() || self.config.acks_by_arq) => {
+                Some((self.config.rcop, address(node)?))
+            }
+            // An acknowledgement concerns its sender alone.
+            [node] if to.group.is_none() => Some((self.config.udop, address(node)?)),
+            [node] => Some((self.config.udop, self.config.group.or_else(|| address(node))?)),
+            _ => Some((self.config.udop, self.config.group?)),
+        }
+    }
+}
+
+impl Bearer for Air {
+    fn start(&mut self, _now: Now, core: &mut Core) {
+        if self.ready {
+            core.set_up(Ok(()));
+        }
+    }
+
+    fn handle(&mut self, _now: Now, _core: &mut Core, _input: TransportInput) {}
+
+    fn pump(&mut self, _now: Now, _core: &mut Core) {}
+
+    fn next_wakeup(&self, _core: &Core) -> Option<Wakeup> {
+        None
+    }
+
+    fn describe(&self) -> serde_json::Value {
+        serde_json::json!({ "kind": "radio", "ready": self.ready, "pdus_in_node": self.released.len() })
+    }
+}
+
+impl AirLink for Acp142Link<Air> {
+    fn ports(&self) -> Vec<Port> {
+        vec![self.bearer.config.udop, self.bearer.config.rcop]
+    }
+
+    fn offer(&self) -> Option<Offer> {
+        if !self.bearer.ready || !self.core.may_send() {
+            return None;
+        }
+        let priority = self.core.engine.next_priority()?;
+        let route = self.bearer.route(&self.core.engine.next_to()?);
+        let confirm = route.is_some_and(|(port, _)| port.service == Service::Rcop);
+        Some(Offer { priority, octets: self.core.engine.config().pdu_octets_max, confirm })
+    }
+
+    fn release(&mut self, now: Now) -> Option<AirPdu> {
+        if !self.bearer.ready || !self.core.may_send() {
+            return None;
+        }
+        loop {
+            let out = self.core.engine.poll_pdu(now)?;
+            let Some((port, to)) = self.bearer.route(&out.to) else {
+                let detail = format!("no address for {:?}", out.to.nodes);
+                self.core.notice(true, "address_missing", detail);
+                self.core.engine.pdu_left(now, out.token);
+                self.core.drain();
+                continue;
+            };
+            self.bearer.released.insert(out.token.0);
+            let confirm = port.service == Service::Rcop;
+            return Some(AirPdu {
+                token: out.token.0,
+                port,
+                to,
+                priority: mt_priority(out.priority),
+                ttl: out.expiry.since(now.wall).clamp(Duration::from_secs(1), TTL_MAX),
+                octets: out.octets,
+                repeats: if confirm { 0 } else { self.bearer.config.repeats.min(15) },
+                confirm,
+                expedited: false,
+                segment: None,
+            });
+        }
+    }
+
+    fn air(&mut self, now: Now, event: AirEvent) {
+        match event {
+            AirEvent::Ready { mtu } => {
+                self.bearer.ready = true;
+                self.core.engine.limit_pdus(mtu);
+                self.core.set_up(Ok(()));
+            }
+            AirEvent::Lost(why) => {
+                self.bearer.ready = false;
+                self.core.set_up(Err(why));
+            }
+            AirEvent::Sent { token } | AirEvent::Confirmed { token } => {
+                if self.bearer.released.remove(&token) {
+                    self.core.engine.pdu_left(now, Token(token));
+                }
+            }
+            AirEvent::Rejected { token, reason } => {
+                if self.bearer.released.remove(&token) {
+                    self.core.notice(false, "pdu_rejected_by_node", format!("{reason}"));
+                    self.core.engine.pdu_returned(now, Token(token), REJECTED_WAIT);
+                }
+            }
+            AirEvent::Returned { token } => {
+                if self.bearer.released.remove(&token) {
+                    self.core.engine.pdu_returned(now, Token(token), Duration::ZERO);
+                }
+            }
+            AirEvent::Arrived(arrival) => {
+                let from = self.bearer.nodes.get(&arrival.source).copied();
+                self.core.engine.handle_pdu(now, from, &arrival.octets);
+            }
+            AirEvent::Emission(_) => {}
+        }
+        self.core.drain();
+    }
+}

@@ -1,0 +1,568 @@
+//! Links over a radio in memory and over UDP in memory, with disks, in virtual time.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+
+use skywave_protocols::acp142::config::EngineConfig;
+use skywave_protocols::acp142::pdu::{NodeId, Pdu};
+use skywave_protocols::bytes::Bytes;
+use skywave_protocols::message::precedence::{MtPriority, Precedence};
+use skywave_protocols::random::{Random as _, Seeded};
+use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::s5066::sis::reason::DataRejection;
+use skywave_protocols::time::{Duration, Instant, Now, WallTime};
+
+use super::air::{Air, AirConfig};
+use super::config::{Config, Group, Site};
+use super::link::Acp142Link;
+use super::udp::{Udp, UdpConfig};
+use crate::io::{Row, SocketId, SocketInput, SocketOutput};
+use crate::radio::{AirEvent, AirLink as _, AirPdu, Arrival, Segment, Service};
+use crate::transport::{
+    Delivery, Emission, SiteName, Transport, TransportEvent, TransportFault, TransportInput, TransportOutput, Unit,
+    UnitTicket,
+};
+
+const START: Now = Now { mono: Instant::ZERO, wall: WallTime::from_unix_seconds(1_700_000_000) };
+const RATE: u32 = 2400;
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn name(id: u32) -> SiteName {
+    format!("site{id}.test").into()
+}
+
+fn config(id: u32, count: u32, silent: &[u32]) -> Config {
+    let others = (1..=count).filter(|&other| other != id);
+    let site = |other| Site { name: name(other), id: NodeId(other), silent: silent.contains(&other) };
+    let sites: Vec<Site> = others.map(site).collect();
+    let mut engine = EngineConfig::new(NodeId(id));
+    engine.pdu_octets_max = 400;
+    engine.pace(RATE, Duration::from_secs(2));
+    let group = Some(Group { members: sites.iter().map(|site| site.name.clone()).collect() });
+    let config = Config { engine, sites, group, bits_per_second: RATE, turnaround: Duration::from_secs(2) };
+    assert_eq!(config.mistakes(), []);
+    config
+}
+
+fn unit(ticket: u64, to: &[u32], precedence: Precedence, octets: usize) -> Unit {
+    Unit {
+        ticket: UnitTicket(ticket),
+        to: to.iter().map(|&id| name(id)).collect(),
+        priority: precedence.mt_priority(),
+        expiry: START.wall + HOUR * 24,
+        delivery: Delivery::Committed,
+        context: 0,
+        content: content(ticket, octets),
+    }
+}
+
+fn content(ticket: u64, octets: usize) -> Bytes {
+    (0..octets).map(|i| (i as u64 * 7 + ticket) as u8).collect()
+}
+
+/// What the gateway of a link has: its disk, and what it was told.
+#[derive(Default)]
+struct Gateway {
+    disk: BTreeMap<Vec<u8>, Bytes>,
+    events: Vec<TransportEvent>,
+    mails: Vec<Bytes>,
+    sends: Vec<(SocketId, SocketOutput)>,
+    disk_broken: bool,
+}
+
+impl Gateway {
+    fn serve<T: Transport>(&mut self, now: Now, link: &mut T) {
+        while let Some(output) = link.poll() {
+            match output {
+                TransportOutput::Store(batch, _) if self.disk_broken => {
+                    link.handle(now, TransportInput::StoreFailed(batch, "disk full".to_owned()));
+                }
+                TransportOutput::Store(batch, records) => {
+                    for (key, value) in records {
+                        match value {
+                            Some(value) => self.disk.insert(key, value),
+                            None => self.disk.remove(&key),
+                        };
+                    }
+                    link.handle(now, TransportInput::Stored(batch));
+                }
+                TransportOutput::Event(event) => {
+                    if let TransportEvent::Arrived { arrival, content, .. } = &event {
+                        self.mails.push(content.clone());
+                        link.accept(now, *arrival);
+                    }
+                    self.events.push(event);
+                }
+                TransportOutput::Socket(socket, output) => self.sends.push((socket, output)),
+                TransportOutput::Pipe(..) => panic!("no pipes here"),
+                TransportOutput::Capture(_) => {}
+            }
+        }
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        self.disk.iter().map(|(key, value)| Row { key: key.clone(), value: value.clone() }).collect()
+    }
+
+    fn delivered(&self) -> Vec<(u64, SiteName)> {
+        let one = |event: &TransportEvent| match event {
+            TransportEvent::Delivered { ticket, by } => Some((ticket.0, by.clone())),
+            _ => None,
+        };
+        self.events.iter().filter_map(one).collect()
+    }
+
+    fn failed(&self) -> Vec<(u64, TransportFault)> {
+        let one = |event: &TransportEvent| match event {
+            TransportEvent::Failed { ticket, fault, .. } => Some((ticket.0, fault.clone())),
+            _ => None,
+        };
+        self.events.iter().filter_map(one).collect()
+    }
+}
+
+/// Radios that hand down one PDU at a time; ARQ never loses, non-ARQ may.
+struct Radios {
+    now: Now,
+    links: BTreeMap<u32, (Acp142Link<Air>, Gateway)>,
+    on_air: BTreeMap<u32, (Instant, AirPdu)>,
+    air: Vec<(u32, AirPdu)>,
+    random: Seeded,
+    loss_per_million: u32,
+    count: u32,
+}
+
+fn address(id: u32) -> NodeAddress {
+    NodeAddress::individual(0x0102_0300 + id)
+}
+
+impl Radios {
+    fn new(seed: u64, count: u32, silent: &[u32]) -> Self {
+        let (links, on_air, air) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let random = Seeded::new(seed);
+        let mut radios = Self { now: START, links, on_air, air, random, loss_per_million: 0, count };
+        (1..=count).for_each(|id| radios.start(id, silent));
+        radios
+    }
+
+    /// Starts a site, or starts it again from its disk.
+    fn start(&mut self, id: u32, silent: &[u32]) {
+        let mut air = AirConfig::new();
+        air.addresses = (1..=self.count).map(|id| (NodeId(id), address(id))).collect();
+        air.group = Some(NodeAddress::group(0x0102_0304));
+        let gateway = self.links.remove(&id).map(|(_, gateway)| gateway).unwrap_or_default();
+        self.on_air.remove(&id);
+        let mut link = Acp142Link::new(config(id, self.count, silent), Air::new(air), self.now, Seeded::new(7));
+        link.handle(self.now, TransportInput::Restored(gateway.rows()));
+        link.air(self.now, AirEvent::Ready { mtu: 2042 });
+        self.links.insert(id, (link, gateway));
+        self.serve(id);
+    }
+
+    fn link(&mut self, id: u32) -> &mut Acp142Link<Air> {
+        &mut self.links.get_mut(&id).unwrap().0
+    }
+
+    fn gateway(&self, id: u32) -> &Gateway {
+        &self.links[&id].1
+    }
+
+    fn submit(&mut self, from: u32, unit: Unit) {
+        let now = self.now;
+        self.link(from).submit(now, unit);
+        self.serve(from);
+    }
+
+    fn serve(&mut self, id: u32) {
+        let now = self.now;
+        let (link, gateway) = self.links.get_mut(&id).unwrap();
+        gateway.serve(now, link);
+        if !self.on_air.contains_key(&id) && link.offer().is_some() {
+            let pdu = link.release(now).expect("an offer is kept");
+            assert!(pdu.octets.len() <= 2042);
+            let airtime = Duration::from_micros((pdu.octets.len() as u64 + 12) * 8_000_000 / u64::from(RATE));
+            self.on_air.insert(id, (now.mono + airtime, pdu));
+        }
+        let (link, gateway) = self.links.get_mut(&id).unwrap();
+        gateway.serve(now, link);
+    }
+
+    fn step(&mut self, until: Instant) -> bool {
+        let wakeups = self.links.values().filter_map(|(link, _)| link.next_wakeup().map(|wakeup| wakeup.at));
+        let next = wakeups.chain(self.on_air.values().map(|(at, _)| *at)).min().filter(|at| *at <= until);
+        let Some(next) = next else { return false };
+        self.now = self.now.after(next.since(self.now.mono));
+        let now = self.now;
+        for id in 1..=self.count {
+            if self.on_air.get(&id).is_some_and(|(at, _)| *at <= now.mono) {
+                let (_, pdu) = self.on_air.remove(&id).unwrap();
+                self.spread(id, pdu);
+            }
+            self.link(id).handle_wakeup(now);
+            self.serve(id);
+        }
+        true
+    }
+
+    fn spread(&mut self, id: u32, pdu: AirPdu) {
+        let now = self.now;
+        let event =
+            if pdu.confirm { AirEvent::Confirmed { token: pdu.token } } else { AirEvent::Sent { token: pdu.token } };
+        self.link(id).air(now, event);
+        for other in (1..=self.count).filter(|&other| other != id) {
+            let meant = pdu.to.is_group() || pdu.to == address(other);
+            let lost = pdu.port.service == Service::Udop && self.random.chance(self.loss_per_million);
+            if meant && !lost {
+                let arrival = Arrival {
+                    source: address(id),
+                    source_sap: pdu.port.sap,
+                    destination: pdu.to,
+                    port: pdu.port,
+                    segment: Segment { u_pdu_id: 0, number: 0 },
+                    priority: 0,
+                    octets: pdu.octets.clone(),
+                };
+                self.link(other).air(now, AirEvent::Arrived(arrival));
+                self.serve(other);
+            }
+        }
+        self.air.push((id, pdu));
+    }
+
+    fn run(&mut self, span: Duration) {
+        let until = self.now.mono + span;
+        let mut steps = 0;
+        while self.step(until) {
+            steps += 1;
+            assert!(steps < 100_000, "the radios do not come to rest");
+        }
+        self.now = self.now.after(until.since(self.now.mono));
+    }
+}
+
+#[test]
+fn one_site_is_reached_by_arq_and_several_by_the_group() {
+    let mut radios = Radios::new(1, 3, &[]);
+    radios.submit(1, unit(5, &[2], Precedence::Routine, 1000));
+    radios.run(HOUR);
+    assert_eq!(radios.gateway(1).delivered(), [(5, name(2))]);
+    assert_eq!(radios.gateway(2).mails, [content(5, 1000)]);
+    assert!(radios.air.iter().all(|(_, pdu)| pdu.confirm && pdu.port.connection == 1 && !pdu.to.is_group()));
+    // Address, three Data_PDUs, acknowledgement, Ack-Ack.
+    assert_eq!(radios.air.len(), 6);
+    radios.air.clear();
+    radios.submit(1, unit(6, &[2, 3], Precedence::Flash, 1000));
+    radios.run(HOUR);
+    assert_eq!(radios.gateway(1).delivered().len(), 3);
+    assert_eq!(radios.gateway(3).mails, [content(6, 1000)]);
+    let first = &radios.air[0].1;
+    assert_eq!((first.port.service, first.to, first.confirm), (Service::Udop, NodeAddress::group(0x0102_0304), false));
+    assert_eq!(first.priority, Precedence::Flash.mt_priority());
+    assert!(radios.air.iter().filter(|(from, _)| *from != 1).all(|(_, pdu)| pdu.confirm && pdu.to == address(1)));
+}
+
+#[test]
+fn units_survive_loss_and_restarts_of_either_side_under_their_tickets() {
+    for seed in 0..20 {
+        let mut radios = Radios::new(seed, 3, &[]);
+        let mut random = Seeded::new(seed);
+        radios.loss_per_million = 150_000;
+        radios.submit(1, unit(1, &[2, 3], Precedence::Routine, 6000));
+        radios.submit(1, unit(2, &[3], Precedence::Priority, 2000));
+        for _ in 0..6 {
+            radios.run(Duration::from_secs(5 + random.below(40)));
+            radios.start(1 + random.below(3) as u32, &[]);
+            if radios.gateway(1).delivered().len() < 3 {
+                radios.submit(1, unit(1, &[2, 3], Precedence::Routine, 6000));
+            }
+        }
+        radios.run(HOUR * 20);
+        let delivered: std::collections::BTreeSet<_> = radios.gateway(1).delivered().into_iter().collect();
+        assert_eq!(delivered.into_iter().collect::<Vec<_>>(), [(1, name(2)), (1, name(3)), (2, name(3))], "{seed}");
+        assert_eq!(radios.gateway(1).failed(), []);
+        assert_eq!(radios.gateway(2).mails, [content(1, 6000)], "seed {seed}");
+        assert_eq!(radios.gateway(3).mails.len(), 2, "seed {seed}");
+    }
+}
+
+#[test]
+fn the_silent_ship() {
+    let mut radios = Radios::new(2, 2, &[2]);
+    let now = radios.now;
+    radios.link(2).set_emission(now, Emission::Silent);
+    radios.submit(1, unit(9, &[2], Precedence::Flash, 500));
+    radios.run(HOUR);
+    assert_eq!(radios.gateway(2).mails.len(), 1);
+    let confirmed = |event: &TransportEvent| matches!(event, TransportEvent::Arrived { confirmed: false, .. });
+    assert!(radios.gateway(2).events.iter().any(confirmed));
+    assert!(radios.air.iter().all(|(from, pdu)| *from == 1 && !pdu.confirm && pdu.to.is_group()));
+    let progress = |event: &TransportEvent| match event {
+        TransportEvent::Progress(progress) => Some(progress.why.clone()),
+        _ => None,
+    };
+    let words: Vec<String> = radios.gateway(1).events.iter().filter_map(progress).collect();
+    assert!(words.iter().any(|why| why == "sent, silence expected"), "{words:?}");
+    assert_eq!(radios.link(1).room().units, 16, "waiting for a silent site takes no room");
+    let now = radios.now;
+    radios.link(2).set_emission(now, Emission::Free);
+    radios.serve(2);
+    radios.run(HOUR);
+    assert_eq!(radios.gateway(1).delivered(), [(9, name(2))]);
+}
+
+#[test]
+fn unconfirmed_units_count_as_relayed_after_the_planned_repeats() {
+    let mut radios = Radios::new(3, 2, &[]);
+    let now = radios.now;
+    radios.link(2).set_emission(now, Emission::Silent);
+    radios.submit(1, Unit { delivery: Delivery::Unconfirmed, ..unit(4, &[2], Precedence::Flash, 300) });
+    radios.run(HOUR);
+    assert_eq!(radios.gateway(1).delivered(), [(4, name(2))]);
+    let sent = radios.air.iter().filter(|(_, pdu)| pdu.octets[3] == 0).count();
+    assert_eq!(sent, 5, "once and four repeats");
+    radios.run(HOUR * 25);
+    assert_eq!((radios.gateway(1).delivered().len(), radios.gateway(1).failed().len()), (1, 0));
+}
+
+#[test]
+fn nothing_leaves_before_it_is_on_the_disk() {
+    let mut radios = Radios::new(4, 2, &[]);
+    radios.links.get_mut(&1).unwrap().1.disk_broken = true;
+    radios.submit(1, unit(1, &[2], Precedence::Routine, 300));
+    radios.run(Duration::from_secs(60));
+    assert!(radios.air.is_empty());
+    radios.links.get_mut(&1).unwrap().1.disk_broken = false;
+    radios.run(HOUR);
+    assert_eq!(radios.gateway(1).delivered(), [(1, name(2))]);
+}
+
+#[test]
+fn what_cannot_be_sent_fails_at_once() {
+    let mut radios = Radios::new(5, 2, &[]);
+    let far = Unit { to: vec!["nowhere.test".into()], ..unit(1, &[], Precedence::Routine, 10) };
+    radios.submit(1, far);
+    radios.submit(1, unit(2, &[2], Precedence::Routine, 0));
+    radios.submit(1, Unit { expiry: START.wall, ..unit(3, &[2], Precedence::Routine, 10) });
+    let limit = radios.link(1).profile().unit_octets_max;
+    radios.submit(1, unit(4, &[2], Precedence::Routine, limit + 1));
+    let failed = radios.gateway(1).failed();
+    let faults: Vec<String> = failed.iter().map(|(_, fault)| fault.to_string()).collect();
+    assert_eq!(
+        faults,
+        [
+            "site nowhere.test is not on this link",
+            "refused by the other site: a message without octets",
+            "expired before it was acknowledged",
+            "16777217 octets, the link takes 16777216"
+        ]
+    );
+}
+
+#[test]
+fn a_flash_has_room_and_overtakes_when_the_link_is_full() {
+    let mut radios = Radios::new(6, 2, &[]);
+    for ticket in 1..=16 {
+        radios.submit(1, unit(ticket, &[2], Precedence::Routine, 2000));
+    }
+    assert_eq!(radios.link(1).room().units, 0);
+    radios.submit(1, unit(99, &[2], Precedence::Flash, 100));
+    radios.run(Duration::from_secs(6));
+    assert_eq!(radios.gateway(2).mails, [content(99, 100)]);
+    let now = radios.now;
+    radios.link(1).cancel(now, UnitTicket(3));
+    radios.serve(1);
+    assert_eq!(radios.gateway(1).failed(), [(3, TransportFault::Cancelled)]);
+    radios.run(HOUR);
+    assert_eq!(radios.gateway(1).delivered().len(), 16);
+    assert!(radios.gateway(1).events.iter().any(|event| *event == TransportEvent::RoomChanged));
+}
+
+#[test]
+fn rejected_and_lost_pdus_go_again() {
+    let mut radios = Radios::new(7, 2, &[]);
+    radios.submit(1, unit(1, &[2], Precedence::Routine, 900));
+    for _ in 0..3 {
+        let (_, pdu) = radios.on_air.remove(&1).unwrap();
+        let now = radios.now;
+        let reason = DataRejection::NotResponding;
+        radios.link(1).air(now, AirEvent::Rejected { token: pdu.token, reason });
+        radios.serve(1);
+        assert!(radios.on_air.is_empty(), "it rests");
+        radios.run(Duration::from_secs(61));
+        let now = radios.now;
+        if let Some((_, pdu)) = radios.on_air.remove(&1) {
+            radios.link(1).air(now, AirEvent::Returned { token: pdu.token });
+            radios.link(1).air(now, AirEvent::Lost("session closed".to_owned()));
+            assert_eq!(radios.link(1).offer(), None);
+            radios.link(1).air(now, AirEvent::Ready { mtu: 2042 });
+            radios.serve(1);
+        }
+        if radios.on_air.is_empty() {
+            break;
+        }
+    }
+    radios.run(HOUR);
+    assert_eq!(radios.gateway(1).delivered(), [(1, name(2))]);
+}
+
+/// Two or more links over UDP in memory.
+struct Network {
+    now: Now,
+    links: BTreeMap<u32, (Acp142Link<Udp>, Gateway)>,
+    sent: Vec<(u32, SocketOutput, Instant)>,
+    random: Seeded,
+    loss_per_million: u32,
+}
+
+fn ip(id: u32) -> IpAddr {
+    IpAddr::from([10, 0, 0, id as u8])
+}
+
+impl Network {
+    fn new(seed: u64, count: u32) -> Self {
+        let mut links = BTreeMap::new();
+        for id in 1..=count {
+            let mut udp = UdpConfig::new();
+            udp.addresses = (1..=count).map(|id| (NodeId(id), ip(id))).collect();
+            udp.group = Some(IpAddr::from([239, 1, 2, 3]));
+            let mut link = Acp142Link::new(config(id, count, &[]), Udp::new(udp), START, Seeded::new(seed));
+            link.handle(START, TransportInput::Restored(Vec::new()));
+            links.insert(id, (link, Gateway::default()));
+        }
+        let mut network = Self { now: START, links, sent: vec![], random: Seeded::new(seed), loss_per_million: 0 };
+        (1..=count).for_each(|id| network.serve(id));
+        network
+    }
+
+    fn serve(&mut self, id: u32) {
+        let now = self.now;
+        let mut wire = VecDeque::from([id]);
+        while let Some(id) = wire.pop_front() {
+            let (link, gateway) = self.links.get_mut(&id).unwrap();
+            gateway.serve(now, link);
+            for (socket, output) in std::mem::take(&mut gateway.sends) {
+                self.sent.push((id, output.clone(), now.mono));
+                match output {
+                    SocketOutput::Bind(bound) => {
+                        let (link, _) = self.links.get_mut(&id).unwrap();
+                        link.handle(now, TransportInput::Socket(socket, SocketInput::Bound(bound)));
+                        wire.push_back(id);
+                    }
+                    SocketOutput::Send { destination, octets, .. } => {
+                        for (&other, (link, _)) in &mut self.links {
+                            let meant = destination.ip().is_multicast() || destination.ip() == ip(other);
+                            if other == id || !meant || self.random.chance(self.loss_per_million) {
+                                continue;
+                            }
+                            // Acknowledgements come from whatever port the peer likes.
+                            let source = (ip(id), 40_000).into();
+                            let input = SocketInput::Datagram { source, octets: octets.clone() };
+                            link.handle(
+                                now,
+                                TransportInput::Socket(SocketId(u64::from(destination.port() == 2754)), input),
+                            );
+                            wire.push_back(other);
+                        }
+                    }
+                    SocketOutput::Join(_) | SocketOutput::Leave(_) => {}
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, span: Duration) {
+        let until = self.now.mono + span;
+        let mut steps = 0;
+        loop {
+            let wakeups = self.links.values().filter_map(|(link, _)| link.next_wakeup().map(|wakeup| wakeup.at));
+            let Some(next) = wakeups.min().filter(|at| *at <= until) else { break };
+            self.now = self.now.after(next.since(self.now.mono));
+            for id in self.links.keys().copied().collect::<Vec<_>>() {
+                let now = self.now;
+                self.links.get_mut(&id).unwrap().0.handle_wakeup(now);
+                self.serve(id);
+            }
+            steps += 1;
+            assert!(steps < 50_000, "the network does not come to rest: {next:?}");
+        }
+        self.now = self.now.after(until.since(self.now.mono));
+    }
+}
+
+#[test]
+fn udp_binds_joins_paces_and_marks() {
+    let mut network = Network::new(1, 3);
+    let first: Vec<_> = network.sent.iter().filter(|(id, ..)| *id == 1).map(|(_, output, _)| output.clone()).collect();
+    assert_eq!(first[0], SocketOutput::Bind("0.0.0.0:2753".parse().unwrap()));
+    assert_eq!(first[1], SocketOutput::Bind("0.0.0.0:2754".parse().unwrap()));
+    assert!(first.contains(&SocketOutput::Join(IpAddr::from([239, 1, 2, 3]))));
+    network.sent.clear();
+    let (link, _) = network.links.get_mut(&1).unwrap();
+    link.submit(START, unit(1, &[2, 3], Precedence::Flash, 3000));
+    network.serve(1);
+    network.run(HOUR);
+    let (_, gateway) = &network.links[&1];
+    assert_eq!(gateway.delivered().len(), 2);
+    let mut last = None;
+    for (id, output, at) in &network.sent {
+        let SocketOutput::Send { destination, octets, dscp } = output else { continue };
+        assert_eq!(*dscp, 24);
+        if *id != 1 {
+            assert_eq!(*destination, (ip(1), 2754).into());
+        } else if let Some((before, size)) = last.replace((*at, octets.len()))
+            && matches!(Pdu::decode(octets), Ok(Pdu::Data(_)))
+        {
+            let airtime = Duration::from_micros((size as u64 + 28) * 8_000_000 / u64::from(RATE));
+            assert!(at.since(before) + Duration::from_millis(3) >= airtime, "{:?} after {size}", at.since(before));
+        }
+    }
+}
+
+#[test]
+fn udp_with_loss_delivers_to_all_once() {
+    for seed in 0..10 {
+        let mut network = Network::new(seed, 3);
+        network.loss_per_million = 200_000;
+        let (link, _) = network.links.get_mut(&1).unwrap();
+        link.submit(START, unit(1, &[2, 3], Precedence::Routine, 5000));
+        link.submit(START, unit(2, &[3], Precedence::Immediate, 700));
+        network.serve(1);
+        network.run(HOUR * 20);
+        assert_eq!(network.links[&1].1.delivered().len(), 3, "seed {seed}");
+        assert_eq!(network.links[&2].1.mails, [content(1, 5000)], "seed {seed}");
+        assert_eq!(network.links[&3].1.mails.len(), 2, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_forged_source_is_alarmed() {
+    let mut network = Network::new(2, 2);
+    let (link, _) = network.links.get_mut(&1).unwrap();
+    link.submit(START, unit(1, &[2], Precedence::Routine, 700));
+    network.loss_per_million = 1_000_000;
+    network.serve(1);
+    network.run(Duration::from_secs(10));
+    let sent = network.sent.iter().find_map(|(_, output, _)| match output {
+        SocketOutput::Send { octets, .. } => Some(octets.clone()),
+        _ => None,
+    });
+    let input = SocketInput::Datagram { source: (ip(2), 2753).into(), octets: sent.unwrap() };
+    let now = network.now;
+    let (link, gateway) = network.links.get_mut(&2).unwrap();
+    // Site 2 hears its own address claim to be site 1.
+    link.handle(now, TransportInput::Socket(SocketId(0), input));
+    gateway.serve(now, link);
+    let alarmed =
+        |event: &TransportEvent| matches!(event, TransportEvent::Notice(notice) if notice.name == "pdu_forged");
+    assert!(gateway.events.iter().any(alarmed));
+}
+
+#[test]
+fn priorities_map_both_ways() {
+    for value in -9..=9 {
+        let priority = MtPriority::try_from(value).unwrap();
+        let back = super::core::mt_priority(priority.p_mul());
+        assert_eq!(back.value(), value.min(6));
+    }
+    assert_eq!(super::core::mt_priority(255).value(), -9);
+}
