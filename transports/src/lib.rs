@@ -3,8 +3,8 @@
 //!
 //! Nothing here looks into a unit. Outside `shell/` nothing opens a socket or asks for the time.
 
-pub mod batch;
 pub mod acp142;
+pub mod batch;
 pub mod io;
 pub mod modem;
 pub mod node;

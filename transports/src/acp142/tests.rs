@@ -374,7 +374,7 @@ fn a_flash_has_room_and_overtakes_when_the_link_is_full() {
     assert_eq!(radios.gateway(1).failed(), [(3, TransportFault::Cancelled)]);
     radios.run(HOUR);
     assert_eq!(radios.gateway(1).delivered().len(), 16);
-    assert!(radios.gateway(1).events.iter().any(|event| *event == TransportEvent::RoomChanged));
+    assert!(radios.gateway(1).events.contains(&TransportEvent::RoomChanged));
 }
 
 #[test]
