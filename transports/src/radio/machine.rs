@@ -407,17 +407,28 @@ impl Radio {
         if self.is_silent() {
             return None;
         }
+        let offers = self.offers(now);
+        let may = |&(_, offer): &(usize, Offer)| {
+            self.is_in_front(now, &offers, offer) && self.pacing.verdict(now, offer) == Verdict::Now
+        };
+        offers.iter().copied().find(may)
+    }
+
+    /// What all links offer, the most urgent first; equals in turn.
+    fn offers(&self, now: Instant) -> Vec<(usize, Offer)> {
         let count = self.links.len();
         let mut offers: Vec<_> = (0..count)
             .map(|step| (self.served + 1 + step) % count)
             .filter_map(|link| Some((link, self.offer(link, now)?)))
             .collect();
         offers.sort_by_key(|(_, offer)| offer.priority);
-        let most_urgent = offers.first()?.1.priority;
-        offers.into_iter().find(|&(_, offer)| {
-            let in_front = offer.priority == most_urgent || self.pacing.is_idle(now, offer.confirm);
-            in_front && self.pacing.verdict(now, offer) == Verdict::Now
-        })
+        offers
+    }
+
+    /// Whether an offer may go as far as the others are concerned.
+    fn is_in_front(&self, now: Instant, offers: &[(usize, Offer)], offer: Offer) -> bool {
+        let most_urgent = offers.first().is_none_or(|(_, first)| offer.priority <= first.priority);
+        most_urgent || self.pacing.is_idle(now, offer.confirm)
     }
 
     fn offer(&self, link: usize, now: Instant) -> Option<Offer> {
@@ -436,15 +447,17 @@ impl Radio {
         if self.is_silent() {
             return None;
         }
-        let free = |attached: &Attached| {
-            let offer = (attached.ready && self.flows(attached)).then(|| attached.link.offer()).flatten()?;
-            match self.pacing.verdict(self.seen, offer) {
-                Verdict::Now => Some(self.seen.max(attached.not_before)),
-                Verdict::At(at) => Some(at.max(attached.not_before)),
-                Verdict::Wait => None,
-            }
-        };
-        self.links.iter().filter_map(free).min()
+        let now = self.seen;
+        let offers = self.offers(now);
+        let free = offers.iter().filter_map(|&(_, offer)| match self.pacing.verdict(now, offer) {
+            // One that must not pass another waits for that one, or for a flight to end.
+            Verdict::Now => self.is_in_front(now, &offers, offer).then_some(now),
+            Verdict::At(at) => Some(at),
+            Verdict::Wait => None,
+        });
+        let refused = |attached: &&Attached| attached.not_before > now && attached.link.offer().is_some();
+        let again = self.links.iter().filter(refused).map(|attached| attached.not_before);
+        free.chain(again).min()
     }
 
     /// Hands a PDU to its session. The error is what the link is told, `None` for `Returned`.

@@ -443,3 +443,90 @@ fn describes_itself() {
     assert_eq!(state["links"][0]["name"], "link-0");
     assert_eq!(state["own_address"], "0.0.0.1");
 }
+
+/// One step of an unfriendly world.
+fn trouble(bench: &mut Bench, random: &mut Seeded, asked: &mut Vec<(PipeId, UnidataRequest)>) {
+    let pipe = *bench.node.keys().nth(random.below(bench.node.len() as u64) as usize).unwrap();
+    match random.below(12) {
+        0 => bench.node_sends(pipe, &Primitive::DataFlowOff),
+        1 | 2 => bench.node_sends(pipe, &Primitive::DataFlowOn),
+        3 => bench.node_sends(
+            pipe,
+            &Primitive::SubnetAvailability(
+                Availability::from_code(random.below(6) as u8),
+                AvailabilityReason::Unspecified,
+            ),
+        ),
+        4 => bench.input(pipe, PipeInput::Closed(None)),
+        5 => bench.input(pipe, PipeInput::Read(vec![0x90, 0xeb, 0, 0, random.below(4) as u8, 17].into())),
+        6 => {
+            bench.radio.set_emission(bench.now, if random.chance(300_000) { Emission::Silent } else { Emission::Free })
+        }
+        7..=9 if !asked.is_empty() => {
+            let (pipe, request) = asked.swap_remove(random.below(asked.len() as u64) as usize);
+            bench.node_sends(pipe, &confirm(&request));
+        }
+        _ => bench.pass(Duration::from_secs(random.below(20))),
+    }
+}
+
+/// The node accepts every bind, and remembers what it is asked.
+fn serve(bench: &mut Bench, asked: &mut Vec<(PipeId, UnidataRequest)>) {
+    for output in bench.outputs() {
+        assert!(matches!(output, PipeOutput::Open { .. } | PipeOutput::Close), "{output:?}");
+    }
+    for pipe in bench.node.keys().copied().collect::<Vec<_>>() {
+        bench.input(pipe, PipeInput::Opened);
+        bench.outputs();
+        while let Some(frame) = bench.node.get_mut(&pipe).unwrap().next_frame() {
+            match Primitive::decode(&frame.unwrap(), Quirks::default()).unwrap() {
+                Primitive::BindRequest { sap, .. } => {
+                    bench.node_sends(pipe, &Primitive::BindAccepted { sap, mtu: 2048 });
+                }
+                Primitive::UnidataRequest(request) => asked.push((pipe, request)),
+                Primitive::KeepAlive => bench.node_sends(pipe, &Primitive::KeepAlive),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_happens_each_token_ends_exactly_once_and_nobody_spins() {
+    for seed in 0..60 {
+        let mut bench = Bench::new(&[&[MAIL, UNICAST], &[BATCH], &[CHAT]]);
+        let mut random = Seeded::new(seed);
+        let (mut asked, mut tokens) = (Vec::new(), 0);
+        let mut ended = BTreeMap::new();
+        for _ in 0..300 {
+            serve(&mut bench, &mut asked);
+            let (link, port) = [(0, MAIL), (0, UNICAST), (1, BATCH), (2, CHAT)][random.below(4) as usize];
+            if random.chance(300_000) {
+                tokens += 1;
+                bench.offer(link, random.below(11) as u8, pdu(tokens, port, random.below(2042) as usize));
+            }
+            trouble(&mut bench, &mut random, &mut asked);
+            if random.chance(100_000) {
+                for pipe in bench.node.keys().copied().collect::<Vec<_>>() {
+                    bench.input(pipe, PipeInput::Closed(None));
+                }
+            }
+            for link in 0..3 {
+                for event in bench.events(link) {
+                    if let AirEvent::Sent { token }
+                    | AirEvent::Confirmed { token }
+                    | AirEvent::Returned { token }
+                    | AirEvent::Rejected { token, .. } = event
+                    {
+                        *ended.entry(token).or_insert(0) += 1;
+                    }
+                }
+            }
+        }
+        let offered: usize = bench.scripts.iter().map(|script| script.lock().unwrap().pdus.len()).sum();
+        let in_air = bench.radio.flights.len();
+        assert!(ended.values().all(|&times| times == 1), "seed {seed}: {ended:?}");
+        assert_eq!(ended.len() + in_air + offered, tokens as usize, "seed {seed}");
+        assert!(ended.len() > 10, "seed {seed} tried nothing");
+    }
+}
