@@ -137,7 +137,8 @@ pub struct Station {
 }
 
 impl Station {
-    /// A station without clients.
+    /// A station without clients. The numbers of its U_PDUs begin at a random one: a station that starts anew on a
+    /// channel where others remember it needs another seed, or they take its first U_PDUs for repeats.
     pub fn new(config: StationConfig, mut random: Seeded) -> Self {
         let first_unit = (random.number() & 0xffff) as u16;
         Self {
