@@ -1,10 +1,161 @@
 //! Radios and links as the configuration names them.
+//!
+//! What cannot be built is told as an alarm and left out: the rest of the site works.
 
-use skywave_protocols::time::Now;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use skywave_protocols::acp142::config::EngineConfig;
+use skywave_protocols::acp142::pdu::NodeId;
+use skywave_protocols::acp142::quirks::Quirks;
+use skywave_protocols::random::{Random, Seeded};
+use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::s5066::sis::fields::Rank;
+use skywave_protocols::time::{Duration, Now};
+use skywave_transports::acp142::{self, Acp142Link, Air, AirConfig, Group, Site, Udp, UdpConfig};
+use skywave_transports::batch::{BatchConfig, BatchLink};
+use skywave_transports::radio::{AirLink, Radio};
 
 use super::Node;
+use super::config::{Acp142LinkConfig, LinkConfig, LinkSite, RadioConfig, TransportConfig};
+
+/// Turn of a network that is no radio.
+const IP_TURNAROUND: Duration = Duration::from_millis(600);
 
 impl Node {
     /// Builds all radios and links.
-    pub(super) fn build_links(&mut self, _now: Now) {}
+    pub(super) fn build_links(&mut self, now: Now) {
+        let mut carriers = BTreeMap::new();
+        for config in self.config.radios.clone() {
+            match self.radio(&config) {
+                Ok(radio) => drop(carriers.insert(config.name.clone(), (self.links.add_radio(radio), config))),
+                Err(why) => self.notice(&config.name, true, "radio_unusable", why),
+            }
+        }
+        for config in self.config.links.clone() {
+            if let Err(why) = self.build_link(now, &config, &carriers) {
+                self.notice(&config.name, true, "link_unusable", why);
+            }
+        }
+    }
+
+    fn radio(&mut self, config: &RadioConfig) -> Result<Radio, String> {
+        let mut radio = skywave_transports::radio::RadioConfig::new(config.node.clone(), node_address(&config.address)?);
+        radio.rank = Rank::try_from(config.rank).map_err(|error| error.to_string())?;
+        radio.bits_per_second = config.bits_per_second;
+        radio.turnaround = config.turnaround;
+        radio.air_ahead = config.air_ahead;
+        radio.capture = self.config.capture;
+        match radio.faults().as_slice() {
+            [] => Ok(Radio::new(radio, Box::new(self.seeded()))),
+            faults => Err(faults.iter().map(|(key, why)| format!("{key}: {why}")).collect::<Vec<_>>().join("; ")),
+        }
+    }
+
+    fn build_link(
+        &mut self, now: Now, config: &LinkConfig, carriers: &BTreeMap<std::sync::Arc<str>, (usize, RadioConfig)>,
+    ) -> Result<(), String> {
+        match &config.transport {
+            TransportConfig::Acp142Radio { radio, acp142 } => {
+                let (carrier, radio) = carriers.get(radio).ok_or_else(|| format!("there is no radio {radio}"))?;
+                let core = core(acp142, radio.bits_per_second, radio.turnaround)?;
+                let link = Acp142Link::new(core, Air::new(air(acp142)?), now, self.seeded());
+                self.add_air_link(*carrier, config, Box::new(link));
+            }
+            TransportConfig::Acp142Udp { acp142, bind, ports, bits_per_second } => {
+                let core = core(acp142, *bits_per_second, IP_TURNAROUND)?;
+                let udp = udp(acp142, *bind, *ports)?;
+                let link = Acp142Link::new(core, Udp::new(udp), now, self.seeded());
+                self.links.add_direct(config, Box::new(link));
+            }
+            TransportConfig::BatchRadio { radio, sites, group, repeats } => {
+                let (carrier, radio) = carriers.get(radio).ok_or_else(|| format!("there is no radio {radio}"))?;
+                let batch = batch(sites, group.as_deref(), *repeats, radio)?;
+                let link = BatchLink::new(batch, self.random.as_mut());
+                self.add_air_link(*carrier, config, Box::new(link));
+            }
+        }
+        Ok(())
+    }
+
+    fn add_air_link(&mut self, carrier: usize, config: &LinkConfig, link: Box<dyn AirLink>) {
+        self.links.add_to_radio(carrier, config, link);
+    }
+
+    /// A generator of its own for a part: jitter and delays need no secrets.
+    fn seeded(&mut self) -> Seeded {
+        Seeded::new(self.random.number())
+    }
+}
+
+fn core(link: &Acp142LinkConfig, bits_per_second: u32, turnaround: Duration) -> Result<acp142::Config, String> {
+    let mut engine = EngineConfig::new(NodeId(link.id));
+    engine.pdu_octets_max = link.pdu_octets_max;
+    engine.back_off_percent = link.back_off_hundredths;
+    for plan in &mut engine.silent {
+        plan.interval = link.emcon_interval;
+        plan.repeats = link.emcon_repeats;
+    }
+    engine.pace(bits_per_second, turnaround);
+    if let Some(wait) = link.ack_wait {
+        engine.ack_wait = wait;
+    }
+    for site in &link.sites {
+        let quirks = match site.quirks.as_str() {
+            "" | "none" => Quirks::default(),
+            name => Quirks::named(name).ok_or_else(|| format!("there is no peer profile {name}"))?,
+        };
+        engine.quirks.insert(NodeId(site.id), quirks);
+    }
+    let sites: Vec<Site> = link
+        .sites
+        .iter()
+        .map(|site| Site { name: site.site.clone(), id: NodeId(site.id), silent: site.silent })
+        .collect();
+    let members = sites.iter().map(|site| site.name.clone()).collect();
+    let group = link.group.is_some().then_some(Group { members });
+    let config = acp142::Config { engine, sites, group, bits_per_second, turnaround };
+    match config.mistakes().as_slice() {
+        [] => Ok(config),
+        mistakes => Err(mistakes.iter().map(|(key, why)| format!("{key}: {why}")).collect::<Vec<_>>().join("; ")),
+    }
+}
+
+fn air(link: &Acp142LinkConfig) -> Result<AirConfig, String> {
+    let mut air = AirConfig::new();
+    for site in &link.sites {
+        air.addresses.insert(NodeId(site.id), node_address(&site.address)?);
+    }
+    air.group = link.group.as_deref().map(node_address).transpose()?;
+    Ok(air)
+}
+
+fn udp(link: &Acp142LinkConfig, bind: IpAddr, ports: [u16; 4]) -> Result<UdpConfig, String> {
+    let address = |text: &str| text.parse::<IpAddr>().map_err(|error| format!("{text}: {error}"));
+    let mut udp = UdpConfig::new();
+    udp.bind = bind;
+    let [transmitters, receivers, data, acks] = ports;
+    udp.ports = acp142::udp::Ports { transmitters, receivers, data, acks };
+    for site in &link.sites {
+        udp.addresses.insert(NodeId(site.id), address(&site.address)?);
+    }
+    udp.group = link.group.as_deref().map(address).transpose()?;
+    Ok(udp)
+}
+
+fn batch(sites: &[LinkSite], group: Option<&str>, repeats: u8, radio: &RadioConfig) -> Result<BatchConfig, String> {
+    let address = |site: &LinkSite| node_address(&site.address).map(|address| (site.site.clone(), address));
+    let sites = sites.iter().map(address).collect::<Result<_, _>>()?;
+    let mut batch = match group {
+        Some(group) => BatchConfig::udop(sites, Some(node_address(group)?)),
+        None => BatchConfig::rcop(sites),
+    };
+    batch.rounds = repeats.max(1);
+    batch.bits_per_second = radio.bits_per_second;
+    batch.turnaround = radio.turnaround;
+    Ok(batch)
+}
+
+fn node_address(text: &str) -> Result<NodeAddress, String> {
+    text.parse::<NodeAddress>().map_err(|error| format!("{text}: {error}"))
 }

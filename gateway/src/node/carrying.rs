@@ -113,12 +113,14 @@ impl Node {
             unit_bytes,
             precedence,
         });
+        let carriage = self.links.link(index).map(|link| link.carriage);
+        let delivery = if carriage == Some(Carriage::Batch) { Delivery::Unconfirmed } else { Delivery::Committed };
         let unit = Unit {
             ticket: key.ticket.unit(usize::from(key.hop)),
             to,
             priority,
             expiry: WallTime::from_unix_micros(expires_at),
-            delivery: Delivery::Committed,
+            delivery,
             context: 0,
             content,
         };

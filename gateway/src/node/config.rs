@@ -24,6 +24,8 @@ pub struct SiteConfig {
     pub routes: Vec<Route>,
     /// Life and limits of the queue.
     pub queue: QueueConfig,
+    /// Whether what goes over the media is written to a capture file.
+    pub capture: bool,
 }
 
 /// The SMTP server.
