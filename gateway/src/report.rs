@@ -28,6 +28,8 @@ pub enum Kind {
     Delayed,
     /// It went where no report comes back from.
     Relayed,
+    /// It is in the mailbox.
+    Delivered,
 }
 
 impl Kind {
@@ -38,6 +40,7 @@ impl Kind {
             Self::Expired => "expired, reported to the sender",
             Self::Delayed => "delay reported to the sender",
             Self::Relayed => "relaying reported to the sender",
+            Self::Delivered => "delivery reported to the sender",
         }
     }
 
@@ -46,6 +49,7 @@ impl Kind {
             Self::Failed | Self::Expired => "failed",
             Self::Delayed => "delayed",
             Self::Relayed => "relayed",
+            Self::Delivered => "delivered",
         }
     }
 
@@ -55,6 +59,7 @@ impl Kind {
             Self::Expired => "Undeliverable mail (time expired)",
             Self::Delayed => "Delayed mail (still being tried)",
             Self::Relayed => "Mail relayed (no further report will come)",
+            Self::Delivered => "Mail delivered",
         }
     }
 
@@ -65,6 +70,7 @@ impl Kind {
             Self::Delayed => {
                 "Your message has not been delivered yet. It is still being tried; you need not send it again."
             }
+            Self::Delivered => "Your message was delivered to the recipients below.",
             Self::Relayed => "Your message was sent on by a way that gives no further reports.",
         }
     }

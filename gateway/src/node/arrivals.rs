@@ -61,6 +61,11 @@ impl Node {
         priority: MtPriority,
         unit: Bytes,
     ) {
+        if *unit == *super::operator::PING_UNIT {
+            let now = self.now;
+            self.links.with(now, index, |transport| transport.accept(now, arrival));
+            return;
+        }
         let Some(link) = self.links.link_mut(index) else { return };
         link.units_received += 1;
         let octets_max = link.inflated_octets_max;

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use skywave_protocols::acp142::config::EngineConfig;
 use skywave_protocols::acp142::pdu::NodeId;
 use skywave_protocols::acp142::quirks::Quirks;
-use skywave_protocols::random::{Random, Seeded};
+use skywave_protocols::random::Seeded;
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::sis::fields::Rank;
 use skywave_protocols::time::{Duration, Now};

@@ -238,7 +238,7 @@ impl Node {
         }
         self.settle(now, key, &recipients, &format!("delivered to {relay}"));
         if status == Status::Relayed {
-            self.report_relayed(now, key.ticket, recipients, relay);
+            self.report_success(now, key.ticket, Kind::Relayed, recipients, relay);
         }
         self.finish_if_done(now, key.ticket);
     }

@@ -74,6 +74,9 @@ pub struct LocalConfig {
     pub connections_urgent: usize,
     /// How long a connection stays open without work; `None` for ever.
     pub keep_open: Option<Duration>,
+    /// Whether mailboxes are right behind it: then success is reported by us as delivered. Otherwise the MTA reports,
+    /// if it offers DSN, and we report the relaying if it does not (RFC 3461).
+    pub final_delivery: bool,
     /// Octets of bodies in hand-over at once.
     pub octets_in_flight_max: u64,
 }

@@ -13,6 +13,7 @@ use crate::node::reporting::Outcome;
 use crate::node::seam::ConnectionClass;
 use crate::queue::agenda::{Due, Entry};
 use crate::queue::record::{HopKey, HopState, MailRecord, Ticket};
+use crate::report::Kind;
 use crate::store::Batch;
 use crate::telemetry::{Event, Status};
 
@@ -161,8 +162,11 @@ impl Node {
         }
         let relayed = taken.clone();
         self.settle(now, key, &taken, &format!("handed over to {relay}"));
-        if !dsn {
-            self.report_relayed(now, key.ticket, relayed, server);
+        let is_final = self.config.local.iter().any(|local| local.name == key.lane && local.final_delivery);
+        if is_final {
+            self.report_success(now, key.ticket, Kind::Delivered, relayed, server);
+        } else if !dsn {
+            self.report_success(now, key.ticket, Kind::Relayed, relayed, server);
         }
         if let Some((words, status)) = again {
             self.retry_later(now, key, &words, &status);
@@ -309,12 +313,17 @@ impl Node {
 /// What the shell is asked for.
 pub fn hand_over(hello: &str, local: &LocalConfig, record: &MailRecord, hop: usize) -> HandOver {
     let urgent = local.connections_urgent > 0 && record.precedence() >= Precedence::Flash;
+    let mut envelope = record.hop_envelope(hop);
+    if local.final_delivery {
+        let notifies = envelope.recipients.iter_mut().filter_map(|recipient| recipient.notify.as_mut());
+        notifies.for_each(|notify| notify.success = false); // We report it; two reports would be one too many.
+    }
     HandOver {
         target: local.target.clone(),
         class: if urgent { ConnectionClass::Urgent } else { ConnectionClass::Normal },
         keep_open_seconds: local.keep_open.map(|wait| u32::try_from(wait.as_secs()).unwrap_or(u32::MAX)),
         hello: hello.to_owned(),
-        envelope: record.hop_envelope(hop),
+        envelope,
         content: vec![whole(record)],
         content_without_mt_priority: without_mt_priority(record),
         needs: record.needs,

@@ -143,11 +143,6 @@ impl Links {
         self.links.len()
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.links.is_empty()
-    }
-
     /// All links.
     pub fn iter(&self) -> impl Iterator<Item = &Link> {
         self.links.iter()

@@ -90,6 +90,7 @@ mod tests {
             connections_max: 3,
             connections_urgent: 1,
             keep_open: None,
+            final_delivery: false,
             octets_in_flight_max: 100,
         };
         let mut mta = Mta::new(&[local]);

@@ -28,7 +28,7 @@ const PING: u64 = 1 << 63;
 /// Pings under way at once.
 const PINGS_MAX: usize = 16;
 /// What a ping carries: no mail, and no unit that could be taken for one.
-const PING_UNIT: &[u8] = b"skywave ping";
+pub const PING_UNIT: &[u8] = b"skywave ping";
 
 /// What the operator waits for.
 #[derive(Debug, Default)]

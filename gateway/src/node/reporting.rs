@@ -102,14 +102,14 @@ impl Node {
         self.report(now, Settles { ticket: key.ticket, hop: Some(key.clone()), kind, outcomes: wanted });
     }
 
-    /// Reports that a mail went on to where no report comes back from, if success reports are wanted.
-    pub(super) fn report_relayed(&mut self, now: Now, ticket: Ticket, recipients: Vec<u32>, relay: &str) {
+    /// Reports that a mail was delivered, or went on to where no report comes back from, if that is wanted.
+    pub(super) fn report_success(&mut self, now: Now, ticket: Ticket, kind: Kind, recipients: Vec<u32>, relay: &str) {
         let outcome =
             |recipient| Outcome { recipient, status: "2.0.0".into(), diagnostic: None, relay: Some(relay.to_owned()) };
         let Some(record) = self.mails.record(ticket) else { return };
         let outcomes = wanted(record, recipients.into_iter().map(outcome).collect(), |notify| notify.success);
         if !outcomes.is_empty() {
-            self.report(now, Settles { ticket, hop: None, kind: Kind::Relayed, outcomes });
+            self.report(now, Settles { ticket, hop: None, kind, outcomes });
         }
     }
 

@@ -75,6 +75,7 @@ impl Plan {
         let name = full_name(&self.names[index]);
         let radio = self.links.iter().any(|link| matches!(link, LinkKind::Hf | LinkKind::Batch));
         SiteConfig {
+            capture: false,
             site: name.clone(),
             mail: mail(&name),
             local: vec![local(&name)],
@@ -207,6 +208,7 @@ fn local(name: &SiteName) -> LocalConfig {
         connections_max: 10,
         connections_urgent: 2,
         keep_open: None,
+        final_delivery: true,
         octets_in_flight_max: 32 << 20,
     }
 }
