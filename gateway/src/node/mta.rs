@@ -69,11 +69,6 @@ impl Mta {
             door.octets = door.octets.saturating_sub(octets);
         }
     }
-
-    /// Hand-overs open at a door.
-    pub fn open_at(&self, lane: &str) -> usize {
-        self.doors.get(lane).map_or(0, |door| door.open)
-    }
 }
 
 #[cfg(test)]
@@ -101,6 +96,5 @@ mod tests {
         assert!(mta.open(&key(8), 10) && mta.open(&key(8), 10));
         assert!(!mta.open(&key(8), 10), "the third is kept");
         assert!(mta.open(&key(2), 10) && !mta.open(&key(2), 10));
-        assert_eq!(mta.open_at("mta"), 3);
     }
 }
