@@ -40,7 +40,8 @@ impl Node {
     }
 
     fn radio(&mut self, config: &RadioConfig) -> Result<Radio, String> {
-        let mut radio = skywave_transports::radio::RadioConfig::new(config.node.clone(), node_address(&config.address)?);
+        let mut radio =
+            skywave_transports::radio::RadioConfig::new(config.node.clone(), node_address(&config.address)?);
         radio.rank = Rank::try_from(config.rank).map_err(|error| error.to_string())?;
         radio.bits_per_second = config.bits_per_second;
         radio.turnaround = config.turnaround;
@@ -53,7 +54,10 @@ impl Node {
     }
 
     fn build_link(
-        &mut self, now: Now, config: &LinkConfig, carriers: &BTreeMap<std::sync::Arc<str>, (usize, RadioConfig)>,
+        &mut self,
+        now: Now,
+        config: &LinkConfig,
+        carriers: &BTreeMap<std::sync::Arc<str>, (usize, RadioConfig)>,
     ) -> Result<(), String> {
         match &config.transport {
             TransportConfig::Acp142Radio { radio, acp142 } => {
