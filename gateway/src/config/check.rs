@@ -1,0 +1,282 @@
+//! From raw to checked: the site, its mail door, its local MTAs and its queue.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use skywave_protocols::message::address::Mailbox;
+use skywave_protocols::message::precedence::{MtPriority, Precedence};
+use skywave_protocols::time::Duration;
+
+use super::links::{links, radios, routes};
+use super::mistake::{Found, Key};
+use super::raw::{Raw, RawLocal, RawMail, RawQueue};
+use crate::node::config::{LocalConfig, MailConfig, QueueConfig, SiteConfig};
+use crate::shell::ShellConfig;
+use crate::shell::tls::CertificateFiles;
+
+/// Checks everything; `None` only when something is wrong that was noted.
+pub(super) fn check(raw: &Raw, found: &mut Found<'_>) -> Option<(SiteConfig, ShellConfig)> {
+    let site = found.required(&Key::new("site"), raw.site.as_ref());
+    if let Some(site) = &site {
+        domain_name(&Key::new("site"), site, found);
+    }
+    // What is checked below is checked with any name, so that a missing one does not hide the rest.
+    let name: Arc<str> = site.as_deref().unwrap_or("unnamed").into();
+    let mail = mail(raw, &name, found);
+    let local = raw.local.iter().filter_map(|(name, local)| check_local(name, local, found)).collect::<Vec<_>>();
+    if raw.local.is_empty() && raw.route.is_empty() {
+        found.wrong(&Key::new("local"), "neither a local MTA nor a route: no mail could go anywhere");
+    }
+    let radios = radios(raw, found);
+    let links = links(raw, &name, found);
+    let routes = routes(raw, &name, found);
+    domains(raw, found);
+    let queue = queue(&raw.queue, found);
+    let shell = shell(raw, found);
+    let local = last_if(local, |local: &LocalConfig| local.domains.iter().any(|domain| domain == "*"));
+    let routes = last_if(routes, |route: &crate::node::config::Route| route.domains.iter().any(|d| d == "*"));
+    Some((SiteConfig { site: name, mail: mail?, local, radios, links, routes, queue }, shell))
+}
+
+/// Those for which `last` holds go behind the others: the first match wins.
+fn last_if<T>(all: Vec<T>, last: impl Fn(&T) -> bool) -> Vec<T> {
+    let (behind, mut front): (Vec<T>, Vec<T>) = all.into_iter().partition(last);
+    front.extend(behind);
+    front
+}
+
+fn mail(raw: &Raw, site: &str, found: &mut Found<'_>) -> Option<MailConfig> {
+    let (key, mail) = (Key::new("mail"), &raw.mail);
+    let listen = listen(&key.at("listen"), &mail.listen, found);
+    let hostname = mail.hostname.clone().unwrap_or_else(|| site.to_owned());
+    domain_name(&key.at("hostname"), &hostname, found);
+    let relay_networks = networks(&key.at("relay_networks"), &mail.relay_networks, found);
+    let at_least_one = [
+        ("size_octets_max", mail.size_octets_max),
+        ("recipients_max", mail.recipients_max as u64),
+        ("connections_max", mail.connections_max as u64),
+        ("hops_max", mail.hops_max as u64),
+    ];
+    for (name, value) in at_least_one {
+        positive(&key.at(name), value, found);
+    }
+    let auth = auth(raw, &key, found);
+    if let Some(name) = &mail.certificate
+        && !raw.certificate.contains_key(name)
+    {
+        found.wrong(&key.at("certificate"), format!("there is no [certificate.{name}]"));
+    }
+    let (precedence_default, precedence_ceiling) = precedences(mail, &key, found);
+    let postmaster = mail.postmaster.clone().unwrap_or_else(|| format!("postmaster@{site}"));
+    found.take(&key.at("postmaster"), Mailbox::parse(&postmaster));
+    Some(MailConfig {
+        listen,
+        hostname,
+        size_octets_max: mail.size_octets_max,
+        recipients_max: mail.recipients_max,
+        connections_max: mail.connections_max,
+        relay_networks,
+        certificate: mail.certificate.clone(),
+        auth,
+        auth_without_tls: mail.auth_without_tls,
+        precedence_default: precedence_default?,
+        precedence_ceiling: precedence_ceiling?,
+        hops_max: mail.hops_max,
+        postmaster,
+    })
+}
+
+fn auth(raw: &Raw, key: &Key, found: &mut Found<'_>) -> bool {
+    let auth = raw.mail.auth.unwrap_or(raw.password_file.is_some());
+    if auth && raw.password_file.is_none() {
+        found.wrong(&key.at("auth"), "needs a password_file");
+    }
+    if auth && raw.mail.certificate.is_none() && !raw.mail.auth_without_tls {
+        found.wrong(&key.at("auth"), "needs a certificate, or auth_without_tls = true");
+    }
+    auth
+}
+
+fn precedences(mail: &RawMail, key: &Key, found: &mut Found<'_>) -> (Option<Precedence>, Option<MtPriority>) {
+    let no_precedence = |text: &str| format!("{text:?} is no precedence: deferred, routine, priority, immediate, flash, override");
+    let default = Precedence::parse(&mail.precedence_default);
+    let default = found.take(&key.at("precedence_default"), default.ok_or(no_precedence(&mail.precedence_default)));
+    let ceiling = Precedence::parse(&mail.precedence_ceiling)
+        .filter(|_| mail.precedence_ceiling.parse::<i8>().is_err())
+        .map(Precedence::mt_priority)
+        .or_else(|| MtPriority::parse(&mail.precedence_ceiling));
+    let ceiling = found.take(&key.at("precedence_ceiling"), ceiling.ok_or(no_precedence(&mail.precedence_ceiling)));
+    if let (Some(default), Some(ceiling)) = (default, ceiling)
+        && default.mt_priority() > ceiling
+    {
+        found.wrong(&key.at("precedence_default"), "is higher than precedence_ceiling");
+    }
+    (default, ceiling)
+}
+
+fn listen(key: &Key, texts: &[String], found: &mut Found<'_>) -> Vec<SocketAddr> {
+    let mut all: Vec<SocketAddr> = Vec::new();
+    for text in texts {
+        match text.parse::<SocketAddr>() {
+            Ok(address) if all.contains(&address) && address.port() != 0 => {
+                found.wrong(key, format!("{address} is named twice"));
+            }
+            Ok(address) => all.push(address),
+            Err(_) => found.wrong(key, format!("{text:?} is no address with port, as 127.0.0.1:2525 or [::1]:2525")),
+        }
+    }
+    all
+}
+
+fn networks(key: &Key, texts: &[String], found: &mut Found<'_>) -> Vec<(IpAddr, u8)> {
+    let mut all = Vec::new();
+    for text in texts {
+        let (address, length) = text.split_once('/').map_or((text.as_str(), None), |(a, l)| (a, Some(l)));
+        let parsed = address.parse::<IpAddr>().ok().and_then(|address| {
+            let longest = if address.is_ipv4() { 32 } else { 128 };
+            let length = length.map_or(Some(longest), |length| length.parse().ok())?;
+            (length <= longest).then_some((address, length))
+        });
+        match parsed {
+            Some(network) => all.push(network),
+            None => found.wrong(key, format!("{text:?} is no network, as 10.0.0.0/8")),
+        }
+    }
+    all
+}
+
+fn check_local(name: &str, raw: &RawLocal, found: &mut Found<'_>) -> Option<LocalConfig> {
+    let key = Key::new("local").at(name);
+    if raw.domains.is_empty() {
+        found.wrong(&key.at("domains"), "is missing: it would never get mail");
+    }
+    let target = found.required(&key.at("target"), raw.target.as_ref());
+    if let Some(target) = &target {
+        host_and_port(&key.at("target"), target, found);
+    }
+    positive(&key.at("connections_max"), raw.connections_max as u64, found);
+    if raw.connections_urgent >= raw.connections_max.max(1) {
+        let reason = format!("{} of {} leaves none for other mail", raw.connections_urgent, raw.connections_max);
+        found.wrong(&key.at("connections_urgent"), reason);
+    }
+    positive(&key.at("octets_in_flight_max"), raw.octets_in_flight_max, found);
+    Some(LocalConfig {
+        name: name.into(),
+        domains: raw.domains.iter().map(|domain| domain.to_lowercase()).collect(),
+        target: target?,
+        connections_max: raw.connections_max,
+        connections_urgent: raw.connections_urgent,
+        keep_open: (!raw.keep_open_forever).then(|| Duration::from_secs(raw.keep_open_seconds.into())),
+        octets_in_flight_max: raw.octets_in_flight_max,
+    })
+}
+
+/// Domains of local MTAs and routes: each well written, none claimed twice.
+fn domains(raw: &Raw, found: &mut Found<'_>) {
+    let locals = raw.local.iter().map(|(name, local)| (Key::new("local").at(name), &local.domains));
+    let routes = raw.route.iter().map(|(name, route)| (Key::new("route").at(name), &route.domains));
+    let mut claimed: Vec<(String, Key)> = Vec::new();
+    for (key, domains) in locals.chain(routes) {
+        for domain in domains {
+            let domain = domain.to_lowercase();
+            let key = key.at("domains");
+            if domain != "*" {
+                domain_name(&key, domain.trim_start_matches('.'), found);
+            }
+            let clash = claimed.iter().find(|(other, by)| overlap(other, &domain) && is_unclear(&key, by, other, &domain));
+            if let Some((other, by)) = clash {
+                found.wrong(&key, format!("{domain:?} overlaps {other:?} of {by}"));
+            }
+            claimed.push((domain, key));
+        }
+    }
+}
+
+fn overlap(a: &str, b: &str) -> bool {
+    use crate::node::config::covers;
+    // `.x.test` does not take `x.test`, but all that `.y.x.test` takes.
+    let within = |outer: &str, inner: &str| covers(outer, inner) || covers(outer, &format!("x{inner}"));
+    a == b || within(a, b) || within(b, a)
+}
+
+/// `*` is for the rest: it overlaps nothing but another `*`, except that a local MTA that takes everything leaves
+/// nothing to routes.
+fn is_unclear(key: &Key, by: &Key, a: &str, b: &str) -> bool {
+    let star_of_local = |domain: &str, key: &Key| domain == "*" && key.parts()[0] == "local";
+    let one_is_star = a == "*" || b == "*";
+    let different_kinds = key.parts()[0] != by.parts()[0];
+    !one_is_star || a == b || (different_kinds && (star_of_local(a, by) || star_of_local(b, key)))
+}
+
+fn queue(raw: &RawQueue, found: &mut Found<'_>) -> QueueConfig {
+    let key = Key::new("queue");
+    for (precedence, seconds) in Precedence::ALL.iter().zip(raw.lifetime_seconds.all()) {
+        positive(&key.at("lifetime_seconds").at(precedence.name()), seconds, found);
+    }
+    positive(&key.at("retry_first_seconds"), raw.retry_first_seconds, found);
+    if raw.retry_longest_seconds < raw.retry_first_seconds {
+        found.wrong(&key.at("retry_longest_seconds"), "is shorter than retry_first_seconds");
+    }
+    positive(&key.at("mails_max"), raw.mails_max, found);
+    if raw.mails_reserved >= raw.mails_max.max(1) {
+        found.wrong(&key.at("mails_reserved"), "leaves no room for other mail");
+    }
+    let seconds = Duration::from_secs;
+    QueueConfig {
+        lifetimes: raw.lifetime_seconds.all().map(seconds),
+        delay_notice: (raw.delay_notice_seconds > 0).then(|| seconds(raw.delay_notice_seconds)),
+        retry_first: seconds(raw.retry_first_seconds),
+        retry_longest: seconds(raw.retry_longest_seconds),
+        history: seconds(raw.history_seconds),
+        dedupe: seconds(raw.dedupe_seconds),
+        mails_max: raw.mails_max,
+        mails_reserved: raw.mails_reserved,
+    }
+}
+
+fn shell(raw: &Raw, found: &mut Found<'_>) -> ShellConfig {
+    let mut shell = ShellConfig::new(raw.spool_directory.clone());
+    for (name, certificate) in &raw.certificate {
+        let key = Key::new("certificate").at(name);
+        let chain = found.required(&key.at("chain_file"), certificate.chain_file.as_ref());
+        let private = found.required(&key.at("key_file"), certificate.key_file.as_ref());
+        if let (Some(chain), Some(key)) = (chain, private) {
+            shell.certificates.insert(name.clone(), CertificateFiles { chain, key });
+        }
+    }
+    for (host, addresses) in &raw.hosts {
+        if addresses.is_empty() {
+            found.wrong(&Key::new("hosts").at(host), "has no address");
+        }
+        shell.hosts.insert(host.to_lowercase(), addresses.clone());
+    }
+    shell.run = Some(raw.run_directory.clone());
+    shell.passwords.clone_from(&raw.password_file);
+    shell.hand_over_tls = raw.hand_over_tls;
+    shell.log = raw.log_format;
+    shell
+}
+
+pub(super) fn positive(key: &Key, value: u64, found: &mut Found<'_>) {
+    if value == 0 {
+        found.wrong(key, "cannot be 0");
+    }
+}
+
+pub(super) fn domain_name(key: &Key, text: &str, found: &mut Found<'_>) {
+    // A domain is what can stand behind the @ of an address.
+    if Mailbox::parse(&format!("x@{text}")).is_err() || text.contains('@') {
+        found.wrong(key, format!("{text:?} is no domain name"));
+    }
+}
+
+pub(super) fn host_and_port(key: &Key, text: &str, found: &mut Found<'_>) {
+    let split = text.rsplit_once(':');
+    let fits = split.is_some_and(|(host, port)| {
+        let literal = host.starts_with('[') && host.ends_with(']');
+        !host.is_empty() && (literal || !host.contains(':')) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    });
+    if !fits {
+        found.wrong(key, format!("{text:?} is no host with port, as 127.0.0.1:25"));
+    }
+}

@@ -1,0 +1,358 @@
+//! From raw to checked: radios, links and routes, and whether they fit each other.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::time::Duration;
+
+use super::check::{host_and_port, positive};
+use super::mistake::{Found, Key};
+use super::raw::{Raw, RawLink, RawRadio, RawSite};
+use crate::node::config::{Acp142LinkConfig, Carriage, LinkConfig, LinkSite, RadioConfig, Route, TransportConfig};
+
+/// Ranks of clients (STANAG 5066 annex A; 15 is for management).
+const RANK_MAX: u8 = 14;
+/// Smallest and largest P_MUL PDU; a U_PDU of a node takes 2048 octets, 6 of them UDOP's.
+const PDU_OCTETS_MIN: usize = 64;
+const PDU_OCTETS_RADIO_MAX: usize = 2_042;
+const PDU_OCTETS_UDP_MAX: usize = 65_000;
+const PDU_OCTETS_RADIO: usize = 512;
+const PDU_OCTETS_UDP: usize = 1_400;
+/// Profiles of foreign peers.
+const QUIRKS: [&str; 2] = ["none", "libjpmul"];
+
+pub(super) fn radios(raw: &Raw, found: &mut Found<'_>) -> Vec<RadioConfig> {
+    raw.radio.iter().filter_map(|(name, radio)| check_radio(name, radio, found)).collect()
+}
+
+fn check_radio(name: &str, raw: &RawRadio, found: &mut Found<'_>) -> Option<RadioConfig> {
+    let key = Key::new("radio").at(name);
+    let node = found.required(&key.at("node"), raw.node.as_ref());
+    if let Some(node) = &node {
+        host_and_port(&key.at("node"), node, found);
+    }
+    let address = found.required(&key.at("address"), raw.address.as_ref());
+    if let Some(address) = &address {
+        node_address(&key.at("address"), address, false, found);
+    }
+    if raw.rank > RANK_MAX {
+        found.wrong(&key.at("rank"), format!("cannot be {}: 0 to {RANK_MAX}", raw.rank));
+    }
+    positive(&key.at("bits_per_second"), raw.bits_per_second.into(), found);
+    positive(&key.at("air_ahead_seconds"), raw.air_ahead_seconds, found);
+    Some(RadioConfig {
+        name: name.into(),
+        node: node?,
+        address: address?,
+        rank: raw.rank,
+        bits_per_second: raw.bits_per_second,
+        turnaround: Duration::from_millis(raw.turnaround_milliseconds),
+        air_ahead: Duration::from_secs(raw.air_ahead_seconds),
+    })
+}
+
+pub(super) fn links(raw: &Raw, own: &str, found: &mut Found<'_>) -> Vec<LinkConfig> {
+    raw.link.iter().filter_map(|(name, link)| LinkCheck { raw, own, name, link }.check(found)).collect()
+}
+
+struct LinkCheck<'a> {
+    raw: &'a Raw,
+    own: &'a str,
+    name: &'a str,
+    link: &'a RawLink,
+}
+
+impl LinkCheck<'_> {
+    fn key(&self) -> Key {
+        Key::new("link").at(self.name)
+    }
+
+    fn check(&self, found: &mut Found<'_>) -> Option<LinkConfig> {
+        let key = self.key();
+        positive(&key.at("inflated_octets_max"), self.link.inflated_octets_max as u64, found);
+        if self.link.site.is_empty() {
+            found.wrong(&key.at("site"), "the link reaches no site");
+        }
+        if self.link.site.contains_key(self.own) {
+            found.wrong(&key.at("site").at(self.own), "is this site itself");
+        }
+        let carriage = found.required(&key.at("carriage"), self.link.carriage.as_ref());
+        let carriage = carriage.and_then(|text| match text.as_str() {
+            "mule" => Some(Carriage::Mule),
+            "batch" => Some(Carriage::Batch),
+            other => {
+                found.wrong(&key.at("carriage"), format!("{other:?} is none: mule, batch"));
+                None
+            }
+        });
+        let transport = self.transport(found);
+        if let (Some(carriage), Some(transport)) = (carriage, &transport)
+            && !fits(carriage, transport)
+        {
+            found.wrong(&key.at("transport"), "does not fit the carriage: mule goes over acp142, batch over batch_radio");
+        }
+        Some(LinkConfig {
+            name: self.name.into(),
+            carriage: carriage?,
+            transport: transport?,
+            inflated_octets_max: self.link.inflated_octets_max,
+        })
+    }
+
+    fn transport(&self, found: &mut Found<'_>) -> Option<TransportConfig> {
+        let key = self.key();
+        let transport = found.required(&key.at("transport"), self.link.transport.as_ref())?;
+        match transport.as_str() {
+            "acp142_radio" => self.acp142_radio(found),
+            "acp142_udp" => self.acp142_udp(found),
+            "batch_radio" => self.batch_radio(found),
+            other => {
+                found.wrong(&key.at("transport"), format!("{other:?} is none: acp142_radio, acp142_udp, batch_radio"));
+                None
+            }
+        }
+    }
+
+    fn acp142_radio(&self, found: &mut Found<'_>) -> Option<TransportConfig> {
+        let radio = self.radio(found);
+        let own = radio.as_ref().and_then(|radio| self.raw.radio.get(&**radio)).and_then(|radio| radio.address.clone());
+        let acp142 = self.acp142(Medium::Radio, own, found);
+        Some(TransportConfig::Acp142Radio { radio: radio?, acp142: acp142? })
+    }
+
+    fn acp142_udp(&self, found: &mut Found<'_>) -> Option<TransportConfig> {
+        let key = self.key();
+        let bind = found.required(&key.at("bind"), self.link.bind.as_ref());
+        let rate = found.required(&key.at("bits_per_second"), self.link.bits_per_second.as_ref());
+        if rate == Some(0) {
+            found.wrong(&key.at("bits_per_second"), "cannot be 0");
+        }
+        let mut ports = self.link.ports;
+        ports.sort_unstable();
+        if ports[0] == 0 || ports.windows(2).any(|pair| pair[0] == pair[1]) {
+            found.wrong(&key.at("ports"), "need four different ports above 0");
+        }
+        let acp142 = self.acp142(Medium::Udp, bind.map(|bind| bind.to_string()), found);
+        Some(TransportConfig::Acp142Udp {
+            acp142: acp142?,
+            bind: bind?,
+            ports: self.link.ports,
+            bits_per_second: rate?,
+        })
+    }
+
+    fn batch_radio(&self, found: &mut Found<'_>) -> Option<TransportConfig> {
+        let key = self.key();
+        let radio = self.radio(found);
+        let sites = self.sites(Medium::Radio, false, found);
+        self.group(Medium::Radio, found);
+        if self.link.group.is_some() {
+            positive(&key.at("repeats"), self.link.repeats.into(), found);
+        }
+        Some(TransportConfig::BatchRadio {
+            radio: radio?,
+            sites,
+            group: self.link.group.clone(),
+            repeats: self.link.repeats,
+        })
+    }
+
+    fn radio(&self, found: &mut Found<'_>) -> Option<Arc<str>> {
+        let key = self.key().at("radio");
+        let radio = found.required(&key, self.link.radio.as_ref())?;
+        if !self.raw.radio.contains_key(&radio) {
+            found.wrong(&key, format!("there is no [radio.{radio}]"));
+        }
+        Some(radio.into())
+    }
+
+    fn acp142(&self, medium: Medium, own: Option<String>, found: &mut Found<'_>) -> Option<Acp142LinkConfig> {
+        let (key, link) = (self.key(), self.link);
+        // Without an id of its own a site goes by its address, as the fact sheet proposes.
+        let id = link.id.or_else(|| own.as_deref().and_then(|own| medium.id(own)));
+        if id.is_none_or(|id| id == 0) {
+            found.wrong(&key.at("id"), "is missing, or 0");
+        }
+        let octets = link.pdu_octets_max.unwrap_or_else(|| medium.pdu_octets());
+        if !(PDU_OCTETS_MIN..=medium.pdu_octets_max()).contains(&octets) {
+            let range = format!("{PDU_OCTETS_MIN} to {}", medium.pdu_octets_max());
+            found.wrong(&key.at("pdu_octets_max"), format!("cannot be {octets}: {range}"));
+        }
+        if link.back_off_hundredths < 100 {
+            found.wrong(&key.at("back_off_hundredths"), "waits must not become shorter: at least 100");
+        }
+        positive(&key.at("emcon_interval_seconds"), link.emcon_interval_seconds, found);
+        let sites = self.sites(medium, true, found);
+        if let Some(other) = sites.iter().find(|site| Some(site.id) == id) {
+            found.wrong(&key.at("site").at(&other.site).at("id"), "is our own id");
+        }
+        self.group(medium, found);
+        if sites.len() > 1 && link.group.is_none() {
+            found.wrong(&key.at("group"), "is missing: the link reaches several sites");
+        }
+        Some(Acp142LinkConfig {
+            id: id?,
+            sites,
+            group: link.group.clone(),
+            pdu_octets_max: octets,
+            ack_wait: link.ack_wait_seconds.map(Duration::from_secs),
+            back_off_hundredths: link.back_off_hundredths,
+            emcon_repeats: link.emcon_repeats,
+            emcon_interval: Duration::from_secs(link.emcon_interval_seconds),
+        })
+    }
+
+    fn group(&self, medium: Medium, found: &mut Found<'_>) {
+        let key = self.key().at("group");
+        let Some(group) = &self.link.group else { return };
+        match medium {
+            Medium::Radio => node_address(&key, group, true, found),
+            Medium::Udp => {
+                let is_multicast = group.parse::<IpAddr>().is_ok_and(|address| address.is_multicast());
+                if !is_multicast {
+                    found.wrong(&key, format!("{group:?} is no multicast address"));
+                }
+            }
+        }
+    }
+
+    fn sites(&self, medium: Medium, with_ids: bool, found: &mut Found<'_>) -> Vec<LinkSite> {
+        let mut sites: Vec<LinkSite> = Vec::new();
+        for (name, raw) in &self.link.site {
+            let key = self.key().at("site").at(name);
+            if let Some(site) = link_site(&key, name, raw, medium, with_ids, found) {
+                if let Some(other) = sites.iter().find(|other| other.id == site.id && with_ids) {
+                    found.wrong(&key.at("id"), format!("{} has it already", other.site));
+                }
+                if let Some(other) = sites.iter().find(|other| other.address == site.address) {
+                    found.wrong(&key.at("address"), format!("{} has it already", other.site));
+                }
+                sites.push(site);
+            }
+        }
+        sites
+    }
+}
+
+fn link_site(
+    key: &Key,
+    name: &str,
+    raw: &RawSite,
+    medium: Medium,
+    with_ids: bool,
+    found: &mut Found<'_>,
+) -> Option<LinkSite> {
+    super::check::domain_name(key, name, found);
+    let address = found.required(&key.at("address"), raw.address.as_ref());
+    if let Some(address) = &address {
+        medium.check(&key.at("address"), address, found);
+    }
+    if !QUIRKS.contains(&raw.quirks.as_str()) {
+        found.wrong(&key.at("quirks"), format!("{:?} is none: {}", raw.quirks, QUIRKS.join(", ")));
+    }
+    let address = address?;
+    let id = raw.id.or_else(|| medium.id(&address)).unwrap_or_default();
+    if with_ids && id == 0 {
+        found.wrong(&key.at("id"), "is missing, or 0");
+    }
+    Some(LinkSite { site: name.into(), id, address, silent: raw.silent, quirks: raw.quirks.clone() })
+}
+
+/// What addresses of a link look like.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Medium {
+    Radio,
+    Udp,
+}
+
+impl Medium {
+    const fn pdu_octets(self) -> usize {
+        match self {
+            Self::Radio => PDU_OCTETS_RADIO,
+            Self::Udp => PDU_OCTETS_UDP,
+        }
+    }
+
+    const fn pdu_octets_max(self) -> usize {
+        match self {
+            Self::Radio => PDU_OCTETS_RADIO_MAX,
+            Self::Udp => PDU_OCTETS_UDP_MAX,
+        }
+    }
+
+    fn check(self, key: &Key, address: &str, found: &mut Found<'_>) {
+        match self {
+            Self::Radio => node_address(key, address, false, found),
+            Self::Udp if address.parse::<IpAddr>().is_ok_and(|address| !address.is_multicast()) => {}
+            Self::Udp => found.wrong(key, format!("{address:?} is no address of a host")),
+        }
+    }
+
+    /// The dotted form read as a number.
+    fn id(self, address: &str) -> Option<u32> {
+        let parts = address.split('.').map(str::parse::<u8>).collect::<Result<Vec<u8>, _>>().ok()?;
+        Some(u32::from_be_bytes(parts.try_into().ok()?))
+    }
+}
+
+fn node_address(key: &Key, text: &str, group: bool, found: &mut Found<'_>) {
+    match text.parse::<NodeAddress>() {
+        Ok(address) if address.is_group() == group => {}
+        Ok(_) if group => found.wrong(key, format!("{text:?} is no group: its first number is below 16")),
+        Ok(_) => found.wrong(key, format!("{text:?} is a group: its first number is above 15")),
+        Err(error) => found.wrong(key, error.to_string()),
+    }
+}
+
+const fn fits(carriage: Carriage, transport: &TransportConfig) -> bool {
+    match (carriage, transport) {
+        (Carriage::Mule, TransportConfig::Acp142Radio { .. } | TransportConfig::Acp142Udp { .. })
+        | (Carriage::Batch, TransportConfig::BatchRadio { .. }) => true,
+        (Carriage::Mule, TransportConfig::BatchRadio { .. })
+        | (Carriage::Batch, TransportConfig::Acp142Radio { .. } | TransportConfig::Acp142Udp { .. }) => false,
+    }
+}
+
+pub(super) fn routes(raw: &Raw, own: &str, found: &mut Found<'_>) -> Vec<Route> {
+    let mut routes = Vec::new();
+    for (name, route) in &raw.route {
+        let key = Key::new("route").at(name);
+        if route.domains.is_empty() {
+            found.wrong(&key.at("domains"), "is missing: it would never get mail");
+        }
+        let site = found.required(&key.at("site"), route.site.as_ref());
+        if site.as_deref() == Some(own) {
+            found.wrong(&key.at("site"), "is this site itself: mail would go round in a circle");
+        }
+        if route.links.is_empty() {
+            found.wrong(&key.at("links"), "is missing");
+        }
+        for link in &route.links {
+            check_reach(&raw.link, &key.at("links"), link, site.as_deref(), found);
+        }
+        if let Some(site) = site {
+            let domains = route.domains.iter().map(|domain| domain.to_lowercase()).collect();
+            let links = route.links.iter().map(|link| Arc::from(link.as_str())).collect();
+            routes.push(Route { domains, site: site.into(), links });
+        }
+    }
+    routes
+}
+
+fn check_reach(
+    links: &BTreeMap<String, RawLink>,
+    key: &Key,
+    link: &str,
+    site: Option<&str>,
+    found: &mut Found<'_>,
+) {
+    match (links.get(link), site) {
+        (None, _) => found.wrong(key, format!("there is no [link.{link}]")),
+        (Some(raw), Some(site)) if !raw.site.contains_key(site) => {
+            found.wrong(key, format!("link {link} does not reach {site}"));
+        }
+        (Some(_), _) => {}
+    }
+}

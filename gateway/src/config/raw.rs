@@ -1,0 +1,362 @@
+//! The configuration as it is written, with its defaults. Units stand in the names of the keys.
+//!
+//! Everything that must be there is optional here, so that one missing key does not hide the other mistakes.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use crate::shell::hand_over::HandOverTls;
+use crate::shell::log::LogFormat;
+
+/// A whole configuration.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Raw {
+    /// The site's name.
+    pub site: Option<String>,
+    /// Where the queue lies.
+    pub spool_directory: PathBuf,
+    /// Where the control socket lies.
+    pub run_directory: PathBuf,
+    /// The file of password hashes: `user:$argon2id$…` a line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub password_file: Option<PathBuf>,
+    /// How log lines look: `text` or `json`.
+    pub log_format: LogFormat,
+    /// STARTTLS towards local MTAs: `never`, `offered` or `required`.
+    pub hand_over_tls: HandOverTls,
+    /// The SMTP server.
+    pub mail: RawMail,
+    /// Certificates by name.
+    pub certificate: BTreeMap<String, RawCertificate>,
+    /// Addresses of hosts that DNS is not asked for.
+    pub hosts: BTreeMap<String, Vec<IpAddr>>,
+    /// Local MTAs by name.
+    pub local: BTreeMap<String, RawLocal>,
+    /// Radios by name.
+    pub radio: BTreeMap<String, RawRadio>,
+    /// Links by name.
+    pub link: BTreeMap<String, RawLink>,
+    /// Routes by name.
+    pub route: BTreeMap<String, RawRoute>,
+    /// The queue.
+    pub queue: RawQueue,
+}
+
+impl Default for Raw {
+    fn default() -> Self {
+        Self {
+            site: None,
+            spool_directory: PathBuf::from("/var/lib/skywave"),
+            run_directory: PathBuf::from("/run/skywave"),
+            password_file: None,
+            log_format: LogFormat::default(),
+            hand_over_tls: HandOverTls::default(),
+            mail: RawMail::default(),
+            certificate: BTreeMap::new(),
+            hosts: BTreeMap::new(),
+            local: BTreeMap::new(),
+            radio: BTreeMap::new(),
+            link: BTreeMap::new(),
+            route: BTreeMap::new(),
+            queue: RawQueue::default(),
+        }
+    }
+}
+
+/// `[mail]`: the SMTP server.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawMail {
+    /// Addresses and ports.
+    pub listen: Vec<String>,
+    /// Name in greeting and Received fields; the site's name without.
+    pub hostname: Option<String>,
+    /// Largest mail.
+    pub size_octets_max: u64,
+    /// Most recipients of one mail.
+    pub recipients_max: usize,
+    /// Most connections.
+    pub connections_max: usize,
+    /// Networks that may relay: `10.0.0.0/8`.
+    pub relay_networks: Vec<String>,
+    /// Name of the certificate for STARTTLS.
+    pub certificate: Option<String>,
+    /// Whether users can authenticate; with a `password_file` they can.
+    pub auth: Option<bool>,
+    /// Whether AUTH is offered without TLS.
+    pub auth_without_tls: bool,
+    /// Precedence of mail that says none.
+    pub precedence_default: String,
+    /// Highest precedence taken: a name, or a number from -9 to 9.
+    pub precedence_ceiling: String,
+    /// Most Received fields.
+    pub hops_max: usize,
+    /// Whom questions go to; postmaster at the site's name without.
+    pub postmaster: Option<String>,
+}
+
+impl Default for RawMail {
+    fn default() -> Self {
+        Self {
+            listen: vec!["127.0.0.1:2525".to_owned()],
+            hostname: None,
+            size_octets_max: 50 << 20,
+            recipients_max: 1_000,
+            connections_max: 500,
+            relay_networks: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
+            certificate: None,
+            auth: None,
+            auth_without_tls: false,
+            precedence_default: "routine".to_owned(),
+            precedence_ceiling: "override".to_owned(),
+            hops_max: 50,
+            postmaster: None,
+        }
+    }
+}
+
+/// `[certificate.NAME]`: PEM files.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawCertificate {
+    /// The chain, the own certificate first.
+    pub chain_file: Option<PathBuf>,
+    /// The private key.
+    pub key_file: Option<PathBuf>,
+}
+
+/// `[local.NAME]`: a local MTA.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLocal {
+    /// Domains: `hq.test`, `.hq.test` for all below, `*` for all.
+    pub domains: Vec<String>,
+    /// Host and port.
+    pub target: Option<String>,
+    /// Most connections.
+    pub connections_max: usize,
+    /// Of these only for Flash and Override.
+    pub connections_urgent: usize,
+    /// How long a connection stays open without work.
+    pub keep_open_seconds: u32,
+    /// Whether it stays open for ever.
+    pub keep_open_forever: bool,
+    /// Octets of bodies in hand-over at once.
+    pub octets_in_flight_max: u64,
+}
+
+impl Default for RawLocal {
+    fn default() -> Self {
+        Self {
+            domains: Vec::new(),
+            target: None,
+            connections_max: 20,
+            connections_urgent: 2,
+            keep_open_seconds: 60,
+            keep_open_forever: false,
+            octets_in_flight_max: 64 << 20,
+        }
+    }
+}
+
+/// `[radio.NAME]`: the attachment to a STANAG 5066 node.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawRadio {
+    /// Host and port of the node.
+    pub node: Option<String>,
+    /// Our own address at it.
+    pub address: Option<String>,
+    /// Rank of our clients, 0 to 14.
+    pub rank: u8,
+    /// Rate of the radio.
+    pub bits_per_second: u32,
+    /// Time to turn the radio around.
+    pub turnaround_milliseconds: u64,
+    /// Airtime that may lie in the node.
+    pub air_ahead_seconds: u64,
+}
+
+impl Default for RawRadio {
+    fn default() -> Self {
+        Self {
+            node: None,
+            address: None,
+            rank: 5,
+            bits_per_second: 1_200,
+            turnaround_milliseconds: 1_000,
+            air_ahead_seconds: 20,
+        }
+    }
+}
+
+/// `[link.NAME]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawLink {
+    /// `mule` or `batch`.
+    pub carriage: Option<String>,
+    /// `acp142_radio`, `acp142_udp` or `batch_radio`.
+    pub transport: Option<String>,
+    /// The radio's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub radio: Option<String>,
+    /// Our own P_MUL id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<u32>,
+    /// The group that reaches all sites.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// Largest PDU.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pdu_octets_max: Option<usize>,
+    /// Wait for acknowledgements; derived from the rate without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ack_wait_seconds: Option<u64>,
+    /// Growth of that wait a round, in hundredths.
+    pub back_off_hundredths: u32,
+    /// Full repeats to silent sites.
+    pub emcon_repeats: u32,
+    /// Interval of these.
+    pub emcon_interval_seconds: u64,
+    /// The interface's address (`acp142_udp`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bind: Option<IpAddr>,
+    /// TPORT, RPORT, DPORT, APORT (`acp142_udp`).
+    pub ports: [u16; 4],
+    /// Rate of the network (`acp142_udp`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bits_per_second: Option<u32>,
+    /// How often a batch goes to a group.
+    pub repeats: u8,
+    /// What one unit may inflate to.
+    pub inflated_octets_max: usize,
+    /// The sites it reaches, by name.
+    pub site: BTreeMap<String, RawSite>,
+}
+
+impl Default for RawLink {
+    fn default() -> Self {
+        Self {
+            carriage: None,
+            transport: None,
+            radio: None,
+            id: None,
+            group: None,
+            pdu_octets_max: None,
+            ack_wait_seconds: None,
+            back_off_hundredths: 150,
+            emcon_repeats: 3,
+            emcon_interval_seconds: 900,
+            bind: None,
+            ports: [2751, 2752, 2753, 2754],
+            bits_per_second: None,
+            repeats: 3,
+            inflated_octets_max: 64 << 20,
+            site: BTreeMap::new(),
+        }
+    }
+}
+
+/// `[link.NAME.site."SITE"]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawSite {
+    /// Its P_MUL id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<u32>,
+    /// Its address on the medium.
+    pub address: Option<String>,
+    /// Whether it is in EMCON from the start.
+    pub silent: bool,
+    /// Profile of a foreign peer: `none` or `libjpmul`.
+    pub quirks: String,
+}
+
+impl Default for RawSite {
+    fn default() -> Self {
+        Self { id: None, address: None, silent: false, quirks: "none".to_owned() }
+    }
+}
+
+/// `[route.NAME]`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawRoute {
+    /// Domains, as of a local MTA.
+    pub domains: Vec<String>,
+    /// The site that takes them.
+    pub site: Option<String>,
+    /// Links that reach it, the preferred first.
+    pub links: Vec<String>,
+}
+
+/// `[queue]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawQueue {
+    /// Life of a mail by precedence.
+    pub lifetime_seconds: RawLifetimes,
+    /// After what time a delay is reported; 0 is never.
+    pub delay_notice_seconds: u64,
+    /// First wait before a hand-over is tried again.
+    pub retry_first_seconds: u64,
+    /// Longest wait.
+    pub retry_longest_seconds: u64,
+    /// How long a finished mail can be tracked.
+    pub history_seconds: u64,
+    /// How long keys of mails that came by radio are remembered.
+    pub dedupe_seconds: u64,
+    /// Most mails.
+    pub mails_max: u64,
+    /// Of these only for Immediate and above.
+    pub mails_reserved: u64,
+}
+
+impl Default for RawQueue {
+    fn default() -> Self {
+        let checked = crate::node::config::QueueConfig::default();
+        Self {
+            lifetime_seconds: RawLifetimes::default(),
+            delay_notice_seconds: checked.delay_notice.map_or(0, |notice| notice.as_secs()),
+            retry_first_seconds: checked.retry_first.as_secs(),
+            retry_longest_seconds: checked.retry_longest.as_secs(),
+            history_seconds: checked.history.as_secs(),
+            dedupe_seconds: checked.dedupe.as_secs(),
+            mails_max: checked.mails_max,
+            mails_reserved: checked.mails_reserved,
+        }
+    }
+}
+
+/// `[queue.lifetime_seconds]`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(missing_docs, reason = "the precedences")]
+pub struct RawLifetimes {
+    pub deferred: u64,
+    pub routine: u64,
+    pub priority: u64,
+    pub immediate: u64,
+    pub flash: u64,
+    pub r#override: u64,
+}
+
+impl RawLifetimes {
+    /// From Deferred to Override.
+    pub const fn all(&self) -> [u64; 6] {
+        [self.deferred, self.routine, self.priority, self.immediate, self.flash, self.r#override]
+    }
+}
+
+impl Default for RawLifetimes {
+    fn default() -> Self {
+        let [deferred, routine, priority, immediate, flash, r#override] =
+            crate::node::config::QueueConfig::default().lifetimes.map(|life| life.as_secs());
+        Self { deferred, routine, priority, immediate, flash, r#override }
+    }
+}

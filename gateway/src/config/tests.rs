@@ -1,0 +1,150 @@
+//! Every mistake has its file, line, key and reason; every sample is without one.
+
+use super::compare::compare;
+use super::*;
+use crate::node::config::TransportConfig;
+
+const HQ: &str = include_str!("../../examples/hq.toml");
+const FIELD: &str = include_str!("../../examples/field.toml");
+const SHIP: &str = include_str!("../../examples/ship-emcon.toml");
+const RELAY: &str = include_str!("../../examples/relay-udp.toml");
+
+fn texts(all: &[(&str, &str)]) -> Vec<Text> {
+    all.iter().map(|(file, text)| Text { file: (*file).to_owned(), text: (*text).to_owned() }).collect()
+}
+
+fn loaded(file: &str, text: &str) -> Loaded {
+    load(&texts(&[(file, text)]), &BTreeMap::new()).unwrap_or_else(|mistakes| panic!("{file}: {mistakes:#?}"))
+}
+
+fn mistakes(text: &str) -> Vec<String> {
+    match load(&texts(&[("a.toml", text)]), &BTreeMap::new()) {
+        Ok(_) => Vec::new(),
+        Err(mistakes) => mistakes.iter().map(ToString::to_string).collect(),
+    }
+}
+
+#[test]
+fn the_samples_have_no_mistake_and_fit_each_other() {
+    let (hq, field, ship) = (loaded("hq.toml", HQ), loaded("field.toml", FIELD), loaded("ship-emcon.toml", SHIP));
+    loaded("relay-udp.toml", RELAY);
+    for (a, b) in [(&hq, &field), (&hq, &ship)] {
+        assert_eq!(compare(a, b), Vec::new(), "{} {}", a.site.site, b.site.site);
+    }
+    let TransportConfig::Acp142Radio { acp142, .. } = &hq.site.links[0].transport else { panic!() };
+    assert_eq!((acp142.id, &*acp142.sites[0].site, acp142.sites[0].id), (0x0101_0001, "field.test", 0x0101_0002));
+    assert_eq!(ship.site.queue.lifetimes[1].as_secs(), 864_000);
+    assert_eq!(ship.site.queue.lifetimes[2].as_secs(), 259_200, "a table merges key by key");
+    assert_eq!(ship.site.local[0].keep_open, None);
+}
+
+#[test]
+fn the_effective_configuration_reads_back() {
+    let hq = loaded("hq.toml", HQ);
+    let printed = toml::to_string(&hq.raw).unwrap();
+    assert_eq!(loaded("printed.toml", &printed).site, hq.site);
+}
+
+/// The hq sample with one line replaced (or added at the end), and the mistake that follows.
+#[test]
+fn every_mistake_has_its_place_and_reason() {
+    for (line, by, expected) in [
+        ("site = \"hq.test\"", "", "a.toml: site: is missing"),
+        ("site = \"hq.test\"", "site = \"h q\"", "a.toml:4: site: \"h q\" is no domain name"),
+        ("site = \"hq.test\"", "site = 5", "a.toml:4: site: invalid type: integer `5`, expected a string"),
+        ("[mail]", "[mail]\nlisen = []", "a.toml:9: mail.lisen: unknown field `lisen`"),
+        ("[mail]", "[mail]\nhops_max = 0", "a.toml:9: mail.hops_max: cannot be 0"),
+        ("[mail]", "[mail]\nauth = true", "a.toml:9: mail.auth: needs a password_file"),
+        ("[mail]", "[mail]\ncertificate = \"x\"", "a.toml:9: mail.certificate: there is no [certificate.x]"),
+        ("[mail]", "[mail]\nprecedence_ceiling = \"12\"", "a.toml:9: mail.precedence_ceiling: \"12\" is no precedence"),
+        ("[mail]", "[mail]\nprecedence_ceiling = \"-4\"", "a.toml:8: mail.precedence_default: is higher than"),
+        ("listen = [\"127.0.0.1:2525\"]", "listen = [\"here\"]", "a.toml:9: mail.listen: \"here\" is no address"),
+        ("[\"127.0.0.0/8\", \"::1/128\"]", "[\"10.0.0.0/33\"]", "a.toml:11: mail.relay_networks: \"10.0.0.0/33\""),
+        ("target = \"127.0.0.1:2526\"", "target = \"mta\"", "a.toml:16: local.mta.target: \"mta\" is no host with port"),
+        ("target = \"127.0.0.1:2526\"", "", "a.toml:14: local.mta.target: is missing"),
+        ("domains = [\"hq.test\"]", "domains = [\"*\"]", "route.field.domains: \"field.test\" overlaps \"*\" of local.mta"),
+        ("domains = [\"hq.test\"]", "domains = [\"ship.test\"]", "route.ship.domains: \"ship.test\" overlaps"),
+        ("domains = [\"ship.test\"]", "domains = [\".x.field.test\"]", "overlaps \".field.test\" of route.field.domains"),
+        ("node = \"127.0.0.1:5066\"", "", "radio.hf.node: is missing"),
+        ("address = \"1.1.0.1\"", "address = \"40.1.0.1\"", "radio.hf.address: \"40.1.0.1\" is no STANAG 5066 address"),
+        ("address = \"1.1.0.1\"", "address = \"17.1.0.1\"", "radio.hf.address: \"17.1.0.1\" is a group"),
+        ("group = \"17.0.0.1\"", "group = \"1.0.0.1\"", "link.hf.group: \"1.0.0.1\" is no group"),
+        ("group = \"17.0.0.1\"", "", "link.hf.group: is missing: the link reaches several sites"),
+        ("carriage = \"mule\"", "carriage = \"batch\"", "link.hf.transport: does not fit the carriage"),
+        ("carriage = \"mule\"", "carriage = \"pigeon\"", "link.hf.carriage: \"pigeon\" is none"),
+        ("transport = \"acp142_radio\"", "transport = \"acp142_udp\"", "link.hf.bind: is missing"),
+        ("radio = \"hf\"", "radio = \"vhf\"", "link.hf.radio: there is no [radio.vhf]"),
+        ("radio = \"hf\"", "radio = \"hf\"\npdu_octets_max = 9000", "link.hf.pdu_octets_max: cannot be 9000: 64 to 2042"),
+        ("address = \"1.1.0.3\"", "address = \"1.1.0.2\"", "link.hf.site.\"ship.test\".address: field.test has it already"),
+        ("address = \"1.1.0.3\"", "address = \"1.1.0.1\"", "link.hf.site.\"ship.test\".id: is our own id"),
+        ("address = \"1.1.0.3\"", "address = \"1.1.0.3\"\nquirks = \"odd\"", "quirks: \"odd\" is none"),
+        ("site = \"ship.test\"", "site = \"hq.test\"", "route.ship.site: is this site itself"),
+        ("site = \"ship.test\"", "site = \"moon.test\"", "route.ship.links: link hf does not reach moon.test"),
+        ("", "[queue]\nmails_max = 5\nmails_reserved = 5", "queue.mails_reserved: leaves no room"),
+        ("", "[queue]\nlifetime_seconds.flash = 0", "queue.lifetime_seconds.flash: cannot be 0"),
+        ("", "[certificate.x]\nkey_file = \"k\"", "certificate.x.chain_file: is missing"),
+        ("", "hand_over_tls = ", "a.toml:48: string values must be quoted"),
+    ] {
+        let text = if line.is_empty() { format!("{HQ}\n{by}\n") } else { HQ.replacen(line, by, 1) };
+        let found = mistakes(&text);
+        assert!(found.iter().any(|mistake| mistake.contains(expected)), "{by}: {expected}\nfound: {found:#?}");
+        assert!(found.iter().all(|mistake| mistake.starts_with("a.toml")), "{found:#?}");
+    }
+}
+
+#[test]
+fn all_mistakes_are_told_at_once() {
+    let text = HQ
+        .replace("address = \"1.1.0.2\"", "adress = \"1.1.0.2\"")
+        .replace("bits_per_second = 1200", "bits_per_second = \"fast\"")
+        .replace("links = [\"hf\"]", "links = [\"hg\"]");
+    let found = mistakes(&text);
+    for expected in ["adress: unknown field", "bits_per_second: invalid type", "route.ship.links", "route.field.links"] {
+        assert!(found.iter().any(|mistake| mistake.contains(expected)), "{expected}: {found:#?}");
+    }
+}
+
+#[test]
+fn later_texts_and_the_environment_override_key_by_key() {
+    let conf_d = "[mail]\nhostname = \"mx.hq.test\"\n[link.hf.site.\"field.test\"]\nsilent = true\n";
+    let environment = BTreeMap::from([
+        ("SKYWAVE_MAIL__LISTEN".to_owned(), "127.0.0.1:25,[::1]:25".to_owned()),
+        ("SKYWAVE_MAIL__HOPS_MAX".to_owned(), "7".to_owned()),
+        ("OTHER".to_owned(), "x".to_owned()),
+    ]);
+    let loaded = load(&texts(&[("hq.toml", HQ), ("conf.d/a.toml", conf_d)]), &environment).unwrap();
+    assert_eq!(loaded.site.mail.hostname, "mx.hq.test");
+    assert_eq!(loaded.site.mail.listen.len(), 2);
+    assert_eq!(loaded.site.mail.hops_max, 7);
+    let TransportConfig::Acp142Radio { acp142, .. } = &loaded.site.links[0].transport else { panic!() };
+    assert!(acp142.sites[0].silent, "merged into the site of the first file");
+    assert_eq!(acp142.sites[0].address, "1.1.0.2");
+
+    let wrong = BTreeMap::from([("SKYWAVE_MAIL__HOPS".to_owned(), "7".to_owned())]);
+    let mistakes = load(&texts(&[("hq.toml", HQ)]), &wrong).unwrap_err();
+    assert!(mistakes[0].to_string().starts_with("environment SKYWAVE_MAIL__HOPS: mail.hops: unknown field"), "{mistakes:?}");
+}
+
+#[test]
+fn the_two_ends_of_a_link_are_compared() {
+    let hq = loaded("hq.toml", HQ);
+    for (line, by, expected) in [
+        ("bits_per_second = 1200", "bits_per_second = 2400", "link.hf.bits_per_second: 1200 here, 2400 at field.test"),
+        ("address = \"1.1.0.2\"", "address = \"1.1.0.9\"", "link.hf.site.\"field.test\".address: 1.1.0.2 here, field.test has 1.1.0.9"),
+        ("radio = \"hf\"", "radio = \"hf\"\nid = 7", "link.hf.site.\"field.test\".id: 16842754 here, field.test has 7"),
+        ("radio = \"hf\"", "radio = \"hf\"\ngroup = \"17.0.0.2\"", "link.hf.group: 17.0.0.1 here, 17.0.0.2 at field.test"),
+        ("radio = \"hf\"", "radio = \"hf\"\ninflated_octets_max = 1000", "link.hf.inflated_octets_max: hq.test takes"),
+        ("site = \"field.test\"", "site = \"hq.test\"", "site: hq.test is the other site's name too"),
+        ("\"field.test\", \".field.test\"", "\"x.test\"", "route.field.domains: field.test has no way for \"field.test\""),
+    ] {
+        let text = FIELD.replacen(line, by, 1);
+        let text = if by == "site = \"hq.test\"" { text.replace("\"hq.test\"", "\"hq2.test\"").replacen("hq2", "hq", 1) } else { text };
+        let field = loaded("field.toml", &text);
+        let found: Vec<String> = compare(&hq, &field).iter().map(ToString::to_string).collect();
+        assert!(found.iter().any(|mistake| mistake.contains(expected)), "{expected}\nfound: {found:#?}");
+    }
+    let circle = FIELD.replace("domains = [\"field.test\", \".field.test\"]", "domains = [\"other.test\"]")
+        .replace("domains = [\"hq.test\"]", "domains = [\"hq.test\", \"field.test\", \".field.test\"]");
+    let found = compare(&hq, &loaded("field.toml", &circle));
+    assert!(found.iter().any(|mistake| mistake.reason.contains("comes back")), "{found:#?}");
+}
