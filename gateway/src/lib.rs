@@ -4,6 +4,7 @@
 //! and `cli` do.
 
 pub mod door;
+pub mod cli;
 pub mod config;
 pub mod node;
 pub mod pump;

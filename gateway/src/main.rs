@@ -1,1 +1,7 @@
-fn main() {}
+//! The `skywave` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    skywave::cli::main()
+}

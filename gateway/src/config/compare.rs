@@ -24,9 +24,9 @@ pub fn compare(a: &Loaded, b: &Loaded) -> Vec<Mistake> {
 
 /// Routes of `from` that lead to `to`, and links that have no other end.
 fn one_way(from: &Loaded, to: &Loaded, mistakes: &mut Vec<Mistake>) {
-    let leads = |route: &&Route| route.site == to.site.site;
+    let leads = |route: &Route| route.site == to.site.site;
     for (name, route) in from.raw.route.iter().zip(routes_by_name(from)).map(|((name, _), route)| (name, route)) {
-        let Some(route) = route.filter(|route| leads(&route)) else { continue };
+        let Some(route) = route.filter(|route| leads(route)) else { continue };
         let key = Key::new("route").at(name).at("domains");
         for domain in &route.domains {
             let example = domain.strip_prefix('.').map_or_else(|| domain.clone(), |rest| format!("x.{rest}"));

@@ -2,9 +2,14 @@
 //! both call [`run`]; the shell on threads of its own, the world in its virtual time.
 
 use argon2::{Argon2, PasswordHash, PasswordVerifier};
+use skywave_protocols::bsmtp::{self, BatchLimits, Item};
 use skywave_protocols::bytes::{Bytes, BytesMut};
+use skywave_protocols::message::mail::Envelope;
+use skywave_protocols::mule;
+use skywave_protocols::smtp::convert;
+use skywave_protocols::smtp::grammar::Extensions;
 
-use crate::node::seam::{Answer, Job, Piece, Secret};
+use crate::node::seam::{Answer, Job, Needs, Piece, Secret};
 use crate::store::{BodyId, StoreFault};
 
 /// What a computation may ask for.
@@ -20,10 +25,15 @@ pub struct Means<'a> {
 /// Does a job.
 pub fn run(job: Job, means: &mut Means<'_>) -> Answer {
     let result = match job {
-        Job::WrapMule { .. } | Job::WrapBatch { .. } | Job::UnwrapMule { .. } | Job::UnwrapBatch { .. } => {
-            Ok(impossible("5.3.3", "this version has no such carriage"))
+        Job::WrapMule { envelope, content } => whole(&content, means).map(|text| wrap_mule(&envelope, &text)),
+        Job::WrapBatch { hello, envelope, content } => {
+            whole(&content, means).map(|text| wrap_batch(&hello, envelope, &text))
         }
-        Job::Convert { .. } => Ok(impossible("5.6.3", "conversion is not possible")),
+        Job::UnwrapMule { unit, octets_max } => Ok(unwrap_mule(&unit, octets_max)),
+        Job::UnwrapBatch { unit, octets_max } => Ok(unwrap_batch(&unit, octets_max)),
+        Job::Convert { envelope, content, lacks, into } => {
+            whole(&content, means).and_then(|text| convert(envelope, &text, lacks, into, means))
+        }
         Job::Authenticate { user, password } => {
             Ok(Answer::Authenticated(is_password(means.passwords, &user, &password)))
         }
@@ -31,12 +41,76 @@ pub fn run(job: Job, means: &mut Means<'_>) -> Answer {
     result.unwrap_or_else(Answer::Failed)
 }
 
-fn impossible(status: &str, why: &str) -> Answer {
-    Answer::Impossible { status: status.to_owned(), why: why.to_owned() }
+fn impossible(status: &str, why: impl ToString) -> Answer {
+    Answer::Impossible { status: status.to_owned(), why: why.to_string() }
+}
+
+fn wrap_mule(envelope: &Envelope, text: &[u8]) -> Answer {
+    match mule::wrap(envelope, text) {
+        Ok(unit) => Answer::Unit(unit.into()),
+        Err(fault) => impossible("5.3.0", fault),
+    }
+}
+
+fn unwrap_mule(unit: &[u8], octets_max: usize) -> Answer {
+    match mule::unwrap(unit, octets_max) {
+        Ok(payload) => Answer::Mails(vec![(payload.envelope, payload.body)]),
+        Err(fault) => impossible("5.6.0", fault),
+    }
+}
+
+fn wrap_batch(hello: &str, envelope: Envelope, text: &[u8]) -> Answer {
+    match bsmtp::write(hello, &[(envelope, text)], &Extensions::BATCH) {
+        Ok(unit) => Answer::Unit(unit.into()),
+        Err(fault) => impossible("5.6.3", fault),
+    }
+}
+
+fn unwrap_batch(unit: &[u8], octets_max: usize) -> Answer {
+    let limits = BatchLimits { mail_octets: octets_max as u64, ..BatchLimits::default() };
+    let mut reader = bsmtp::Reader::new("localhost", limits);
+    reader.handle_read(unit);
+    reader.finish();
+    let (mut mails, mut why) = (Vec::new(), String::from("the batch holds no mail"));
+    while let Some(item) = reader.poll_item() {
+        match item {
+            Item::Mail(mail) if !mail.envelope.recipients.is_empty() => mails.push((mail.envelope, mail.body)),
+            Item::Mail(_) | Item::End => {}
+            Item::Fault(fault) => why = fault.to_string(),
+        }
+    }
+    if mails.is_empty() { impossible("5.6.0", why) } else { Answer::Mails(mails) }
+}
+
+fn convert(
+    mut envelope: Envelope,
+    text: &[u8],
+    lacks: Needs,
+    into: BodyId,
+    means: &mut Means<'_>,
+) -> Result<Answer, StoreFault> {
+    let target = Extensions {
+        eight_bit_mime: !lacks.eight_bit,
+        smtputf8: !lacks.utf8,
+        binary_mime: !lacks.binary,
+        chunking: !lacks.binary,
+        ..Extensions::SERVER
+    };
+    let converted = match convert::convert(text, &envelope, &target) {
+        Ok(converted) => converted,
+        Err(fault) => {
+            let (class, subject, detail) = fault.status();
+            return Ok(impossible(&format!("{class}.{subject}.{detail}"), fault));
+        }
+    };
+    envelope.mail.body = converted.body;
+    envelope.mail.smtputf8 = converted.smtputf8;
+    envelope.mail.size = Some(converted.octets.len() as u64);
+    (means.append)(into, Bytes::copy_from_slice(&converted.octets))?;
+    Ok(Answer::Converted { envelope, octets: converted.octets.len() as u64 })
 }
 
 /// All pieces as one run of octets.
-#[expect(dead_code, reason = "the carriages take the text as a whole")]
 fn whole(content: &[Piece], means: &mut Means<'_>) -> Result<Bytes, StoreFault> {
     if let [Piece::Octets(octets)] = content {
         return Ok(octets.clone());
@@ -83,6 +157,32 @@ mod tests {
     fn answer(job: Job, passwords: &str) -> Answer {
         let mut means = Means { load: &mut |_| Err(StoreFault::NoBody(0)), append: &mut |_, _| Ok(()), passwords };
         run(job, &mut means)
+    }
+
+    fn envelope() -> Envelope {
+        use skywave_protocols::message::address::Mailbox;
+        use skywave_protocols::message::mail::{MailParameters, Recipient};
+        let recipients = vec![Recipient::plain(Mailbox::parse("b@field.test").unwrap())];
+        Envelope { sender: Mailbox::parse("a@hq.test").ok(), mail: MailParameters::default(), recipients }
+    }
+
+    #[test]
+    fn what_is_wrapped_is_unwrapped() {
+        let text = Bytes::from_static(b"Subject: x\r\n\r\n.dot\r\n");
+        let content = vec![Piece::Octets(text.slice(..5)), Piece::Octets(text.slice(5..))];
+        let mails = Answer::Mails(vec![(envelope(), text)]);
+        let job = Job::WrapMule { envelope: envelope(), content: content.clone() };
+        let Answer::Unit(unit) = answer(job, "") else { panic!() };
+        assert_eq!(answer(Job::UnwrapMule { unit: unit.clone(), octets_max: 1000 }, ""), mails);
+        assert!(matches!(answer(Job::UnwrapMule { unit, octets_max: 10 }, ""), Answer::Impossible { .. }));
+        let job = Job::WrapBatch { hello: "hq.test".to_owned(), envelope: envelope(), content };
+        let Answer::Unit(unit) = answer(job, "") else { panic!() };
+        let Answer::Mails(found) = answer(Job::UnwrapBatch { unit: unit.clone(), octets_max: 1000 }, "") else { panic!() };
+        assert_eq!(found[0].1, "Subject: x\r\n\r\n.dot\r\n");
+        assert!(matches!(answer(Job::UnwrapBatch { unit, octets_max: 10 }, ""), Answer::Impossible { .. }));
+        let missing = Piece::Body { body: BodyId(1), from: 0, to: 9 };
+        let job = Job::WrapMule { envelope: envelope(), content: vec![missing] };
+        assert_eq!(answer(job, ""), Answer::Failed(StoreFault::NoBody(0)));
     }
 
     #[test]

@@ -1,177 +1,155 @@
-//! The store on a thread of its own: requests in order, commits that come together are made together.
+//! The way to the store's threads: answers to the node go to the inbox, loads of the shell's own to whoever waits.
+//!
+//! A text that a computation converted is kept here until the node abandons it: it is never stored, as it can be
+//! converted again.
 
-use std::sync::mpsc as blocking;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use skywave_protocols::bytes::Bytes;
+use skywave_protocols::bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
 use super::inbox::{Happened, Inbox};
 use crate::node::Input;
 use crate::node::seam::Number;
-use crate::store::{Batch, BodyId, Query, Store, StoreFault};
+use crate::store::writer::{self, StoreAnswer, StoreHandle, StoreRequest, StoreThreads};
+use crate::store::{Batch, BodyId, Query, Reader, Store, StoreFault};
 
-/// Requests taken together; their batches become one commit.
-const GROUP_MAX: usize = 1024;
+/// Numbers of the shell's own loads have this bit set; the node's have not.
+const OWN_LOAD: u64 = 1 << 63;
 
 type Loaded = Result<Bytes, StoreFault>;
-
-/// What the store is asked.
-enum Request {
-    Append(BodyId, Bytes),
-    AppendFor(BodyId, Bytes, oneshot::Sender<Result<(), StoreFault>>),
-    Abandon(BodyId),
-    Store(Number, Batch),
-    Fetch(Number, Query),
-    Load(Number, BodyId, u64, usize),
-    LoadFor(BodyId, u64, usize, oneshot::Sender<Loaded>),
-}
 
 /// The way to the store.
 #[derive(Clone)]
 pub(super) struct Disk {
-    requests: blocking::Sender<Request>,
+    store: StoreHandle,
+    own: Arc<Mutex<Own>>,
+}
+
+/// What is the shell's own business.
+#[derive(Default)]
+struct Own {
+    last: u64,
+    loads: HashMap<u64, oneshot::Sender<Loaded>>,
+    converted: HashMap<BodyId, BytesMut>,
 }
 
 impl Disk {
-    /// Starts the store's thread; it ends when the last `Disk` is gone.
+    /// Puts the store on its threads; they end when the last `Disk` is gone.
     ///
     /// # Errors
     /// When no thread can be started.
-    pub(super) fn start(store: Box<dyn Store>, inbox: Inbox) -> std::io::Result<Self> {
-        let (requests, received) = blocking::channel();
-        let work = move || Keeper { store, inbox, waiting: Vec::new() }.run(&received);
-        std::thread::Builder::new().name("store".to_owned()).spawn(work)?;
-        Ok(Self { requests })
+    pub(super) fn start(
+        store: Box<dyn Store>,
+        reader: Option<Box<dyn Reader>>,
+        inbox: Inbox,
+    ) -> std::io::Result<(Self, StoreThreads)> {
+        let own = Arc::new(Mutex::new(Own::default()));
+        let waiting = Arc::clone(&own);
+        let answer = Arc::new(move |answer: StoreAnswer| {
+            if let Some(input) = input_of(answer, &waiting) {
+                // The event loop always takes: this waits for its turn, never for ever.
+                let _ = inbox.blocking_send(Happened::Input(input));
+            }
+        });
+        let (store, threads) = writer::spawn(store, reader, answer)?;
+        Ok((Self { store, own }, threads))
     }
 
-    fn ask(&self, request: Request) {
-        // The thread outlives every sender.
-        let _ = self.requests.send(request);
+    fn ask(&self, request: StoreRequest) {
+        // After its end nobody waits for answers any more.
+        let _ = self.store.send(request);
     }
 
     pub(super) fn append(&self, body: BodyId, octets: Bytes) {
-        self.ask(Request::Append(body, octets));
+        self.ask(StoreRequest::Append(body, octets));
     }
 
     pub(super) fn abandon(&self, body: BodyId) {
-        self.ask(Request::Abandon(body));
+        if lock(&self.own).converted.remove(&body).is_none() {
+            self.ask(StoreRequest::Abandon(body));
+        }
     }
 
     pub(super) fn store(&self, number: Number, batch: Batch) {
-        self.ask(Request::Store(number, batch));
+        self.ask(StoreRequest::Commit(number, batch));
     }
 
     pub(super) fn fetch(&self, number: Number, query: Query) {
-        self.ask(Request::Fetch(number, query));
+        self.ask(StoreRequest::Fetch(number, query));
     }
 
-    pub(super) fn load_for_node(&self, number: Number, body: BodyId, offset: u64, octets: usize) {
-        self.ask(Request::Load(number, body, offset, octets));
+    pub(super) fn load_for_node(&self, load: Number, body: BodyId, offset: u64, octets: usize) {
+        self.ask(StoreRequest::Load { load, body, offset, octets });
     }
 
     /// Loads for the shell itself.
     pub(super) async fn load(&self, body: BodyId, offset: u64, octets: u64) -> Loaded {
-        let (reply, loaded) = oneshot::channel();
-        self.ask(Request::LoadFor(body, offset, usize::try_from(octets).unwrap_or(usize::MAX), reply));
-        loaded.await.unwrap_or_else(|_| Err(gone()))
+        match self.begin_load(body, offset, usize::try_from(octets).unwrap_or(usize::MAX)) {
+            Ok(loaded) => Ok(loaded),
+            Err(waiting) => waiting.await.unwrap_or_else(|_| Err(gone())),
+        }
     }
 
     /// Loads for a computation, which may block.
     pub(super) fn load_blocking(&self, body: BodyId, offset: u64, octets: usize) -> Loaded {
-        let (reply, loaded) = oneshot::channel();
-        self.ask(Request::LoadFor(body, offset, octets, reply));
-        loaded.blocking_recv().unwrap_or_else(|_| Err(gone()))
+        match self.begin_load(body, offset, octets) {
+            Ok(loaded) => Ok(loaded),
+            Err(waiting) => waiting.blocking_recv().unwrap_or_else(|_| Err(gone())),
+        }
     }
 
-    /// Appends for a computation, which may block.
-    pub(super) fn append_blocking(&self, body: BodyId, octets: Bytes) -> Result<(), StoreFault> {
-        let (reply, appended) = oneshot::channel();
-        self.ask(Request::AppendFor(body, octets, reply));
-        appended.blocking_recv().unwrap_or_else(|_| Err(gone()))
+    /// The octets of a converted text at once, or where they will come.
+    fn begin_load(&self, body: BodyId, offset: u64, octets: usize) -> Result<Bytes, oneshot::Receiver<Loaded>> {
+        let mut own = lock(&self.own);
+        if let Some(text) = own.converted.get(&body) {
+            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
+            let to = from.saturating_add(octets).min(text.len());
+            return Ok(Bytes::copy_from_slice(&text[from..to]));
+        }
+        let (reply, waiting) = oneshot::channel();
+        own.last += 1;
+        let load = own.last | OWN_LOAD;
+        own.loads.insert(load, reply);
+        drop(own);
+        self.ask(StoreRequest::Load { load, body, offset, octets });
+        Err(waiting)
     }
+
+    /// Keeps the text of a computation.
+    pub(super) fn keep_converted(&self, body: BodyId, octets: &[u8]) {
+        lock(&self.own).converted.entry(body).or_default().extend_from_slice(octets);
+    }
+
+    /// Asks the store to do what was asked before and to close.
+    pub(super) fn close(&self) {
+        self.ask(StoreRequest::Stop);
+    }
+}
+
+fn lock(own: &Mutex<Own>) -> std::sync::MutexGuard<'_, Own> {
+    own.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn gone() -> StoreFault {
     StoreFault::Failed("the store has ended".to_owned())
 }
 
-struct Keeper {
-    store: Box<dyn Store>,
-    inbox: Inbox,
-    waiting: Vec<(Number, Batch)>,
-}
-
-impl Keeper {
-    fn run(mut self, requests: &blocking::Receiver<Request>) {
-        while let Ok(first) = requests.recv() {
-            for request in std::iter::once(first).chain(requests.try_iter().take(GROUP_MAX)) {
-                self.take(request);
-            }
-            self.commit();
-            let damaged = self.store.damaged();
-            if !damaged.is_empty() {
-                self.tell(Input::Damaged(damaged));
-            }
+fn input_of(answer: StoreAnswer, own: &Mutex<Own>) -> Option<Input> {
+    Some(match answer {
+        StoreAnswer::Appended(body, octets) => Input::BodyAppended(body, octets),
+        StoreAnswer::BodyFailed(body, fault) => Input::BodyFailed(body, fault),
+        StoreAnswer::Stored(number) => Input::Stored(number),
+        StoreAnswer::StoreFailed(number, fault) => Input::StoreFailed(number, fault),
+        StoreAnswer::Fetched(number, rows) => Input::Fetched(number, rows),
+        StoreAnswer::Loaded(number, loaded) if number & OWN_LOAD != 0 => {
+            let waiting = lock(own).loads.remove(&number)?;
+            let _ = waiting.send(loaded);
+            return None;
         }
-    }
-
-    fn take(&mut self, request: Request) {
-        match request {
-            Request::Append(body, octets) => {
-                let input = match self.store.append_body(body, &octets) {
-                    Ok(()) => Input::BodyAppended(body, octets.len()),
-                    Err(fault) => Input::BodyFailed(body, fault),
-                };
-                self.tell(input);
-            }
-            Request::AppendFor(body, octets, reply) => drop(reply.send(self.store.append_body(body, &octets))),
-            Request::Abandon(body) => self.store.abandon_body(body),
-            Request::Store(number, batch) => self.waiting.push((number, batch)),
-            // What was stored before is seen by what is fetched after.
-            Request::Fetch(number, query) => {
-                self.commit();
-                let rows = self.store.fetch(&query);
-                self.tell(Input::Fetched(number, rows));
-            }
-            Request::Load(number, body, offset, octets) => {
-                self.commit();
-                let loaded = self.store.load_body(body, offset, octets);
-                self.tell(Input::Loaded(number, loaded));
-            }
-            Request::LoadFor(body, offset, octets, reply) => {
-                self.commit();
-                let _ = reply.send(self.store.load_body(body, offset, octets));
-            }
-        }
-    }
-
-    fn commit(&mut self) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let (numbers, batches): (Vec<Number>, Vec<Batch>) = std::mem::take(&mut self.waiting).into_iter().unzip();
-        let result = self.store.commit(&batches);
-        if result.is_err() && batches.len() > 1 {
-            // One batch too large for the disk must not fail the others.
-            for (number, batch) in numbers.into_iter().zip(&batches) {
-                let result = self.store.commit(std::slice::from_ref(batch));
-                self.committed(number, result);
-            }
-            return;
-        }
-        for number in numbers {
-            self.committed(number, result.clone());
-        }
-    }
-
-    fn committed(&self, number: Number, result: Result<(), StoreFault>) {
-        self.tell(match result {
-            Ok(()) => Input::Stored(number),
-            Err(fault) => Input::StoreFailed(number, fault),
-        });
-    }
-
-    fn tell(&self, input: Input) {
-        let _ = self.inbox.blocking_send(Happened::Input(input));
-    }
+        StoreAnswer::Loaded(number, loaded) => Input::Loaded(number, loaded),
+        StoreAnswer::Damaged(records) => Input::Damaged(records),
+        StoreAnswer::Stopped => return None,
+    })
 }

@@ -27,17 +27,22 @@ pub(super) struct Log {
 impl Log {
     pub(super) fn tell(&self, event: &Event) {
         match event.level() {
-            Level::Error => tracing::error!(site = &*self.site, "{}", self.words(event)),
-            Level::Warn => tracing::warn!(site = &*self.site, "{}", self.words(event)),
-            Level::Info => tracing::info!(site = &*self.site, "{}", self.words(event)),
-            Level::Debug => tracing::debug!(site = &*self.site, "{}", self.words(event)),
+            Level::Error => tracing::error!("{}", self.words(event)),
+            Level::Warn => tracing::warn!("{}", self.words(event)),
+            Level::Info => tracing::info!("{}", self.words(event)),
+            Level::Debug if tracing::enabled!(tracing::Level::DEBUG) => tracing::debug!("{}", self.words(event)),
+            Level::Debug => {}
         }
     }
 
     fn words(&self, event: &Event) -> String {
         match self.format {
             LogFormat::Text => line(event),
-            LogFormat::Json => serde_json::to_string(event).unwrap_or_default(),
+            LogFormat::Json => {
+                let mut object = serde_json::to_value(event).unwrap_or_default();
+                object["site"] = serde_json::Value::from(&*self.site);
+                object.to_string()
+            }
         }
     }
 }

@@ -36,7 +36,8 @@ pub use config::ShellConfig;
 use crate::node::Node;
 use crate::node::command::{Command, Reply};
 use crate::node::config::SiteConfig;
-use crate::store::Store;
+use crate::store::sqlite::{OpenFault, SqliteStore};
+use crate::store::{Reader, Store, StoreFault};
 use crate::telemetry::Event;
 
 /// Events kept for a watcher that is slow; it then misses some and is told how many.
@@ -46,8 +47,11 @@ const EVENTS_KEPT: usize = 4096;
 #[derive(Debug, thiserror::Error)]
 pub enum StartFault {
     /// The store cannot be opened.
-    #[error("spool {0}")]
-    Spool(String),
+    #[error(transparent)]
+    Spool(OpenFault),
+    /// It cannot be read beside the writer.
+    #[error(transparent)]
+    Reader(StoreFault),
     /// A file of the configuration cannot be used.
     #[error("{0}")]
     File(String),
@@ -69,11 +73,26 @@ pub struct Site {
 }
 
 impl Site {
-    /// Starts a site on a store that is open.
+    /// Opens the spool and starts a site on it.
     ///
     /// # Errors
     /// When a file cannot be used or the control socket not be opened.
-    pub fn start_on(site: SiteConfig, shell: ShellConfig, store: Box<dyn Store>) -> Result<Self, StartFault> {
+    pub fn start(site: SiteConfig, shell: ShellConfig) -> Result<Self, StartFault> {
+        let store = SqliteStore::open(&shell.spool).map_err(StartFault::Spool)?;
+        let reader = store.reader().map_err(StartFault::Reader)?;
+        Self::start_on(site, shell, Box::new(store), Some(Box::new(reader)))
+    }
+
+    /// Starts a site on a store that is open already.
+    ///
+    /// # Errors
+    /// When a file cannot be used or the control socket not be opened.
+    pub fn start_on(
+        site: SiteConfig,
+        shell: ShellConfig,
+        store: Box<dyn Store>,
+        reader: Option<Box<dyn Reader>>,
+    ) -> Result<Self, StartFault> {
         let clock = clock::Clock::start();
         let (inbox, happenings) = mpsc::channel(inbox::INBOX_MAX);
         let (events, _) = broadcast::channel(EVENTS_KEPT);
@@ -86,7 +105,7 @@ impl Site {
             None => None,
         };
         let names = Arc::new(resolve::Names::new(shell.hosts));
-        let disk = disk::Disk::start(store, inbox.clone()).map_err(StartFault::Thread)?;
+        let (disk, store_threads) = disk::Disk::start(store, reader, inbox.clone()).map_err(StartFault::Thread)?;
         let hand_overs = hand_over::HandOvers::new(hand_over::HandOverContext {
             inbox: inbox.clone(),
             disk: disk.clone(),
@@ -100,6 +119,7 @@ impl Site {
             inbox: happenings,
             pipes: pipe::PipeContext { inbox: inbox.clone(), names, tls: Arc::new(tls) },
             disk,
+            store_threads: Some(store_threads),
             hand_overs,
             passwords,
             capture,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use skywave_protocols::bytes::{Bytes, BytesMut};
 use skywave_transports::io::{PipeId, PipeOutput, SocketId, SocketOutput};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
@@ -22,6 +23,8 @@ use crate::node::command::{Command, Reply};
 use crate::node::seam::{ACCEPTED_PIPE, Job, ListenerId, Lookup, Number, Piece, ReplyTo};
 use crate::node::{Input, Node, Output};
 use crate::pump::pump;
+use crate::store::{BodyId, StoreFault};
+use crate::store::writer::StoreThreads;
 use crate::telemetry::Event;
 
 /// Happenings taken in one turn of the loop.
@@ -40,6 +43,7 @@ pub(super) struct Parts {
     pub(super) inbox: mpsc::Receiver<Happened>,
     pub(super) pipes: PipeContext,
     pub(super) disk: Disk,
+    pub(super) store_threads: Option<StoreThreads>,
     pub(super) hand_overs: HandOvers,
     pub(super) passwords: Arc<str>,
     pub(super) capture: Option<CaptureFile>,
@@ -85,8 +89,21 @@ impl Loop {
         }
     }
 
-    /// Runs until the node has stopped.
+    /// Runs until the node has stopped and the store is closed.
     pub(super) async fn run(mut self) {
+        self.turn().await;
+        self.parts.disk.close();
+        let Some(threads) = self.parts.store_threads.take() else { return };
+        // The store's last answers need somebody who takes them.
+        let mut inbox = std::mem::replace(&mut self.parts.inbox, mpsc::channel(1).1);
+        let closing = tokio::task::spawn_blocking(move || threads.join());
+        tokio::select! {
+            _ = closing => {}
+            () = async { while inbox.recv().await.is_some() {} } => {}
+        }
+    }
+
+    async fn turn(&mut self) {
         let mut happened = Vec::with_capacity(TURN_MAX);
         let timer = tokio::time::sleep(std::time::Duration::ZERO);
         tokio::pin!(timer);
@@ -296,12 +313,27 @@ impl Parts {
 fn compute_with(job: Job, disk: &Disk, passwords: &str) -> crate::node::seam::Answer {
     let mut load = |piece: &Piece| match piece {
         Piece::Octets(octets) => Ok(octets.clone()),
-        Piece::Body { body, from, to } => {
-            disk.load_blocking(*body, *from, usize::try_from(to.saturating_sub(*from)).unwrap_or(usize::MAX))
-        }
+        Piece::Body { body, from, to } => load_range(disk, *body, *from, *to),
     };
-    let mut append = |body, octets| disk.append_blocking(body, octets);
+    let mut append = |body, octets: Bytes| {
+        disk.keep_converted(body, &octets);
+        Ok(())
+    };
     compute::run(job, &mut Means { load: &mut load, append: &mut append, passwords })
+}
+
+fn load_range(disk: &Disk, body: BodyId, from: u64, to: u64) -> Result<Bytes, StoreFault> {
+    let mut text = BytesMut::new();
+    let mut offset = from;
+    while offset < to {
+        let octets = disk.load_blocking(body, offset, usize::try_from(to - offset).unwrap_or(usize::MAX))?;
+        if octets.is_empty() {
+            return Err(StoreFault::Damaged(format!("body {} ends at {offset}, not at {to}", body.0)));
+        }
+        offset += octets.len() as u64;
+        text.extend_from_slice(&octets);
+    }
+    Ok(text.freeze())
 }
 
 fn job_octets(job: &Job) -> u64 {

@@ -1,0 +1,220 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use skywave_protocols::message::precedence::Precedence;
+
+/// Mail and chat over links that are slow, late, lossy, one-way or silent.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "skywave", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+/// The commands.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Verb {
+    /// Run one site in the foreground
+    Run(Run),
+    /// Validate configurations; two are also compared as the two ends of their links
+    Check(Check),
+    /// How a running site is
+    Status(AtSite),
+    /// The queue of a running site
+    Queue(Queue),
+    /// Links of a running site
+    Link(Link),
+    /// The life of one message, by ticket or Message-ID
+    Track(Track),
+}
+
+/// Where the configuration is.
+pub const CONFIGURATION: &str = "/etc/skywave/skywave.toml";
+
+/// `skywave run`.
+#[derive(Clone, Debug, Args)]
+pub struct Run {
+    /// The configuration; files in conf.d beside it are read after it
+    #[arg(short, long, value_name = "FILE", default_value = CONFIGURATION)]
+    pub config: PathBuf,
+    /// Write what goes over links to a pcapng file
+    #[arg(long, value_name = "FILE")]
+    pub capture: Option<PathBuf>,
+}
+
+/// `skywave check`.
+#[derive(Clone, Debug, Args)]
+pub struct Check {
+    /// A configuration; several are compared with each other
+    #[arg(short, long, value_name = "FILE", default_value = CONFIGURATION)]
+    pub config: Vec<PathBuf>,
+    /// Show the effective configuration
+    #[arg(long)]
+    pub print: bool,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which running site is asked.
+#[derive(Clone, Debug, Args)]
+pub struct AtSite {
+    /// The configuration of the site
+    #[arg(short, long, value_name = "FILE", default_value = CONFIGURATION, global = true)]
+    pub config: PathBuf,
+    /// The site's run directory, instead of a configuration
+    #[arg(long, value_name = "DIRECTORY", global = true)]
+    pub run_directory: Option<PathBuf>,
+    /// Machine-readable output
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+/// `skywave queue`.
+#[derive(Clone, Debug, Args)]
+pub struct Queue {
+    /// Which site.
+    #[command(flatten)]
+    pub site: AtSite,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: QueueVerb,
+}
+
+/// `skywave queue …`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum QueueVerb {
+    /// What waits, most urgent first
+    List {
+        /// At most so many
+        #[arg(long, default_value_t = 100)]
+        limit: usize,
+        /// Only what waits for this link or local MTA
+        #[arg(long)]
+        link: Option<String>,
+        /// As mailq prints it
+        #[arg(long)]
+        mailq: bool,
+    },
+    /// One mail: envelope, hops, history
+    Show {
+        /// Its queue id
+        ticket: String,
+    },
+    /// Keep a mail from being sent
+    Hold {
+        /// Its queue id
+        ticket: String,
+    },
+    /// Let it go again
+    Release {
+        /// Its queue id
+        ticket: String,
+    },
+    /// Try it now; all waiting ones without an id
+    Retry {
+        /// Its queue id
+        ticket: Option<String>,
+    },
+    /// Send it by another link
+    Reroute {
+        /// Its queue id
+        ticket: String,
+        /// The link
+        link: String,
+    },
+    /// Change its precedence
+    Precedence {
+        /// Its queue id
+        ticket: String,
+        /// deferred, routine, priority, immediate, flash or override
+        #[arg(value_parser = precedence)]
+        precedence: Precedence,
+    },
+    /// Delete it
+    Delete {
+        /// Its queue id
+        ticket: String,
+        /// Send a failure report to its sender
+        #[arg(long)]
+        report: bool,
+    },
+}
+
+fn precedence(text: &str) -> Result<Precedence, String> {
+    Precedence::parse(text).ok_or_else(|| "one of deferred, routine, priority, immediate, flash, override".to_owned())
+}
+
+/// `skywave link`.
+#[derive(Clone, Debug, Args)]
+pub struct Link {
+    /// Which site.
+    #[command(flatten)]
+    pub site: AtSite,
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: LinkVerb,
+}
+
+/// `skywave link …`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum LinkVerb {
+    /// All links
+    List,
+    /// One link
+    Show {
+        /// Its name
+        link: String,
+    },
+    /// Use a link again
+    Up {
+        /// Its name
+        link: String,
+    },
+    /// Do not use a link
+    Down {
+        /// Its name
+        link: String,
+    },
+    /// Send a probe to a site and wait for the acknowledgement
+    Ping {
+        /// The link
+        link: String,
+        /// The site
+        site: String,
+        /// Give up after so many seconds
+        #[arg(long, default_value_t = 300)]
+        timeout_seconds: u32,
+    },
+    /// Our own emission control
+    Emcon {
+        /// on: nothing is emitted; off: free again
+        #[arg(value_parser = ["on", "off"])]
+        state: String,
+        /// Only on this link
+        link: Option<String>,
+    },
+    /// Say that a site will not answer, or that it will again
+    Silence {
+        /// The link
+        link: String,
+        /// The site
+        site: String,
+        /// on: it will not answer; off: it will
+        #[arg(value_parser = ["on", "off"])]
+        state: String,
+    },
+}
+
+/// `skywave track`.
+#[derive(Clone, Debug, Args)]
+pub struct Track {
+    /// Which site.
+    #[command(flatten)]
+    pub site: AtSite,
+    /// Queue id or Message-ID
+    pub id: String,
+}

@@ -1,0 +1,57 @@
+//! `skywave check`: every mistake at once; several configurations side by side.
+
+use super::args::Check;
+use super::exit::{self, Fault};
+use super::files;
+use crate::config::compare::compare;
+use crate::config::{Loaded, Mistake};
+
+/// Checks and compares.
+pub(super) fn check(arguments: &Check) -> Result<(), Fault> {
+    let mut loaded: Vec<Loaded> = Vec::new();
+    let mut mistakes: Vec<Mistake> = Vec::new();
+    for path in &arguments.config {
+        match files::load(path) {
+            Ok(one) => loaded.push(one),
+            Err(found) => mistakes.extend(found),
+        }
+    }
+    for (index, a) in loaded.iter().enumerate() {
+        for b in &loaded[index + 1..] {
+            mistakes.extend(compare(a, b));
+        }
+    }
+    if arguments.json {
+        print_json(&loaded, &mistakes, arguments.print)?;
+    } else {
+        print_words(&loaded, &mistakes, arguments.print)?;
+    }
+    if mistakes.is_empty() { Ok(()) } else { Err(Fault::told(exit::CONFIGURATION)) }
+}
+
+fn print_words(loaded: &[Loaded], mistakes: &[Mistake], print: bool) -> Result<(), Fault> {
+    for mistake in mistakes {
+        eprintln!("{mistake}");
+    }
+    for one in loaded {
+        if print {
+            let text = toml::to_string(&one.raw).map_err(|error| Fault::new(exit::SOFTWARE, error.to_string()))?;
+            println!("# {}\n{text}", one.places.first_file);
+        } else if mistakes.is_empty() {
+            let (links, routes) = (one.site.links.len(), one.site.routes.len());
+            println!("{}: {} is in order ({links} links, {routes} routes)", one.places.first_file, one.site.site);
+        }
+    }
+    Ok(())
+}
+
+fn print_json(loaded: &[Loaded], mistakes: &[Mistake], print: bool) -> Result<(), Fault> {
+    let mut object = serde_json::json!({ "ok": mistakes.is_empty(), "mistakes": mistakes });
+    if print {
+        let all = loaded.iter().map(|one| &one.raw).collect::<Vec<_>>();
+        object["effective"] =
+            serde_json::to_value(all).map_err(|error| Fault::new(exit::SOFTWARE, error.to_string()))?;
+    }
+    println!("{object}");
+    Ok(())
+}

@@ -1,0 +1,128 @@
+//! `skywave run`: one site in the foreground, as systemd and containers like it.
+//!
+//! SIGHUP reads the configuration again (a bad one keeps the old and says so), SIGTERM and SIGINT end in good order, a
+//! second one ends at once.
+
+use std::path::Path;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::args::Run;
+use super::exit::{self, Fault};
+use super::{files, runtime};
+use crate::node::command::{Command, Reply};
+use crate::shell::log::LogFormat;
+use crate::shell::notify::notify;
+use crate::shell::{Site, StartFault};
+use crate::store::sqlite::OpenFault;
+use crate::telemetry::Event;
+
+/// Runs a site until it is told to stop.
+pub(super) fn run(arguments: &Run) -> Result<(), Fault> {
+    let loaded = files::load_or_tell(&arguments.config)?;
+    let mut shell = loaded.shell;
+    shell.capture.clone_from(&arguments.capture);
+    log_to_stderr(shell.log);
+    runtime()?.block_on(async {
+        let mut signals = Signals::new().map_err(|error| Fault::new(exit::OS_ERROR, error.to_string()))?;
+        let site = Site::start(loaded.site, shell).map_err(start_fault)?;
+        tell_ready(&site);
+        let ended = serve(site, &mut signals, &arguments.config).await;
+        notify("STOPPING=1");
+        ended
+    })
+}
+
+/// Lines to standard error; what is shown is chosen by `RUST_LOG`, `info` without.
+pub(super) fn log_to_stderr(format: LogFormat) {
+    use tracing_subscriber::EnvFilter;
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    // Only the first caller of a process sets the log up.
+    let _ = match format {
+        LogFormat::Text => builder.with_ansi(false).try_init(),
+        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    };
+}
+
+fn start_fault(fault: StartFault) -> Fault {
+    let code = match &fault {
+        StartFault::Spool(OpenFault::InUse { .. }) | StartFault::Reader(_) => exit::TRY_LATER,
+        StartFault::Spool(OpenFault::Later { .. }) => exit::CONFIGURATION,
+        StartFault::Spool(OpenFault::Failed { .. }) | StartFault::Control(_) => exit::CANT_CREATE,
+        StartFault::File(_) => exit::CONFIGURATION,
+        StartFault::Thread(_) => exit::OS_ERROR,
+    };
+    Fault::new(code, fault.to_string())
+}
+
+/// Tells systemd when the node takes mail.
+fn tell_ready(site: &Site) {
+    let mut events = site.events();
+    tokio::spawn(async move {
+        while let Ok(event) = events.recv().await {
+            if matches!(event, Event::Ready { .. }) {
+                return notify("READY=1");
+            }
+        }
+    });
+}
+
+struct Signals {
+    hang_up: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            hang_up: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    async fn end(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+async fn serve(mut site: Site, signals: &mut Signals, config: &Path) -> Result<(), Fault> {
+    loop {
+        tokio::select! {
+            _ = signals.hang_up.recv() => reload(&site, config).await,
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+            () = site.ended() => return Err(Fault::new(exit::SOFTWARE, "the site ended by itself")),
+        }
+    }
+    notify("STOPPING=1");
+    tokio::select! {
+        () = site.stop() => Ok(()),
+        () = signals.end() => Err(Fault::new(exit::TRY_LATER, "ended at once")),
+    }
+}
+
+async fn reload(site: &Site, config: &Path) {
+    notify("RELOADING=1");
+    match files::load(config) {
+        Ok(loaded) => {
+            // What belongs to the shell (spool, certificates, users) is taken over at the next start.
+            let command = Command::Reload { config: Some(Box::new(loaded.site)) };
+            match site.command(command).await {
+                Reply::Ok(_) => tracing::info!("configuration reloaded"),
+                Reply::Error { why, .. } => tracing::error!("configuration not reloaded, the old one stays: {why}"),
+            }
+        }
+        Err(mistakes) => {
+            for mistake in mistakes {
+                tracing::error!("configuration not reloaded, the old one stays: {mistake}");
+            }
+        }
+    }
+    notify("READY=1");
+}
