@@ -3,9 +3,9 @@
 //! `node`, `router`, `policy`, `queue`, `door`, `carriage`, `report` and `world` do no I/O; `shell`, `store::sqlite`
 //! and `cli` do.
 
-pub mod door;
 pub mod cli;
 pub mod config;
+pub mod door;
 pub mod node;
 pub mod pump;
 pub mod queue;

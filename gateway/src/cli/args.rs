@@ -7,7 +7,13 @@ use skywave_protocols::message::precedence::Precedence;
 
 /// Mail and chat over links that are slow, late, lossy, one-way or silent.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "skywave", version, propagate_version = true, subcommand_required = true, arg_required_else_help = true)]
+#[command(
+    name = "skywave",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
 pub struct Arguments {
     /// What to do.
     #[command(subcommand)]

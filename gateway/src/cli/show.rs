@@ -169,7 +169,8 @@ pub fn mailq(facts: &Value) -> String {
 /// `skywave queue show` and `skywave track`.
 pub fn mail(facts: &Value) -> String {
     let mut text = String::new();
-    let lines = ["ticket", "message_id", "precedence", "mt_priority", "from", "to", "bytes", "source", "origin", "held"];
+    let lines =
+        ["ticket", "message_id", "precedence", "mt_priority", "from", "to", "bytes", "source", "origin", "held"];
     for name in lines {
         if !facts[name].is_null() {
             let _ = writeln!(text, "{name:<12} {}", words(&facts[name]));

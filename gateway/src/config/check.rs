@@ -98,7 +98,8 @@ fn auth(raw: &Raw, key: &Key, found: &mut Found<'_>) -> bool {
 }
 
 fn precedences(mail: &RawMail, key: &Key, found: &mut Found<'_>) -> (Option<Precedence>, Option<MtPriority>) {
-    let no_precedence = |text: &str| format!("{text:?} is no precedence: deferred, routine, priority, immediate, flash, override");
+    let no_precedence =
+        |text: &str| format!("{text:?} is no precedence: deferred, routine, priority, immediate, flash, override");
     let default = Precedence::parse(&mail.precedence_default);
     let default = found.take(&key.at("precedence_default"), default.ok_or(no_precedence(&mail.precedence_default)));
     let ceiling = Precedence::parse(&mail.precedence_ceiling)
@@ -183,7 +184,8 @@ fn domains(raw: &Raw, found: &mut Found<'_>) {
             if domain != "*" {
                 domain_name(&key, domain.trim_start_matches('.'), found);
             }
-            let clash = claimed.iter().find(|(other, by)| overlap(other, &domain) && is_unclear(&key, by, other, &domain));
+            let clash =
+                claimed.iter().find(|(other, by)| overlap(other, &domain) && is_unclear(&key, by, other, &domain));
             if let Some((other, by)) = clash {
                 found.wrong(&key, format!("{domain:?} overlaps {other:?} of {by}"));
             }

@@ -91,7 +91,10 @@ impl LinkCheck<'_> {
         if let (Some(carriage), Some(transport)) = (carriage, &transport)
             && !fits(carriage, transport)
         {
-            found.wrong(&key.at("transport"), "does not fit the carriage: mule goes over acp142, batch over batch_radio");
+            found.wrong(
+                &key.at("transport"),
+                "does not fit the carriage: mule goes over acp142, batch over batch_radio",
+            );
         }
         Some(LinkConfig {
             name: self.name.into(),
@@ -341,13 +344,7 @@ pub(super) fn routes(raw: &Raw, own: &str, found: &mut Found<'_>) -> Vec<Route> 
     routes
 }
 
-fn check_reach(
-    links: &BTreeMap<String, RawLink>,
-    key: &Key,
-    link: &str,
-    site: Option<&str>,
-    found: &mut Found<'_>,
-) {
+fn check_reach(links: &BTreeMap<String, RawLink>, key: &Key, link: &str, site: Option<&str>, found: &mut Found<'_>) {
     match (links.get(link), site) {
         (None, _) => found.wrong(key, format!("there is no [link.{link}]")),
         (Some(raw), Some(site)) if !raw.site.contains_key(site) => {

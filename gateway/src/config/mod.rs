@@ -158,6 +158,5 @@ fn remove(value: &mut toml::Value, parts: &[String]) -> bool {
     inside || table.remove(first).is_some()
 }
 
-
 #[cfg(test)]
 mod tests;

@@ -60,11 +60,23 @@ fn every_mistake_has_its_place_and_reason() {
         ("[mail]", "[mail]\nprecedence_ceiling = \"-4\"", "a.toml:8: mail.precedence_default: is higher than"),
         ("listen = [\"127.0.0.1:2525\"]", "listen = [\"here\"]", "a.toml:9: mail.listen: \"here\" is no address"),
         ("[\"127.0.0.0/8\", \"::1/128\"]", "[\"10.0.0.0/33\"]", "a.toml:11: mail.relay_networks: \"10.0.0.0/33\""),
-        ("target = \"127.0.0.1:2526\"", "target = \"mta\"", "a.toml:16: local.mta.target: \"mta\" is no host with port"),
+        (
+            "target = \"127.0.0.1:2526\"",
+            "target = \"mta\"",
+            "a.toml:16: local.mta.target: \"mta\" is no host with port",
+        ),
         ("target = \"127.0.0.1:2526\"", "", "a.toml:14: local.mta.target: is missing"),
-        ("domains = [\"hq.test\"]", "domains = [\"*\"]", "route.field.domains: \"field.test\" overlaps \"*\" of local.mta"),
+        (
+            "domains = [\"hq.test\"]",
+            "domains = [\"*\"]",
+            "route.field.domains: \"field.test\" overlaps \"*\" of local.mta",
+        ),
         ("domains = [\"hq.test\"]", "domains = [\"ship.test\"]", "route.ship.domains: \"ship.test\" overlaps"),
-        ("domains = [\"ship.test\"]", "domains = [\".x.field.test\"]", "overlaps \".field.test\" of route.field.domains"),
+        (
+            "domains = [\"ship.test\"]",
+            "domains = [\".x.field.test\"]",
+            "overlaps \".field.test\" of route.field.domains",
+        ),
         ("node = \"127.0.0.1:5066\"", "", "radio.hf.node: is missing"),
         ("address = \"1.1.0.1\"", "address = \"40.1.0.1\"", "radio.hf.address: \"40.1.0.1\" is no STANAG 5066 address"),
         ("address = \"1.1.0.1\"", "address = \"17.1.0.1\"", "radio.hf.address: \"17.1.0.1\" is a group"),
@@ -74,8 +86,16 @@ fn every_mistake_has_its_place_and_reason() {
         ("carriage = \"mule\"", "carriage = \"pigeon\"", "link.hf.carriage: \"pigeon\" is none"),
         ("transport = \"acp142_radio\"", "transport = \"acp142_udp\"", "link.hf.bind: is missing"),
         ("radio = \"hf\"", "radio = \"vhf\"", "link.hf.radio: there is no [radio.vhf]"),
-        ("radio = \"hf\"", "radio = \"hf\"\npdu_octets_max = 9000", "link.hf.pdu_octets_max: cannot be 9000: 64 to 2042"),
-        ("address = \"1.1.0.3\"", "address = \"1.1.0.2\"", "link.hf.site.\"ship.test\".address: field.test has it already"),
+        (
+            "radio = \"hf\"",
+            "radio = \"hf\"\npdu_octets_max = 9000",
+            "link.hf.pdu_octets_max: cannot be 9000: 64 to 2042",
+        ),
+        (
+            "address = \"1.1.0.3\"",
+            "address = \"1.1.0.2\"",
+            "link.hf.site.\"ship.test\".address: field.test has it already",
+        ),
         ("address = \"1.1.0.3\"", "address = \"1.1.0.1\"", "link.hf.site.\"ship.test\".id: is our own id"),
         ("address = \"1.1.0.3\"", "address = \"1.1.0.3\"\nquirks = \"odd\"", "quirks: \"odd\" is none"),
         ("site = \"ship.test\"", "site = \"hq.test\"", "route.ship.site: is this site itself"),
@@ -99,7 +119,8 @@ fn all_mistakes_are_told_at_once() {
         .replace("bits_per_second = 1200", "bits_per_second = \"fast\"")
         .replace("links = [\"hf\"]", "links = [\"hg\"]");
     let found = mistakes(&text);
-    for expected in ["adress: unknown field", "bits_per_second: invalid type", "route.ship.links", "route.field.links"] {
+    for expected in ["adress: unknown field", "bits_per_second: invalid type", "route.ship.links", "route.field.links"]
+    {
         assert!(found.iter().any(|mistake| mistake.contains(expected)), "{expected}: {found:#?}");
     }
 }
@@ -122,7 +143,10 @@ fn later_texts_and_the_environment_override_key_by_key() {
 
     let wrong = BTreeMap::from([("SKYWAVE_MAIL__HOPS".to_owned(), "7".to_owned())]);
     let mistakes = load(&texts(&[("hq.toml", HQ)]), &wrong).unwrap_err();
-    assert!(mistakes[0].to_string().starts_with("environment SKYWAVE_MAIL__HOPS: mail.hops: unknown field"), "{mistakes:?}");
+    assert!(
+        mistakes[0].to_string().starts_with("environment SKYWAVE_MAIL__HOPS: mail.hops: unknown field"),
+        "{mistakes:?}"
+    );
 }
 
 #[test]
@@ -130,20 +154,37 @@ fn the_two_ends_of_a_link_are_compared() {
     let hq = loaded("hq.toml", HQ);
     for (line, by, expected) in [
         ("bits_per_second = 1200", "bits_per_second = 2400", "link.hf.bits_per_second: 1200 here, 2400 at field.test"),
-        ("address = \"1.1.0.2\"", "address = \"1.1.0.9\"", "link.hf.site.\"field.test\".address: 1.1.0.2 here, field.test has 1.1.0.9"),
+        (
+            "address = \"1.1.0.2\"",
+            "address = \"1.1.0.9\"",
+            "link.hf.site.\"field.test\".address: 1.1.0.2 here, field.test has 1.1.0.9",
+        ),
         ("radio = \"hf\"", "radio = \"hf\"\nid = 7", "link.hf.site.\"field.test\".id: 16842754 here, field.test has 7"),
-        ("radio = \"hf\"", "radio = \"hf\"\ngroup = \"17.0.0.2\"", "link.hf.group: 17.0.0.1 here, 17.0.0.2 at field.test"),
+        (
+            "radio = \"hf\"",
+            "radio = \"hf\"\ngroup = \"17.0.0.2\"",
+            "link.hf.group: 17.0.0.1 here, 17.0.0.2 at field.test",
+        ),
         ("radio = \"hf\"", "radio = \"hf\"\ninflated_octets_max = 1000", "link.hf.inflated_octets_max: hq.test takes"),
         ("site = \"field.test\"", "site = \"hq.test\"", "site: hq.test is the other site's name too"),
-        ("\"field.test\", \".field.test\"", "\"x.test\"", "route.field.domains: field.test has no way for \"field.test\""),
+        (
+            "\"field.test\", \".field.test\"",
+            "\"x.test\"",
+            "route.field.domains: field.test has no way for \"field.test\"",
+        ),
     ] {
         let text = FIELD.replacen(line, by, 1);
-        let text = if by == "site = \"hq.test\"" { text.replace("\"hq.test\"", "\"hq2.test\"").replacen("hq2", "hq", 1) } else { text };
+        let text = if by == "site = \"hq.test\"" {
+            text.replace("\"hq.test\"", "\"hq2.test\"").replacen("hq2", "hq", 1)
+        } else {
+            text
+        };
         let field = loaded("field.toml", &text);
         let found: Vec<String> = compare(&hq, &field).iter().map(ToString::to_string).collect();
         assert!(found.iter().any(|mistake| mistake.contains(expected)), "{expected}\nfound: {found:#?}");
     }
-    let circle = FIELD.replace("domains = [\"field.test\", \".field.test\"]", "domains = [\"other.test\"]")
+    let circle = FIELD
+        .replace("domains = [\"field.test\", \".field.test\"]", "domains = [\"other.test\"]")
         .replace("domains = [\"hq.test\"]", "domains = [\"hq.test\", \"field.test\", \".field.test\"]");
     let found = compare(&hq, &loaded("field.toml", &circle));
     assert!(found.iter().any(|mistake| mistake.reason.contains("comes back")), "{found:#?}");

@@ -177,7 +177,9 @@ mod tests {
         assert!(matches!(answer(Job::UnwrapMule { unit, octets_max: 10 }, ""), Answer::Impossible { .. }));
         let job = Job::WrapBatch { hello: "hq.test".to_owned(), envelope: envelope(), content };
         let Answer::Unit(unit) = answer(job, "") else { panic!() };
-        let Answer::Mails(found) = answer(Job::UnwrapBatch { unit: unit.clone(), octets_max: 1000 }, "") else { panic!() };
+        let Answer::Mails(found) = answer(Job::UnwrapBatch { unit: unit.clone(), octets_max: 1000 }, "") else {
+            panic!()
+        };
         assert_eq!(found[0].1, "Subject: x\r\n\r\n.dot\r\n");
         assert!(matches!(answer(Job::UnwrapBatch { unit, octets_max: 10 }, ""), Answer::Impossible { .. }));
         let missing = Piece::Body { body: BodyId(1), from: 0, to: 9 };

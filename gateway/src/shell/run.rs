@@ -23,8 +23,8 @@ use crate::node::command::{Command, Reply};
 use crate::node::seam::{ACCEPTED_PIPE, Job, ListenerId, Lookup, Number, Piece, ReplyTo};
 use crate::node::{Input, Node, Output};
 use crate::pump::pump;
-use crate::store::{BodyId, StoreFault};
 use crate::store::writer::StoreThreads;
+use crate::store::{BodyId, StoreFault};
 use crate::telemetry::Event;
 
 /// Happenings taken in one turn of the loop.
