@@ -1,7 +1,9 @@
-//! Radios with batch links at the embedded node, over the simulated channel: from a unit to a unit.
+//! Radios with batch and ACP 142 links at the embedded node, over the simulated channel: from a unit to a unit.
 
 use std::collections::BTreeMap;
 
+use skywave_protocols::acp142::config::EngineConfig;
+use skywave_protocols::acp142::pdu::NodeId;
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::random::{Random as _, Seeded};
@@ -9,6 +11,7 @@ use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::time::{Duration, Now, Wakeup, WallTime};
 
 use super::*;
+use crate::acp142::{Acp142Link, Air, AirConfig, Config, Group, Site};
 use crate::batch::BatchConfig;
 use crate::batch::BatchLink;
 use crate::io::{PipeId, PipeInput, PipeOutput};
@@ -21,8 +24,9 @@ const SITES: [&str; 3] = ["hq", "field", "ship"];
 const GROUP: NodeAddress = NodeAddress::group(1);
 const UDOP: usize = 0;
 const RCOP: usize = 1;
+const MULTICAST: usize = 2;
 
-/// Three sites, each with a radio that has one batch link over UDOP and one over RCOP.
+/// Three sites, each with a radio that has a batch link over UDOP, one over RCOP, and one of ACP 142.
 struct Bench {
     now: Now,
     simulator: Simulator,
@@ -48,11 +52,11 @@ impl Bench {
         let radios = (0..SITES.len()).map(radio).collect();
         let mut bench = Self { now, simulator, radios, told: Vec::new() };
         for site in 0..SITES.len() {
-            bench.radios[site].handle_wakeup(now);
+            bench.radios[site].handle_link(now, MULTICAST, TransportInput::Restored(Vec::new()));
         }
         bench.settle();
         let up = bench.told.iter().filter(|(.., event)| *event == TransportEvent::Up).count();
-        assert_eq!(up, SITES.len() * 2, "{:?}", bench.told);
+        assert_eq!(up, SITES.len() * 3, "{:?}", bench.told);
         bench.told.clear();
         bench
     }
@@ -95,6 +99,9 @@ impl Bench {
                 }
                 other => panic!("{other:?}"),
             },
+            RadioOutput::Link(link, TransportOutput::Store(batch, _)) => {
+                self.radios[site].handle_link(self.now, link, TransportInput::Stored(batch));
+            }
             RadioOutput::Link(link, TransportOutput::Event(event)) => {
                 let seconds = self.now.mono.as_micros() / 1_000_000 - 1000;
                 if let TransportEvent::Arrived { arrival, .. } = event {
@@ -175,7 +182,27 @@ fn radio(site: usize) -> Radio {
     let udop = BatchConfig { rounds: 3, ..BatchConfig::udop(sites.clone(), Some(GROUP)) };
     radio.add_link("batch-udop", Box::new(BatchLink::new(udop, &mut random)));
     radio.add_link("batch-rcop", Box::new(BatchLink::new(BatchConfig::rcop(sites), &mut random)));
+    radio.add_link("multicast", Box::new(multicast(site, random.fork("multicast"))));
     radio
+}
+
+fn multicast(site: usize, random: Seeded) -> Acp142Link<Air> {
+    let id = |site: usize| NodeId(site as u32 + 1);
+    let mut engine = EngineConfig::new(id(site));
+    engine.pdu_octets_max = 500;
+    engine.pace(1200, Duration::from_secs(2));
+    let others = || (0..SITES.len()).filter(move |&other| other != site);
+    let config = Config {
+        engine,
+        sites: others().map(|other| Site { name: SITES[other].into(), id: id(other), silent: false }).collect(),
+        group: Some(Group { members: others().map(|other| SITES[other].into()).collect() }),
+        bits_per_second: 1200,
+        turnaround: Duration::from_secs(2),
+    };
+    let mut air = AirConfig::new();
+    air.addresses = (0..SITES.len()).map(|site| (id(site), address(site))).collect();
+    air.group = Some(GROUP);
+    Acp142Link::new(config, Air::new(air), Now::default().after(Duration::from_secs(1000)), random)
 }
 
 fn unit(ticket: u64, to: &[&str], precedence: Precedence, octets: usize) -> Unit {
@@ -263,4 +290,18 @@ fn a_node_that_drops_its_clients_loses_nothing() {
     let arrived = bench.arrived();
     assert!(matches!(arrived[..], [(_, 1, content)] if *content == sent.content), "{}", arrived.len());
     assert_eq!(bench.delivered(1), ["field"]);
+}
+
+#[test]
+fn acp_142_delivers_to_a_group_and_to_one_through_loss() {
+    let mut bench = Bench::new("bits_per_second = 1200\nloss_percent = 10.0\nseed = 4");
+    bench.submit(0, MULTICAST, unit(1, &["field", "ship"], Precedence::Routine, 5000));
+    bench.submit(1, MULTICAST, unit(2, &["hq"], Precedence::Flash, 800));
+    bench.run(3000);
+    let mut arrived: Vec<_> = bench.arrived().iter().map(|(_, site, content)| (*site, content.len())).collect();
+    arrived.sort_unstable();
+    assert_eq!(arrived, [(0, 800), (1, 5000), (2, 5000)]);
+    let mut delivered = bench.delivered(1);
+    delivered.sort_unstable();
+    assert_eq!((delivered, bench.delivered(2)), (vec!["field", "ship"], vec!["hq"]));
 }
