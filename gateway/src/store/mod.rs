@@ -8,6 +8,7 @@
 //! its own with group commit; [`disk`] is what stores ask of a folder; [`record`] guards a row with its checksum. All
 //! implementations pass the suite in `conformance_tests.rs`.
 
+pub mod bench;
 pub mod disk;
 pub mod limits;
 pub mod model;

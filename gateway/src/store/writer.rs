@@ -3,12 +3,14 @@
 //! The writer takes over all that waits and makes it durable in one transaction (group commit): under load a commit
 //! serves many, without load none waits for company. Promises: answers of batches come in the order of the requests,
 //! except that an urgent batch overtakes others it has nothing in common with; a batch at fault does not fail its group;
-//! what a fetch or load sends back was committed, and everything whose `Stored` was answered before is seen.
+//! a fetch or load sees every batch whose commit was asked for before it, unless that failed. So what is read while
+//! nothing is being written, and every body, comes from the reader at once; a fetch behind a commit waits for it.
 //! Refuses: nothing; the node bounds what it asks for (`BodyAppended` lets it read on). Limits: [`super::limits`].
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 use std::time::Duration;
@@ -74,16 +76,30 @@ pub type Answer = Arc<dyn Fn(StoreAnswer) + Send + Sync>;
 pub struct StoreHandle {
     writer: Sender<StoreRequest>,
     reader: Option<Sender<StoreRequest>>,
+    /// Batches asked for and not yet answered.
+    under_way: Arc<AtomicU64>,
 }
 
 impl StoreHandle {
     /// Hands a request in; false when the store has stopped and no answer will come.
     pub fn send(&self, request: StoreRequest) -> bool {
-        let to = match (&request, &self.reader) {
-            (StoreRequest::Fetch(..) | StoreRequest::Load { .. } | StoreRequest::Stop, Some(reader)) => reader,
-            (_, Some(_) | None) => &self.writer,
-        };
-        to.send(request).is_ok()
+        let Some(reader) = &self.reader else { return self.send_to_writer(request) };
+        match &request {
+            StoreRequest::Load { .. } | StoreRequest::Stop => reader.send(request).is_ok(),
+            // The reader would not see what is still on its way; the writer does, once it is through with it.
+            StoreRequest::Fetch(..) if self.under_way.load(Ordering::Acquire) == 0 => reader.send(request).is_ok(),
+            StoreRequest::Fetch(..) => self.send_to_writer(request),
+            StoreRequest::Append(..) | StoreRequest::Abandon(_) | StoreRequest::Commit(..) => {
+                self.send_to_writer(request)
+            }
+        }
+    }
+
+    fn send_to_writer(&self, request: StoreRequest) -> bool {
+        if matches!(request, StoreRequest::Commit(..)) {
+            self.under_way.fetch_add(1, Ordering::AcqRel);
+        }
+        self.writer.send(request).is_ok()
     }
 }
 
@@ -112,7 +128,8 @@ pub fn spawn(
     answer: Answer,
 ) -> io::Result<(StoreHandle, StoreThreads)> {
     let (to_writer, requests) = channel();
-    let mut handle = StoreHandle { writer: to_writer.clone(), reader: None };
+    let under_way = Arc::new(AtomicU64::new(0));
+    let mut handle = StoreHandle { writer: to_writer.clone(), reader: None, under_way: Arc::clone(&under_way) };
     let mut reader_thread = None;
     if let Some(reader) = reader {
         let (to_reader, requests) = channel();
@@ -121,13 +138,13 @@ pub fn spawn(
         let run = move || read(reader, &requests, &to_writer, &answer);
         reader_thread = Some(Builder::new().name("store-reader".into()).spawn(run)?);
     }
-    let writer = Writer { store, answer, queue: VecDeque::new() };
+    let writer = Writer { store, answer, queue: VecDeque::new(), under_way };
     let run = move || writer.run(&requests);
     let writer = Builder::new().name("store-writer".into()).spawn(run)?;
     Ok((handle, StoreThreads { writer, reader: reader_thread }))
 }
 
-/// Answers reads until told to stop; what is damaged, and the stop itself, goes on to the writer.
+/// Answers reads until told to stop; what is damaged or not here yet, and the stop itself, goes on to the writer.
 fn read(
     mut reader: Box<dyn Reader>,
     requests: &Receiver<StoreRequest>,
@@ -141,7 +158,7 @@ fn read(
                 result => Some(StoreAnswer::Fetched(*number, result)),
             },
             StoreRequest::Load { load, body, offset, octets } => match reader.load_body(*body, *offset, *octets) {
-                Err(StoreFault::Damaged(_)) => None,
+                Err(StoreFault::Damaged(_) | StoreFault::NoBody(_)) => None,
                 result => Some(StoreAnswer::Loaded(*load, result)),
             },
             StoreRequest::Stop => break,
@@ -149,7 +166,7 @@ fn read(
         };
         match answered {
             Some(answered) => answer(answered),
-            // The writer sets aside what is damaged and answers with the rest.
+            // The writer sets aside what is damaged, has what is still on its way, and answers with the rest.
             None => drop(writer.send(request)),
         }
     }
@@ -162,6 +179,7 @@ struct Writer {
     store: Box<dyn Store>,
     answer: Answer,
     queue: VecDeque<(u64, Batch)>,
+    under_way: Arc<AtomicU64>,
 }
 
 impl Writer {
@@ -187,9 +205,7 @@ impl Writer {
                 Next::Gone => stopping = true,
             }
         }
-        while !self.queue.is_empty() {
-            self.commit_group();
-        }
+        self.commit_all();
         self.store.tend();
         drop(self.store);
         (self.answer)(StoreAnswer::Stopped);
@@ -220,11 +236,13 @@ impl Writer {
             StoreRequest::Abandon(body) => self.store.abandon_body(body),
             StoreRequest::Commit(number, batch) => self.queue.push_back((number, batch)),
             StoreRequest::Fetch(number, query) => {
+                self.commit_all();
                 let result = self.store.fetch(&query);
                 self.tell_damage();
                 self.answer(StoreAnswer::Fetched(number, result));
             }
             StoreRequest::Load { load, body, offset, octets } => {
+                self.commit_all();
                 let result = self.store.load_body(body, offset, octets);
                 self.tell_damage();
                 self.answer(StoreAnswer::Loaded(load, result));
@@ -234,10 +252,16 @@ impl Writer {
         true
     }
 
+    fn commit_all(&mut self) {
+        while !self.queue.is_empty() {
+            self.commit_group();
+        }
+    }
+
     fn commit_group(&mut self) {
         let (numbers, batches): (Vec<u64>, Vec<Batch>) = group(&mut self.queue).into_iter().unzip();
         match self.store.commit(&batches) {
-            Ok(()) => numbers.into_iter().for_each(|number| self.answer(StoreAnswer::Stored(number))),
+            Ok(()) => numbers.into_iter().for_each(|number| self.tell(number, Ok(()))),
             // One asks for too much, or for what is not there: each is tried for itself.
             Err(StoreFault::Full(_) | StoreFault::NoBody(_) | StoreFault::Damaged(_)) if batches.len() > 1 => {
                 for (number, batch) in numbers.into_iter().zip(batches) {
@@ -250,6 +274,7 @@ impl Writer {
     }
 
     fn tell(&self, number: u64, result: Result<(), StoreFault>) {
+        self.under_way.fetch_sub(1, Ordering::AcqRel);
         self.answer(match result {
             Ok(()) => StoreAnswer::Stored(number),
             Err(fault) => StoreAnswer::StoreFailed(number, fault),
@@ -493,6 +518,12 @@ mod tests {
         assert_eq!(answers.iter().collect::<Vec<_>>(), [StoreAnswer::Stored(1), StoreAnswer::Stopped]);
     }
 
+    fn append_and_load_at_once(handle: &StoreHandle) {
+        handle.send(StoreRequest::Append(BodyId(5), Bytes::from_static(b"abc")));
+        handle.send(StoreRequest::Commit(9, Batch { keep: vec![BodyId(5)], ..Batch::default() }));
+        handle.send(StoreRequest::Load { load: 9, body: BodyId(5), offset: 1, octets: 1 });
+    }
+
     #[test]
     fn reads_beside_the_writer_see_what_was_committed_and_damage_is_told() {
         let folder = tempfile::tempdir().unwrap();
@@ -506,7 +537,14 @@ mod tests {
             handle.send(request);
             answers.recv_timeout(WAIT).unwrap()
         };
-        for number in 0..20 {
+        handle.send(StoreRequest::Commit(0, mail(&[0])));
+        handle.send(StoreRequest::Fetch(7, range(Space::Mail, b"", b"")));
+        append_and_load_at_once(&handle);
+        let mut first: Vec<StoreAnswer> = (0..5).map(|_| answers.recv_timeout(WAIT).unwrap()).collect();
+        first.retain(|answer| !matches!(answer, StoreAnswer::Stored(_) | StoreAnswer::Appended(..)));
+        let rows = vec![Row { key: vec![0], value: Bytes::from_static(b"v") }];
+        assert_eq!(first, [StoreAnswer::Fetched(7, Ok(rows)), StoreAnswer::Loaded(9, Ok(Bytes::from_static(b"b")))]);
+        for number in 1..20 {
             assert_eq!(ask(StoreRequest::Commit(number, mail(&[number as u8]))), StoreAnswer::Stored(number));
             let StoreAnswer::Fetched(7, Ok(rows)) = ask(StoreRequest::Fetch(7, range(Space::Mail, b"", b""))) else {
                 panic!("no rows")
