@@ -48,3 +48,5 @@ pub const ACKS_BELOW_MAX: usize = 256;
 pub const SILENCE_PLANS_MAX: usize = 4_096;
 /// Dynamic groups held at once, own and learnt.
 pub const DYNAMIC_GROUPS_MAX: usize = 64;
+/// Addresses asked for on behalf of one message.
+pub const DYNAMIC_GROUP_ATTEMPTS_MAX: u32 = 16;

@@ -17,6 +17,7 @@ pub mod address;
 mod addressed;
 pub mod checksum;
 pub mod config;
+pub mod dynamic_group;
 pub mod engine;
 pub mod event;
 pub mod fault;
