@@ -147,6 +147,8 @@ pub struct RawLocal {
     pub keep_open_forever: bool,
     /// Octets of bodies in hand-over at once.
     pub octets_in_flight_max: u64,
+    /// Whether mailboxes are right behind it: success is then reported by us as delivered.
+    pub final_delivery: bool,
 }
 
 impl Default for RawLocal {
@@ -159,6 +161,7 @@ impl Default for RawLocal {
             keep_open_seconds: 60,
             keep_open_forever: false,
             octets_in_flight_max: 64 << 20,
+            final_delivery: false,
         }
     }
 }
