@@ -22,10 +22,12 @@ pub(super) fn run(arguments: &Run) -> Result<(), Fault> {
     let loaded = files::load_or_tell(&arguments.config)?;
     let mut shell = loaded.shell;
     shell.capture.clone_from(&arguments.capture);
+    let mut config = loaded.site;
+    config.capture = arguments.capture.is_some();
     log_to_stderr(shell.log);
     runtime()?.block_on(async {
         let mut signals = Signals::new().map_err(|error| Fault::new(exit::OS_ERROR, error.to_string()))?;
-        let site = Site::start(loaded.site, shell).map_err(start_fault)?;
+        let site = Site::start(config, shell).map_err(start_fault)?;
         tell_ready(&site);
         let ended = serve(site, &mut signals, &arguments.config).await;
         notify("STOPPING=1");
