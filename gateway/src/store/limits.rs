@@ -18,8 +18,9 @@ pub const GROUP_OCTETS_MAX: usize = 4 << 20;
 pub const DRAIN_REQUESTS_MAX: usize = 1024;
 /// Pages in the write-ahead log from which it is copied back once nobody waits.
 pub const LOG_PAGES_WANTED: u64 = 1000;
-/// Pages in the write-ahead log from which it is copied back at once.
-pub const LOG_PAGES_MAX: u64 = 4000;
+/// Pages in the write-ahead log from which it is copied back once those who waited are answered; at twice as many the
+/// commit itself does it.
+pub const LOG_PAGES_MAX: u64 = 3000;
 /// Octets to which the file of the write-ahead log is cut when it begins anew.
 pub const LOG_OCTETS_KEPT: u64 = 16 << 20;
 /// Damaged rows that are kept for the operator; the oldest give way.

@@ -139,6 +139,9 @@ pub trait Store: Send {
     /// Names of records set aside since the last call.
     fn damaged(&mut self) -> Vec<String>;
 
+    /// Called when all who waited for a commit are answered: does what is due soon, but nobody should wait for.
+    fn after_commit(&mut self) {}
+
     /// Does a bounded piece of housekeeping while nobody waits; true when more is left to do.
     fn tend(&mut self) -> bool {
         false

@@ -14,6 +14,7 @@ mod aside;
 mod bodies;
 mod open;
 mod read;
+mod repair;
 mod sql;
 mod sweep;
 
@@ -99,9 +100,11 @@ impl SqliteStore {
         Ok(())
     }
 
-    fn noted(&mut self, fault: StoreFault) -> StoreFault {
-        self.doubted |= matches!(fault, StoreFault::Failed(_));
-        fault
+    fn noted(&mut self, error: &rusqlite::Error) -> StoreFault {
+        if is_damage(error) {
+            self.repair_at_next_start();
+        }
+        fault(error)
     }
 
     /// Copies the write-ahead log back when it holds at least `pages_min` pages; what failed is tried again later.
@@ -170,19 +173,23 @@ impl Store for SqliteStore {
         self.all_known(batches)?;
         let kept: Vec<BodyId> = batches.iter().flat_map(|batch| batch.keep.iter().copied()).collect();
         self.bodies.settle(&kept).map_err(|error| io_fault(&error))?;
-        let files = self.transact(batches).map_err(|error| self.noted(fault(&error)))?;
+        let files = self.transact(batches).map_err(|error| {
+            let fault = self.noted(&error);
+            self.doubted |= matches!(fault, StoreFault::Failed(_));
+            fault
+        })?;
         kept.into_iter().for_each(|body| self.bodies.done(body));
         batches.iter().flat_map(|batch| &batch.drop).for_each(|body| self.bodies.abandon(*body));
         for body in files {
             // A file that cannot be removed now has no row any more and is swept at the next start.
             let _ = self.spool.disk.remove(&body_path(body));
         }
-        self.checkpoint(LOG_PAGES_MAX);
+        self.checkpoint(2 * LOG_PAGES_MAX);
         Ok(())
     }
 
     fn fetch(&mut self, query: &Query) -> Result<Vec<Row>, StoreFault> {
-        let found = read::fetch(&self.connection, query).map_err(|error| fault(&error))?;
+        let found = read::fetch(&self.connection, query).map_err(|error| self.noted(&error))?;
         self.set_aside(found.damage);
         Ok(found.rows)
     }
@@ -202,6 +209,10 @@ impl Store for SqliteStore {
         std::mem::take(&mut self.damaged)
     }
 
+    fn after_commit(&mut self) {
+        self.checkpoint(LOG_PAGES_MAX);
+    }
+
     fn tend(&mut self) -> bool {
         self.checkpoint(LOG_PAGES_WANTED);
         self.sweep_step()
@@ -216,7 +227,11 @@ pub struct SqliteReader {
 
 impl Reader for SqliteReader {
     fn fetch(&mut self, query: &Query) -> Result<Vec<Row>, StoreFault> {
-        let found = read::fetch(&self.connection, query).map_err(|error| fault(&error))?;
+        let found = read::fetch(&self.connection, query).map_err(|error| match is_damage(&error) {
+            // The store meets the same and sees to the repair.
+            true => StoreFault::Damaged(error.to_string()),
+            false => fault(&error),
+        })?;
         match found.damage.first() {
             None => Ok(found.rows),
             Some(damage) => Err(StoreFault::Damaged(format!("{damage:?}"))),
@@ -246,6 +261,11 @@ fn body_path(body: BodyId) -> String {
 
 fn temporary_path(body: BodyId) -> String {
     format!("{TEMPORARY}/{}", body_name(body))
+}
+
+/// Whether a page of the database made no sense.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
 }
 
 fn fault(error: &rusqlite::Error) -> StoreFault {

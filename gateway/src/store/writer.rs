@@ -271,6 +271,7 @@ impl Writer {
             }
             Err(fault) => numbers.into_iter().for_each(|number| self.tell(number, Err(fault.clone()))),
         }
+        self.store.after_commit();
     }
 
     fn tell(&self, number: u64, result: Result<(), StoreFault>) {

@@ -11,11 +11,11 @@ use skywave_protocols::fault::{Blame, Fault, Next};
 use skywave_transports::io::Space;
 
 use super::bodies::Bodies;
-use super::{BODY, CORRUPT, SqliteStore, TEMPORARY, sql, sweep};
+use super::{BODY, CORRUPT, SqliteStore, TEMPORARY, is_damage, repair, sql, sweep};
 use crate::store::disk::{Disk, Folder, Kind};
 use crate::store::limits::{CACHE_KIB, LOG_OCTETS_KEPT};
 
-const DATABASE: &str = "skywave.db";
+pub(super) const DATABASE: &str = "skywave.db";
 const LOCK: &str = "lock";
 const FILE_MODE: u32 = 0o600;
 const BUSY_MILLISECONDS: u32 = 5000;
@@ -126,7 +126,18 @@ impl SqliteStore {
             disk.sync_folder("").map_err(failed)?;
         }
         let spool = Spool { database, file_system: None, alone: false, disk: Arc::new(disk) };
-        let mut store = Self::open_spool(spool)?;
+        repair::finish(root, &*spool.disk).map_err(failed)?;
+        let is_due = repair::is_marked(&*spool.disk, repair::DUE);
+        let opened = if is_due { Err(Refusal::Damage(String::new())) } else { Self::try_open(spool.clone()) };
+        let mut store = match opened {
+            Ok(store) => store,
+            Err(Refusal::Fault(fault)) => return Err(fault),
+            Err(Refusal::Damage(_)) => {
+                spool.disk.make_folder(CORRUPT).map_err(failed)?;
+                damaged.push(format!("{DATABASE} (now {})", repair::repair(root, &spool).map_err(failed)?));
+                Self::open_spool(spool)?
+            }
+        };
         store.damaged.extend(damaged);
         store.lock = Some(lock);
         Ok(store)
@@ -137,7 +148,13 @@ impl SqliteStore {
     /// # Errors
     /// [`OpenFault`].
     pub fn open_spool(spool: Spool) -> Result<Self, OpenFault> {
-        let failed = |why: &dyn std::fmt::Display| OpenFault::Failed { spool: spool.shown(), why: why.to_string() };
+        Self::try_open(spool.clone()).map_err(|refusal| refusal.told(&spool))
+    }
+
+    fn try_open(spool: Spool) -> Result<Self, Refusal> {
+        let failed = |why: &dyn std::fmt::Display| {
+            Refusal::Fault(OpenFault::Failed { spool: spool.shown(), why: why.to_string() })
+        };
         let mut damaged = Vec::new();
         for folder in [CORRUPT, TEMPORARY, BODY] {
             if spool.disk.kind(folder).map_err(|error| failed(&error))? != Some(Kind::Folder) {
@@ -146,10 +163,14 @@ impl SqliteStore {
                 spool.disk.sync_folder("").map_err(|error| failed(&error))?;
             }
         }
-        let connection = spool.connect().map_err(|error| failed(&error))?;
-        let found = prepare(&connection).map_err(|error| failed(&error))?;
+        let refused = |error: rusqlite::Error| match is_damage(&error) {
+            true => Refusal::Damage(error.to_string()),
+            false => failed(&error),
+        };
+        let connection = spool.connect().map_err(refused)?;
+        let found = prepare(&connection).map_err(refused)?;
         if found > sql::LAYOUT {
-            return Err(OpenFault::Later { spool: spool.shown(), found });
+            return Err(Refusal::Fault(OpenFault::Later { spool: spool.shown(), found }));
         }
         if found == 0 {
             // The journal of the first transaction must not come back after a crash and undo what followed.
@@ -169,8 +190,25 @@ impl SqliteStore {
     }
 }
 
+/// Why a database was not opened.
+enum Refusal {
+    /// It can be repaired.
+    Damage(String),
+    /// It cannot.
+    Fault(OpenFault),
+}
+
+impl Refusal {
+    fn told(self, spool: &Spool) -> OpenFault {
+        match self {
+            Self::Damage(why) => OpenFault::Failed { spool: spool.shown(), why },
+            Self::Fault(fault) => fault,
+        }
+    }
+}
+
 /// Makes what is missing; returns the layout found, 0 for a new database.
-fn prepare(connection: &Connection) -> rusqlite::Result<u32> {
+pub(super) fn prepare(connection: &Connection) -> rusqlite::Result<u32> {
     let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
     if found == 0 {
         let tables: Vec<&str> = Space::ALL.iter().map(|space| sql::of(*space).table).collect();

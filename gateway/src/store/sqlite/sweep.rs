@@ -1,11 +1,11 @@
 //! Finds what a crash left: files without a row. `tmp/` at the start, `body/` while nobody waits, a folder at a time.
 //!
 //! Promises: a file with a row or with a body at hand is never touched; what is no plain file with a body's name (links,
-//! folders, strangers) is moved to `corrupt/`, not removed. Opening is not held up: large queues have many files.
+//! folders, strangers), and after a repair what has no row, is moved to `corrupt/`, not removed. Opening is not held up: large queues have many files.
 
 use rusqlite::params;
 
-use super::{BODY, SqliteStore, TEMPORARY, body_folder, sql};
+use super::{BODY, SqliteStore, TEMPORARY, body_folder, repair, sql};
 use crate::store::BodyId;
 use crate::store::disk::Kind;
 
@@ -40,10 +40,17 @@ impl SqliteStore {
             strangers.iter().for_each(|(name, _)| self.stranger(&format!("{BODY}/{name}"), name));
             return true;
         };
-        let Some(folder) = folders.pop() else { return false };
+        let keeps = repair::is_marked(&*disk, repair::KEEP_ORPHANS);
+        let Some(folder) = folders.pop() else {
+            if keeps {
+                let _ = disk.remove(repair::KEEP_ORPHANS);
+            }
+            return false;
+        };
         for (name, kind) in disk.list(&folder).unwrap_or_default() {
             let path = format!("{folder}/{name}");
             match body_of(&name).filter(|body| kind == Kind::File && body_folder(*body) == folder) {
+                Some(body) if self.is_orphan(body) && keeps => self.stranger(&path, &name),
                 Some(body) if self.is_orphan(body) => drop(disk.remove(&path)),
                 Some(_) => {}
                 None => self.stranger(&path, &name),
