@@ -135,7 +135,7 @@ impl Node {
         let Some(record) = self.mails.record(key.ticket) else { return };
         let owed = record.hops[usize::from(key.hop)].owed();
         for &recipient in &owed {
-            self.tell_tried(now, key, recipient, &key.lane.to_string(), status, Status::Bounced, why);
+            self.tell_tried(now, key, recipient, &key.lane, status, Status::Bounced, why);
         }
         let outcome =
             |recipient| Outcome { recipient, status: status.to_owned(), diagnostic: Some(why.to_owned()), relay: None };

@@ -167,7 +167,7 @@ impl Node {
             format!("its time has passed; last: {last}")
         };
         for &recipient in &owed {
-            self.tell_tried(now, key, recipient, &key.lane.to_string(), "5.4.7", Status::Expired, &words);
+            self.tell_tried(now, key, recipient, &key.lane, "5.4.7", Status::Expired, &words);
         }
         let outcome =
             |recipient| Outcome { recipient, status: "5.4.7".into(), diagnostic: Some(words.clone()), relay: None };

@@ -104,9 +104,9 @@ mod tests {
         let mut net = Net::new(Seeded::new(1));
         let endpoint = |site, socket| Endpoint { site, socket: SocketId(socket) };
         let hosts: Vec<IpAddr> = (1..4).map(|n| IpAddr::from([10, 0, 0, n])).collect();
-        for site in 0..3 {
+        for (site, &host) in hosts.iter().enumerate() {
             let unspecified = SocketAddr::from(([0, 0, 0, 0], 2754));
-            assert!(net.bind(endpoint(site, 1), unspecified, hosts[site]).is_ok());
+            assert!(net.bind(endpoint(site, 1), unspecified, host).is_ok());
             net.member(endpoint(site, 1), IpAddr::from([239, 1, 1, 1]), site != 2);
         }
         let group = SocketAddr::from(([239, 1, 1, 1], 2754));
