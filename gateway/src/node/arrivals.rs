@@ -7,6 +7,7 @@ use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::mail::Envelope;
 use skywave_protocols::message::precedence::MtPriority;
 use skywave_protocols::smtp::headers::{Policy, Received};
+use skywave_protocols::smtp::limits::LINE_OCTETS_MAX;
 use skywave_protocols::time::{Now, WallTime};
 use skywave_transports::io::{Row, Space, Write};
 use skywave_transports::transport::{ArrivalId, SiteName};
@@ -352,13 +353,13 @@ fn needs(text: &[u8], utf8: bool) -> Needs {
             b'\n' if index == 0 || text[index - 1] != b'\r' => binary = true,
             b'\r' if text.get(index + 1) != Some(&b'\n') => binary = true,
             b'\n' => {
-                binary |= line > 1000;
+                binary |= line > LINE_OCTETS_MAX + 2;
                 line = 0;
             }
             _ => {}
         }
     }
-    Needs { eight_bit: !text.is_ascii(), binary: binary || line > 998, utf8 }
+    Needs { eight_bit: !text.is_ascii(), binary: binary || line > LINE_OCTETS_MAX, utf8 }
 }
 
 #[cfg(test)]
@@ -367,8 +368,8 @@ mod tests {
 
     #[test]
     fn what_a_text_demands() {
-        let long = [b"x".repeat(999), b"\r\n".to_vec()].concat();
-        let fits = [b"x".repeat(998), b"\r\n".to_vec()].concat();
+        let long = [b"x".repeat(LINE_OCTETS_MAX + 1), b"\r\n".to_vec()].concat();
+        let fits = [b"x".repeat(LINE_OCTETS_MAX), b"\r\n".to_vec()].concat();
         for (text, eight_bit, binary) in [
             (&b"a\r\nb\r\n"[..], false, false),
             (b"\xc3\xa4\r\n", true, false),

@@ -7,6 +7,7 @@ use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::mail::{MailParameters, Recipient};
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
 use skywave_protocols::smtp::headers::{Policy, Received};
+use skywave_protocols::smtp::limits::LINE_OCTETS_MAX;
 use skywave_protocols::smtp::reply::Reply;
 use skywave_protocols::smtp::server::{BodyFacts, Event as SmtpEvent, Secured as SmtpSecured, Server, ServerConfig};
 use skywave_protocols::time::Now;
@@ -21,9 +22,6 @@ use crate::queue::record::Ticket;
 use crate::router::{Way, way};
 use crate::store::BodyId;
 use crate::telemetry::Event;
-
-/// Longest line that a server without BINARYMIME takes (RFC 5321 section 4.5.3.1.6), CRLF not counted.
-const LINE_OCTETS_SAFE: usize = 998;
 
 /// What a server of this site is told.
 pub fn server_config(mail: &MailConfig) -> Arc<ServerConfig> {
@@ -323,7 +321,7 @@ impl Node {
         //= smtp/MTP-005
         envelope.mail.mt_priority = envelope.mail.mt_priority.and(heading.value);
         let utf8 = heading.utf8 || envelope.recipients.iter().any(|recipient| !recipient.to.is_ascii());
-        let binary = facts.binary || facts.line_octets > LINE_OCTETS_SAFE;
+        let binary = facts.binary || facts.line_octets > LINE_OCTETS_MAX;
         let needs = Needs { eight_bit: facts.eight_bit, binary, utf8 };
         self.accept(
             now,
