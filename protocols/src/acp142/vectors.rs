@@ -126,6 +126,40 @@ fn what_the_readme_says_of_each() {
     assert_eq!(splits, [Map::First, Map::Middle, Map::Last]);
 }
 
+/// The UDP payloads of a capture: raw IPv4 or Ethernet, little-endian, microseconds.
+fn captured(name: &str) -> Vec<Vec<u8>> {
+    let path = format!("{}/../conformance/vectors/acp142/{name}.pcap", env!("CARGO_MANIFEST_DIR"));
+    let file = std::fs::read(path).unwrap();
+    let link_header = if file[20] == 1 { 14 } else { 0 };
+    let mut payloads = Vec::new();
+    let mut at = 24;
+    while at < file.len() {
+        let length = u32::from_le_bytes(file[at + 8..at + 12].try_into().unwrap()) as usize;
+        let packet = &file[at + 16 + link_header..at + 16 + length];
+        let end = usize::from(u16::from_be_bytes([packet[2], packet[3]]));
+        if packet[0] >> 4 == 4 && packet[9] == 17 {
+            payloads.push(packet[usize::from(packet[0] & 15) * 4 + 8..end].to_vec());
+        }
+        at += 16 + length;
+    }
+    payloads
+}
+
+#[test]
+fn captures_both_ways() {
+    let scenario: &[u8] = &[2, 0, 0, 0, 1, 1, 2, 0, 1, 2];
+    let live: &[u8] = &[2, 0, 0, 0, 0, 0, 1];
+    for (name, kinds) in [("scenario_mule_two_receivers", scenario), ("live_libjpmul_900_octets", live)] {
+        let payloads = captured(name);
+        assert_eq!(payloads.iter().map(|octets| octets[3] & 0x3f).collect::<Vec<_>>(), kinds, "{name}");
+        for octets in payloads {
+            let pdu = Pdu::decode(&octets).unwrap_or_else(|fault| panic!("{name}: {fault}"));
+            let length = usize::from(u16::from_be_bytes([octets[0], octets[1]]));
+            assert_eq!(hex(&pdu.encode(Checksum::Fletcher)), hex(&octets[..length]), "{name}");
+        }
+    }
+}
+
 #[test]
 fn a_thousand_mutations_of_each_neither_panic_nor_change_meaning_on_the_way_back() {
     let mut random = Seeded::new(142);
