@@ -120,7 +120,9 @@ pub trait Store: Send {
     /// Makes the batches durable, in order, all or none. Keeping a body that is kept already is no fault.
     ///
     /// # Errors
-    /// `Full` or `Failed`: nothing of the batches is stored. `NoBody`: a batch keeps a body that was never appended to,
+    /// `Full` or `Failed`: nothing of the batches is stored; only when the machine stops before a later commit succeeded
+    /// may they be found after all, then whole (the disk alone knows whether a sync that failed had written).
+    /// `NoBody`: a batch keeps a body that was never appended to,
     /// or failed; nothing of the batches is stored.
     fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreFault>;
 

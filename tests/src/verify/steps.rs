@@ -58,7 +58,14 @@ pub fn all() -> Vec<Step> {
         it("tidy", "layers, lengths, links, coverage", "tidy::"),
         it("vectors", "every conformance vector both ways, 1,000 mutations of each", "vectors::"),
         it("stories", "what a radio operator reads, in virtual time", "stories::"),
-        it("seeds", "worlds with troubles from many seeds, every invariant checked", "seeds::"),
+        Step {
+            name: "seeds",
+            what: "worlds and stores with troubles from many seeds, every invariant checked",
+            work: Work::Commands(vec![
+                words("cargo test --quiet --workspace --test it -- seeds::"),
+                words("SKYWAVE_SEEDS=200 cargo test --quiet --package skywave --lib store::sqlite::tests::crash"),
+            ]),
+        },
         commands(
             "fuzz",
             "bounded, seeded mutations of the committed corpora",
