@@ -11,8 +11,10 @@
 )]
 
 mod harness;
+mod mail;
 mod postfix;
 mod sender;
 mod sink;
+mod site;
 mod tshark;
 mod wait;

@@ -31,3 +31,16 @@ pub fn listening(address: SocketAddr, seconds: u64) {
 pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
+
+/// As [`until`], without a panic.
+#[expect(clippy::disallowed_methods, reason = "real servers live in real time")]
+pub fn within<T>(seconds: u64, mut done: impl FnMut() -> Option<T>) -> Option<T> {
+    let deadline = now() + Duration::from_secs(seconds);
+    while now() < deadline {
+        if let Some(found) = done() {
+            return Some(found);
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    None
+}
