@@ -77,7 +77,7 @@ pub struct Pair {
     /// Where the mail server of the field sends mail for headquarters.
     pub field: SocketAddr,
     /// TPORT, RPORT, DPORT and APORT of both.
-    pub p_mul_ports: [u16; 4],
+    p_mul_ports: [u16; 4],
     folder: TempDir,
     medium: Medium,
     processes: Vec<Process>,

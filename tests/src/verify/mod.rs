@@ -92,18 +92,19 @@ fn outcome(step: &Step, wanted: bool) -> Outcome {
 }
 
 fn judge(step: &Step, counts: &mut Counts) -> Verdict {
-    match &step.work {
-        Work::Commands(commands) => commands.iter().map(|command| run(command, counts)).find(not_passed),
+    let mut all = |commands: &[Vec<&str>]| commands.iter().map(|command| run(command, counts)).find(not_passed);
+    let not_passed = match &step.work {
+        Work::Commands(commands) => all(commands),
         Work::OptionalTool { tool, command } => match steps::on_path(tool) {
-            Some(_) => Some(run(command, counts)),
+            Some(_) => all(std::slice::from_ref(command)),
             None => Some(Verdict::Skipped("the tool is not installed")),
         },
-        Work::WithPackages(command) => match packages::install_missing() {
-            Ok(()) => Some(run(command, counts)),
+        Work::WithPackages(commands) => match packages::install_missing() {
+            Ok(()) => all(commands),
             Err(reason) => Some(Verdict::Failed(reason)),
         },
-    }
-    .unwrap_or(Verdict::Passed)
+    };
+    not_passed.unwrap_or(Verdict::Passed)
 }
 
 fn not_passed(verdict: &Verdict) -> bool {

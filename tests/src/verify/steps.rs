@@ -23,8 +23,8 @@ pub enum Work {
         /// The command.
         command: Vec<&'static str>,
     },
-    /// A command that needs the Debian packages of [`super::packages`].
-    WithPackages(Vec<&'static str>),
+    /// Commands that need the Debian packages of [`super::packages`].
+    WithPackages(Vec<Vec<&'static str>>),
 }
 
 /// Mutations per fuzz target in `verify`: bounded, so that it ends; a longer run is `fuzz TARGET --runs N`.
@@ -78,9 +78,10 @@ pub fn all() -> Vec<Step> {
     steps.push(Step {
         name: "interop",
         what: "Postfix, openssl and tshark against the running program",
-        work: Work::WithPackages(words(
-            "cargo test --workspace --features skywave-tests/interop --test interop --no-fail-fast -- --test-threads=1",
-        )),
+        work: Work::WithPackages(vec![
+            words("cargo build --quiet --workspace --bins"),
+            words("cargo test --quiet --workspace --features skywave-tests/interop --test interop -- --test-threads=1"),
+        ]),
     });
     steps
 }
