@@ -35,6 +35,31 @@ pub enum Verb {
     Link(Link),
     /// The life of one message, by ticket or Message-ID
     Track(Track),
+    /// Submit a message from standard input, with the flags of sendmail
+    Send(Send),
+    /// The embedded STANAG 5066 nodes alone, on a simulated radio
+    Node(NodeArguments),
+    /// Explain octets of a protocol
+    Decode(Decode),
+    /// Run the conformance vectors
+    Conformance(Conformance),
+    /// Make a line for the password file from a password on standard input
+    #[command(hide = true)]
+    Password {
+        /// The user
+        user: String,
+    },
+    /// Shell completions
+    Completions {
+        /// For which shell
+        shell: clap_complete::Shell,
+    },
+    /// Manual pages
+    Man {
+        /// Write a page for each command into this directory; without, the main page goes to standard output
+        #[arg(long, value_name = "DIRECTORY")]
+        directory: Option<PathBuf>,
+    },
 }
 
 /// Where the configuration is.
@@ -223,4 +248,51 @@ pub struct Track {
     pub site: AtSite,
     /// Queue id or Message-ID
     pub id: String,
+}
+
+/// `skywave send`: everything behind it is read as sendmail reads it.
+#[derive(Clone, Debug, Args)]
+pub struct Send {
+    /// -t -i -f ADDRESS -F NAME -N NOTIFY -R full|hdrs -V ENVID -bs -bp -C FILE --precedence PRECEDENCE, recipients
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FLAGS")]
+    pub words: Vec<String>,
+}
+
+/// `skywave node`.
+#[derive(Clone, Debug, Args)]
+pub struct NodeArguments {
+    /// Stations and weather
+    #[arg(short, long, value_name = "FILE", default_value = "/etc/skywave/node.toml")]
+    pub config: PathBuf,
+    /// Write S_PRIMITIVEs to a pcapng file
+    #[arg(long, value_name = "FILE")]
+    pub capture: Option<PathBuf>,
+}
+
+/// `skywave decode`.
+#[derive(Clone, Debug, Args)]
+pub struct Decode {
+    /// sis, rcop, udop, acp142 (or p_mul), cdt, mule, bsmtp, smtp
+    pub protocol: String,
+    /// The octets in hex; - reads hex or raw octets from standard input
+    pub octets: String,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `skywave conformance`.
+#[derive(Clone, Debug, Args)]
+pub struct Conformance {
+    /// Only these protocols
+    pub protocols: Vec<String>,
+    /// Somebody else's implementation instead of ours
+    #[arg(long, value_name = "HOST:PORT")]
+    pub against: Option<String>,
+    /// Vectors of this directory instead of the built-in ones
+    #[arg(long, value_name = "DIRECTORY")]
+    pub vectors: Option<PathBuf>,
+    /// Machine-readable output
+    #[arg(long)]
+    pub json: bool,
 }

@@ -4,10 +4,16 @@
 mod args;
 mod ask;
 mod check;
+mod conformance;
+mod decode;
 pub mod exit;
 mod files;
+mod node;
+mod pages;
 mod run;
-mod show;
+mod send;
+mod sendmail;
+pub mod show;
 
 use std::process::ExitCode;
 
@@ -19,7 +25,8 @@ use exit::Fault;
 
 /// Parses the command line and does what it says.
 pub fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
+    let words: Vec<std::ffi::OsString> = called_as(std::env::args_os().collect());
+    let arguments = match Arguments::try_parse_from(words) {
         Ok(arguments) => arguments,
         Err(error) => {
             let _ = error.print();
@@ -38,6 +45,17 @@ pub fn main() -> ExitCode {
     }
 }
 
+/// Under the names `sendmail` and `mailq` (update-alternatives) the command is what these are.
+fn called_as(words: Vec<std::ffi::OsString>) -> Vec<std::ffi::OsString> {
+    let name = words.first().map(std::path::Path::new).and_then(std::path::Path::file_name);
+    let front: &[&str] = match name.and_then(std::ffi::OsStr::to_str) {
+        Some("sendmail") => &["skywave", "send"],
+        Some("mailq") => &["skywave", "send", "-bp"],
+        Some(_) | None => return words,
+    };
+    front.iter().map(std::ffi::OsString::from).chain(words.into_iter().skip(1)).collect()
+}
+
 fn run(arguments: Arguments) -> Result<(), Fault> {
     match arguments.verb {
         Verb::Run(run) => run::run(&run),
@@ -46,6 +64,13 @@ fn run(arguments: Arguments) -> Result<(), Fault> {
         Verb::Queue(queue) => ask::queue(&queue),
         Verb::Link(link) => ask::link(&link),
         Verb::Track(track) => ask::track(&track),
+        Verb::Send(send) => send::send(&send.words),
+        Verb::Node(node) => node::node(&node),
+        Verb::Decode(decode) => decode::decode(&decode),
+        Verb::Conformance(conformance) => conformance::conformance(&conformance),
+        Verb::Password { user } => send::password(&user),
+        Verb::Completions { shell } => pages::completions(shell),
+        Verb::Man { directory } => pages::man(directory.as_deref()),
     }
 }
 

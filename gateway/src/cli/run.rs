@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::args::Run;
 use super::exit::{self, Fault};
 use super::{files, runtime};
-use crate::node::command::{Command, Reply};
+use crate::node::command::Reply;
 use crate::shell::log::LogFormat;
 use crate::shell::notify::notify;
 use crate::shell::{Site, StartFault};
@@ -22,12 +22,10 @@ pub(super) fn run(arguments: &Run) -> Result<(), Fault> {
     let loaded = files::load_or_tell(&arguments.config)?;
     let mut shell = loaded.shell;
     shell.capture.clone_from(&arguments.capture);
-    let mut config = loaded.site;
-    config.capture = arguments.capture.is_some();
     log_to_stderr(shell.log);
     runtime()?.block_on(async {
         let mut signals = Signals::new().map_err(|error| Fault::new(exit::OS_ERROR, error.to_string()))?;
-        let site = Site::start(config, shell).map_err(start_fault)?;
+        let site = Site::start(loaded.site, shell).map_err(start_fault)?;
         tell_ready(&site);
         let ended = serve(site, &mut signals, &arguments.config).await;
         notify("STOPPING=1");
@@ -93,6 +91,12 @@ impl Signals {
     }
 }
 
+/// Waits for the first SIGTERM or SIGINT.
+pub(super) async fn told_to_stop() -> std::io::Result<()> {
+    Signals::new()?.end().await;
+    Ok(())
+}
+
 async fn serve(mut site: Site, signals: &mut Signals, config: &Path) -> Result<(), Fault> {
     loop {
         tokio::select! {
@@ -114,8 +118,7 @@ async fn reload(site: &Site, config: &Path) {
     match files::load(config) {
         Ok(loaded) => {
             // What belongs to the shell (spool, certificates, users) is taken over at the next start.
-            let command = Command::Reload { config: Some(Box::new(loaded.site)) };
-            match site.command(command).await {
+            match site.reload(loaded.site).await {
                 Reply::Ok(_) => tracing::info!("configuration reloaded"),
                 Reply::Error { why, .. } => tracing::error!("configuration not reloaded, the old one stays: {why}"),
             }

@@ -35,7 +35,9 @@ pub(super) fn check(raw: &Raw, found: &mut Found<'_>) -> Option<(SiteConfig, She
     let shell = shell(raw, found);
     let local = last_if(local, |local: &LocalConfig| local.domains.iter().any(|domain| domain == "*"));
     let routes = last_if(routes, |route: &crate::node::config::Route| route.domains.iter().any(|d| d == "*"));
-    Some((SiteConfig { site: name, mail: mail?, local, radios, links, routes, queue, capture: false }, shell))
+    // Whether packets are captured is said on the command line.
+    let site = SiteConfig { site: name, mail: mail?, local, radios, links, routes, queue, capture: false };
+    Some((site, shell))
 }
 
 /// Those for which `last` holds go behind the others: the first match wins.
@@ -165,10 +167,10 @@ fn check_local(name: &str, raw: &RawLocal, found: &mut Found<'_>) -> Option<Loca
         name: name.into(),
         domains: raw.domains.iter().map(|domain| domain.to_lowercase()).collect(),
         target: target?,
+        final_delivery: raw.final_delivery,
         connections_max: raw.connections_max,
         connections_urgent: raw.connections_urgent,
         keep_open: (!raw.keep_open_forever).then(|| Duration::from_secs(raw.keep_open_seconds.into())),
-        final_delivery: raw.final_delivery,
         octets_in_flight_max: raw.octets_in_flight_max,
     })
 }

@@ -8,30 +8,43 @@ use skywave_protocols::time::{Instant, Now, WallTime};
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     origin: std::time::Instant,
+    wall: WallTime,
+    speed: u32,
 }
 
 impl Clock {
     /// A clock whose monotonic origin is now.
-    #[expect(clippy::disallowed_methods, reason = "this file is the clock")]
     pub fn start() -> Self {
-        Self { origin: std::time::Instant::now() }
+        Self::at_speed(1)
+    }
+
+    /// A clock that runs `speed` times as fast, for demonstrations; 0 is taken as 1.
+    #[expect(clippy::disallowed_methods, reason = "this file is the clock")]
+    pub fn at_speed(speed: u32) -> Self {
+        Self { origin: std::time::Instant::now(), wall: system_time(), speed: speed.max(1) }
     }
 
     /// Both clocks, read at the same moment.
-    #[expect(clippy::disallowed_methods, reason = "this file is the clock")]
     pub fn now(&self) -> Now {
-        let mono = Instant::from_micros(micros(self.origin.elapsed()));
-        let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        Now { mono, wall: WallTime::from_unix_micros(micros(wall)) }
+        let mono = Instant::from_micros(micros(self.origin.elapsed()).saturating_mul(self.speed.into()));
+        // A clock that is not sped up follows the system's when that is set.
+        let wall = if self.speed == 1 { system_time() } else { self.wall + mono.since(Instant::ZERO) };
+        Now { mono, wall }
     }
 
     /// The moment of the runtime's timer that is `at`.
     pub fn deadline(&self, at: Instant) -> tokio::time::Instant {
         // A wakeup beyond a year is a wakeup in a year: the runtime's timer cannot hold all of our clock.
         const LONGEST: std::time::Duration = std::time::Duration::from_secs(365 * 24 * 3600);
-        let from_origin = at.since(Instant::ZERO).min(self.origin.elapsed() + LONGEST);
+        let from_origin = (at.since(Instant::ZERO) / self.speed).min(self.origin.elapsed() + LONGEST);
         tokio::time::Instant::from_std(self.origin + from_origin)
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "this file is the clock")]
+fn system_time() -> WallTime {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    WallTime::from_unix_micros(micros(since))
 }
 
 fn micros(span: std::time::Duration) -> u64 {

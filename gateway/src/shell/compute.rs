@@ -14,7 +14,7 @@ use crate::store::{BodyId, StoreFault};
 
 /// What a computation may ask for.
 pub struct Means<'a> {
-    /// The octets of a piece.
+    /// The octets of a piece of a body.
     pub load: &'a mut dyn FnMut(&Piece) -> Result<Bytes, StoreFault>,
     /// Appends to a new body.
     pub append: &'a mut dyn FnMut(BodyId, Bytes) -> Result<(), StoreFault>,
@@ -118,7 +118,10 @@ fn whole(content: &[Piece], means: &mut Means<'_>) -> Result<Bytes, StoreFault> 
     let octets = content.iter().map(Piece::octets).sum::<u64>();
     let mut text = BytesMut::with_capacity(usize::try_from(octets).unwrap_or_default());
     for piece in content {
-        text.extend_from_slice(&(means.load)(piece)?);
+        match piece {
+            Piece::Octets(octets) => text.extend_from_slice(octets),
+            Piece::Body { .. } => text.extend_from_slice(&(means.load)(piece)?),
+        }
     }
     Ok(text.freeze())
 }

@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
 
+use super::clock::Clock;
 use super::hand_over::HandOverTls;
 use super::log::LogFormat;
 use super::tls::CertificateFiles;
 
 /// Where things lie on this machine.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, Debug)]
 pub struct ShellConfig {
     /// The queue.
     pub spool: PathBuf,
@@ -27,6 +28,8 @@ pub struct ShellConfig {
     pub log: LogFormat,
     /// A capture file to be written.
     pub capture: Option<PathBuf>,
+    /// The clock: shared by sites of one process that are to agree on the time of a demonstration.
+    pub clock: Clock,
 }
 
 impl ShellConfig {
@@ -41,6 +44,7 @@ impl ShellConfig {
             hand_over_tls: HandOverTls::default(),
             log: LogFormat::default(),
             capture: None,
+            clock: Clock::start(),
         }
     }
 }

@@ -15,26 +15,23 @@ use lettre::transport::smtp::response::Response;
 use skywave_protocols::bytes::Bytes;
 
 use super::corked::Corked;
-use super::disk::Disk;
-use super::hand_over::{HandOverContext, HandOverTls};
+use super::hand_over::HandOverTls;
 use super::offers::{Offers, mail_line, rcpt_line};
 use super::pipe::connect;
+use super::resolve::Names;
 use crate::node::seam::{HandOver, HandOverOutcome, Needs, Piece, SmtpReply};
-use crate::store::StoreFault;
 
 const GREETING_SECONDS_MAX: u64 = 300;
 const COMMAND_SECONDS_MAX: u64 = 300;
 const TEXT_SECONDS_MAX: u64 = 600;
 const QUIT_SECONDS_MAX: u64 = 5;
-/// Octets loaded from the store at once.
-const LOAD_OCTETS: u64 = 4 << 20;
 /// Commands sent before their replies are read; small enough for the buffers of both ends.
 const PIPELINE_MAX: usize = 100;
 
 type Answer = Result<Response, lettre::transport::smtp::Error>;
 
 /// A connection to a local MTA.
-pub(super) struct Connection {
+pub(crate) struct Connection {
     smtp: AsyncSmtpConnection,
     server: String,
     offers: Offers,
@@ -43,7 +40,7 @@ pub(super) struct Connection {
 
 /// How a dialogue broke.
 #[derive(Debug)]
-pub(super) struct Failure {
+pub(crate) struct Failure {
     why: String,
     /// The server may have taken the text.
     in_doubt: bool,
@@ -52,18 +49,18 @@ pub(super) struct Failure {
 }
 
 impl Failure {
-    pub(super) fn outcome(self) -> HandOverOutcome {
+    pub(crate) fn outcome(self) -> HandOverOutcome {
         HandOverOutcome::Broken { why: self.why, in_doubt: self.in_doubt }
     }
 }
 
 impl Connection {
     /// Connects, says EHLO, starts TLS where it is wanted.
-    pub(super) async fn open(context: &HandOverContext, target: &str, hello: &str) -> Result<Self, String> {
+    pub(crate) async fn open(names: &Names, tls: HandOverTls, target: &str, hello: &str) -> Result<Self, String> {
         let id = ClientId::Domain(hello.to_owned());
         let host = target.rsplit_once(':').map_or(target, |(host, _)| host);
-        let (mut connection, local) = Self::dial(context, target, &id).await?;
-        let wants = match context.tls {
+        let (mut connection, local) = Self::dial(names, target, &id).await?;
+        let wants = match tls {
             HandOverTls::Never => false,
             HandOverTls::Offered => !local && connection.smtp.can_starttls(),
             HandOverTls::Required => true,
@@ -71,16 +68,16 @@ impl Connection {
         if !wants {
             return Ok(connection);
         }
-        match connection.start_tls(context.tls, host, &id).await {
+        match connection.start_tls(tls, host, &id).await {
             Ok(()) => Ok(connection),
-            Err(why) if context.tls == HandOverTls::Required => Err(why),
+            Err(why) if tls == HandOverTls::Required => Err(why),
             // What is offered and does not work is done without: the next hop is not asked to prove anything anyway.
-            Err(_) => Self::dial(context, target, &id).await.map(|(connection, _)| connection),
+            Err(_) => Self::dial(names, target, &id).await.map(|(connection, _)| connection),
         }
     }
 
-    async fn dial(context: &HandOverContext, target: &str, id: &ClientId) -> Result<(Self, bool), String> {
-        let stream = connect(&context.names, target, 0).await?;
+    async fn dial(names: &Names, target: &str, id: &ClientId) -> Result<(Self, bool), String> {
+        let stream = connect(names, target, 0).await?;
         let local = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
         let (corked, all_left) = Corked::new(stream);
         let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(corked), id);
@@ -110,25 +107,25 @@ impl Connection {
     }
 
     /// Ends the connection politely.
-    pub(super) async fn quit(mut self) {
+    pub(crate) async fn quit(mut self) {
         let _ = limited(QUIT_SECONDS_MAX, self.smtp.quit()).await;
     }
 
-    /// One mail. After `Ok` the connection can be used again.
-    pub(super) async fn mail(&mut self, disk: &Disk, hand_over: &HandOver) -> Result<HandOverOutcome, Failure> {
-        let lacks = self.offers.lacks(hand_over.needs);
-        if lacks != Needs::default() {
-            return Ok(HandOverOutcome::Lacks(lacks));
-        }
-        let pieces = match &hand_over.content_without_mt_priority {
+    /// What the content needs and the server lacks; nothing is to be sent then.
+    pub(crate) fn lacks(&self, needs: Needs) -> Option<Needs> {
+        Some(self.offers.lacks(needs)).filter(|lacks| *lacks != Needs::default())
+    }
+
+    /// The text for this server.
+    pub(super) fn content<'a>(&self, hand_over: &'a HandOver) -> &'a [Piece] {
+        match &hand_over.content_without_mt_priority {
             Some(pieces) if !self.offers.mt_priority => pieces,
             Some(_) | None => &hand_over.content,
-        };
-        let text = match load(disk, pieces).await {
-            Ok(text) => text,
-            // The server was not asked anything: the connection is as good as before.
-            Err(fault) => return Ok(HandOverOutcome::Broken { why: fault.to_string(), in_doubt: false }),
-        };
+        }
+    }
+
+    /// One mail. After `Ok` the connection can be used again.
+    pub(crate) async fn mail(&mut self, hand_over: &HandOver, text: Vec<Bytes>) -> Result<HandOverOutcome, Failure> {
         let mut replies = Vec::with_capacity(hand_over.envelope.recipients.len());
         let go_ahead = self.envelope(hand_over, &text, &mut replies).await?;
         let accepted = replies.iter().any(|reply| reply.code < 300);
@@ -252,27 +249,6 @@ fn words(error: &lettre::transport::smtp::Error) -> String {
 
 async fn limited<T>(seconds: u64, work: impl Future<Output = T>) -> Result<T, String> {
     tokio::time::timeout(Duration::from_secs(seconds), work).await.map_err(|_| format!("no answer within {seconds} s"))
-}
-
-async fn load(disk: &Disk, pieces: &[Piece]) -> Result<Vec<Bytes>, StoreFault> {
-    let mut text = Vec::with_capacity(pieces.len());
-    for piece in pieces {
-        match piece {
-            Piece::Octets(octets) => text.push(octets.clone()),
-            Piece::Body { body, from, to } => {
-                let mut offset = *from;
-                while offset < *to {
-                    let octets = disk.load(*body, offset, (to - offset).min(LOAD_OCTETS)).await?;
-                    if octets.is_empty() {
-                        return Err(StoreFault::Damaged(format!("body {} ends at {offset}, not at {to}", body.0)));
-                    }
-                    offset += octets.len() as u64;
-                    text.push(octets);
-                }
-            }
-        }
-    }
-    Ok(text)
 }
 
 /// lettre ends every text with a line end of its own before the dot.

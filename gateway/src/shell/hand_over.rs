@@ -13,7 +13,13 @@ use super::dialogue::{Connection, Failure};
 use super::disk::Disk;
 use super::inbox::{Happened, Inbox};
 use super::resolve::Names;
-use crate::node::seam::{ConnectionClass, HandOver, HandOverOutcome, Number};
+use skywave_protocols::bytes::Bytes;
+
+use crate::node::seam::{ConnectionClass, HandOver, HandOverOutcome, Number, Piece};
+use crate::store::StoreFault;
+
+/// Octets loaded from the store at once.
+const LOAD_OCTETS: u64 = 4 << 20;
 
 /// Connections of different targets, classes and names are kept apart.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -130,7 +136,7 @@ async fn deliver(context: &HandOverContext, kept: &mut Option<Connection>, hand_
             Ok(outcome) => return outcome,
         }
     }
-    let connection = match Connection::open(context, &hand_over.target, &hand_over.hello).await {
+    let connection = match Connection::open(&context.names, context.tls, &hand_over.target, &hand_over.hello).await {
         Ok(connection) => connection,
         Err(why) => return HandOverOutcome::Broken { why, in_doubt: false },
     };
@@ -146,7 +152,36 @@ async fn mail(
     hand_over: &HandOver,
     kept: &mut Option<Connection>,
 ) -> Result<HandOverOutcome, Failure> {
-    let outcome = connection.mail(&context.disk, hand_over).await?;
+    let outcome = if let Some(lacks) = connection.lacks(hand_over.needs) {
+        HandOverOutcome::Lacks(lacks)
+    } else {
+        match load(&context.disk, connection.content(hand_over)).await {
+            Ok(text) => connection.mail(hand_over, text).await?,
+            // The server was not asked anything: the connection is as good as before.
+            Err(fault) => HandOverOutcome::Broken { why: fault.to_string(), in_doubt: false },
+        }
+    };
     *kept = Some(connection);
     Ok(outcome)
+}
+
+async fn load(disk: &Disk, pieces: &[Piece]) -> Result<Vec<Bytes>, StoreFault> {
+    let mut text = Vec::with_capacity(pieces.len());
+    for piece in pieces {
+        match piece {
+            Piece::Octets(octets) => text.push(octets.clone()),
+            Piece::Body { body, from, to } => {
+                let mut offset = *from;
+                while offset < *to {
+                    let octets = disk.load(*body, offset, (to - offset).min(LOAD_OCTETS)).await?;
+                    if octets.is_empty() {
+                        return Err(StoreFault::Damaged(format!("body {} ends at {offset}, not at {to}", body.0)));
+                    }
+                    offset += octets.len() as u64;
+                    text.push(octets);
+                }
+            }
+        }
+    }
+    Ok(text)
 }

@@ -12,7 +12,7 @@ pub mod config;
 pub mod control;
 mod corked;
 mod datagram;
-mod dialogue;
+pub(crate) mod dialogue;
 mod disk;
 pub mod hand_over;
 mod inbox;
@@ -20,6 +20,7 @@ pub mod log;
 pub mod notify;
 mod offers;
 mod pipe;
+pub mod radio;
 pub mod random;
 pub mod resolve;
 mod run;
@@ -69,6 +70,7 @@ pub struct Site {
     events: broadcast::Sender<Event>,
     listening: watch::Receiver<Vec<SocketAddr>>,
     task: JoinHandle<()>,
+    captures: bool,
     _control: Option<control::Control>,
 }
 
@@ -88,12 +90,11 @@ impl Site {
     /// # Errors
     /// When a file cannot be used or the control socket not be opened.
     pub fn start_on(
-        site: SiteConfig,
+        mut site: SiteConfig,
         shell: ShellConfig,
         store: Box<dyn Store>,
         reader: Option<Box<dyn Reader>>,
     ) -> Result<Self, StartFault> {
-        let clock = clock::Clock::start();
         let (inbox, happenings) = mpsc::channel(inbox::INBOX_MAX);
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let (listening_sender, listening) = watch::channel(Vec::new());
@@ -112,10 +113,12 @@ impl Site {
             names: Arc::clone(&names),
             tls: shell.hand_over_tls,
         });
+        let captures = capture.is_some();
+        site.capture = captures;
         let log = log::Log { site: Arc::clone(&site.site), format: shell.log };
         let parts = run::Parts {
             node: Node::new(site, Box::new(random::OsRandom)),
-            clock,
+            clock: shell.clock,
             inbox: happenings,
             pipes: pipe::PipeContext { inbox: inbox.clone(), names, tls: Arc::new(tls) },
             disk,
@@ -128,12 +131,18 @@ impl Site {
             listening: listening_sender,
         };
         let task = tokio::spawn(run::Loop::new(parts).run());
-        Ok(Self { inbox, events, listening, task, _control: control })
+        Ok(Self { inbox, events, listening, task, captures, _control: control })
     }
 
     /// Asks the node something.
     pub async fn command(&self, command: Command) -> Reply {
         control::ask(&self.inbox, command).await
+    }
+
+    /// Hands the node a new configuration; whether packets are captured stays as it is.
+    pub async fn reload(&self, mut site: SiteConfig) -> Reply {
+        site.capture = self.captures;
+        self.command(Command::Reload { config: Some(Box::new(site)) }).await
     }
 
     /// What happens from now on.

@@ -346,7 +346,7 @@ fn job_octets(job: &Job) -> u64 {
     }
 }
 
-fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
+pub(super) fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
     let socket = match address {
         SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
         SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
@@ -359,7 +359,7 @@ fn bind(address: SocketAddr) -> std::io::Result<(TcpListener, SocketAddr)> {
 }
 
 /// The next connection. Errors of one connection (gone before it was taken, no descriptors left) do not end listening.
-async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
+pub(super) async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
     const OUT_OF_DESCRIPTORS_MILLIS: u64 = 100;
     loop {
         match listener.accept().await {
