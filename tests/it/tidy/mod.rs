@@ -2,6 +2,7 @@
 
 mod conformance;
 mod layers;
+mod samples;
 mod source;
 
 use std::path::Path;

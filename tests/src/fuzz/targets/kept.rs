@@ -1,5 +1,8 @@
 //! What is read from the disk.
 
+use std::collections::BTreeMap;
+
+use skywave::config::{Text, load};
 use skywave::queue::record::{HopKey, MailRecord};
 use skywave::store::record;
 use skywave_transports::modem::weather::Weather;
@@ -27,7 +30,13 @@ pub fn record(octets: &[u8]) -> usize {
     taken
 }
 
-/// A weather file. One if it was taken.
+/// A configuration of a site. One if it was taken.
 pub fn configuration(octets: &[u8]) -> usize {
+    let text = Text { file: "fuzz.toml".to_owned(), text: String::from_utf8_lossy(octets).into_owned() };
+    usize::from(load(&[text], &BTreeMap::new()).is_ok())
+}
+
+/// A weather file. One if it was taken.
+pub fn weather(octets: &[u8]) -> usize {
     usize::from(Weather::parse(&String::from_utf8_lossy(octets)).is_ok())
 }

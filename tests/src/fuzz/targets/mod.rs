@@ -22,6 +22,7 @@ pub fn all() -> &'static [Target] {
         Target { name: "sis_client", run: radio::sis_client },
         Target { name: "sis_server", run: radio::sis_server },
         Target { name: "smtp", run: mail::smtp },
+        Target { name: "weather", run: kept::weather },
     ]
 }
 
