@@ -7,7 +7,7 @@ use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
 use skywave_protocols::time::Duration;
 
-use super::links::{links, radios, routes};
+use super::links::{batch_mail, links, radios, routes};
 use super::mistake::{Found, Key};
 use super::raw::{Raw, RawLocal, RawMail, RawQueue};
 use crate::node::config::{LocalConfig, MailConfig, QueueConfig, SiteConfig};
@@ -29,6 +29,7 @@ pub(super) fn check(raw: &Raw, found: &mut Found<'_>) -> Option<(SiteConfig, She
     }
     let radios = radios(raw, found);
     let links = links(raw, &name, found);
+    let batch_mail = batch_mail(raw, found);
     let routes = routes(raw, &name, found);
     domains(raw, found);
     let queue = queue(&raw.queue, found);
@@ -36,7 +37,7 @@ pub(super) fn check(raw: &Raw, found: &mut Found<'_>) -> Option<(SiteConfig, She
     let local = last_if(local, |local: &LocalConfig| local.domains.iter().any(|domain| domain == "*"));
     let routes = last_if(routes, |route: &crate::node::config::Route| route.domains.iter().any(|d| d == "*"));
     // Whether packets are captured is said on the command line.
-    let site = SiteConfig { site: name, mail: mail?, local, radios, links, routes, queue, capture: false };
+    let site = SiteConfig { site: name, mail: mail?, local, radios, links, batch_mail, routes, queue, capture: false };
     Some((site, shell))
 }
 
@@ -71,6 +72,8 @@ fn mail(raw: &Raw, site: &str, found: &mut Found<'_>) -> Option<MailConfig> {
     let (precedence_default, precedence_ceiling) = precedences(mail, &key, found);
     let postmaster = mail.postmaster.clone().unwrap_or_else(|| format!("postmaster@{site}"));
     found.take(&key.at("postmaster"), Mailbox::parse(&postmaster));
+    let batch_address = mail.batch_address.as_deref();
+    let batch_address = batch_address.and_then(|text| found.take(&key.at("batch_address"), Mailbox::parse(text)));
     Some(MailConfig {
         listen,
         hostname,
@@ -84,6 +87,7 @@ fn mail(raw: &Raw, site: &str, found: &mut Found<'_>) -> Option<MailConfig> {
         precedence_default: precedence_default?,
         precedence_ceiling: precedence_ceiling?,
         hops_max: mail.hops_max,
+        batch_address,
         postmaster,
     })
 }

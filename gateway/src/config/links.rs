@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::time::Duration;
 
 use super::check::{host_and_port, positive};
 use super::mistake::{Found, Key};
 use super::raw::{Raw, RawLink, RawRadio, RawSite};
-use crate::node::config::{Acp142LinkConfig, Carriage, LinkConfig, LinkSite, RadioConfig, Route, TransportConfig};
+use crate::node::config::{
+    Acp142LinkConfig, BatchMailConfig, Carriage, LinkConfig, LinkSite, RadioConfig, Route, TransportConfig,
+};
 
 /// Ranks of clients (STANAG 5066 annex A; 15 is for management).
 const RANK_MAX: u8 = 14;
@@ -332,7 +335,7 @@ pub(super) fn routes(raw: &Raw, own: &str, found: &mut Found<'_>) -> Vec<Route> 
         if route.links.is_empty() {
             found.wrong(&key.at("links"), "is missing");
         }
-        for link in &route.links {
+        for link in route.links.iter().filter(|link| !raw.batch_mail.contains_key(*link)) {
             check_reach(&raw.link, &key.at("links"), link, site.as_deref(), found);
         }
         if let Some(site) = site {
@@ -342,6 +345,22 @@ pub(super) fn routes(raw: &Raw, own: &str, found: &mut Found<'_>) -> Vec<Route> 
         }
     }
     routes
+}
+
+/// Ways over ordinary mail.
+pub(super) fn batch_mail(raw: &Raw, found: &mut Found<'_>) -> Vec<BatchMailConfig> {
+    let mut ways = Vec::new();
+    for (name, way) in &raw.batch_mail {
+        let key = Key::new("batch_mail").at(name);
+        if raw.link.contains_key(name) {
+            found.wrong(&key, format!("there is a [link.{name}] too"));
+        }
+        let to = found.required(&key.at("to"), way.to.as_ref());
+        if let Some(to) = to.and_then(|to| found.take(&key.at("to"), Mailbox::parse(&to))) {
+            ways.push(BatchMailConfig { name: name.as_str().into(), to });
+        }
+    }
+    ways
 }
 
 fn check_reach(links: &BTreeMap<String, RawLink>, key: &Key, link: &str, site: Option<&str>, found: &mut Found<'_>) {

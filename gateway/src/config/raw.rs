@@ -40,6 +40,8 @@ pub struct Raw {
     pub radio: BTreeMap<String, RawRadio>,
     /// Links by name.
     pub link: BTreeMap<String, RawLink>,
+    /// Ways over ordinary mail, by name; routes name them like links.
+    pub batch_mail: BTreeMap<String, RawBatchMail>,
     /// Routes by name.
     pub route: BTreeMap<String, RawRoute>,
     /// The queue.
@@ -61,6 +63,7 @@ impl Default for Raw {
             local: BTreeMap::new(),
             radio: BTreeMap::new(),
             link: BTreeMap::new(),
+            batch_mail: BTreeMap::new(),
             route: BTreeMap::new(),
             queue: RawQueue::default(),
         }
@@ -95,6 +98,9 @@ pub struct RawMail {
     pub precedence_ceiling: String,
     /// Most Received fields.
     pub hops_max: usize,
+    /// Mail to this address from who may relay is a batch (RFC 2442) and unpacked here.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_address: Option<String>,
     /// Whom questions go to; postmaster at the site's name without.
     pub postmaster: Option<String>,
 }
@@ -114,6 +120,7 @@ impl Default for RawMail {
             precedence_default: "routine".to_owned(),
             precedence_ceiling: "override".to_owned(),
             hops_max: 50,
+            batch_address: None,
             postmaster: None,
         }
     }
@@ -284,6 +291,14 @@ impl Default for RawSite {
     fn default() -> Self {
         Self { id: None, address: None, silent: false, quirks: "none".to_owned() }
     }
+}
+
+/// `[batch_mail.NAME]`: batches (RFC 2442) inside ordinary mail.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawBatchMail {
+    /// The address at which the peer unpacks batches.
+    pub to: Option<String>,
 }
 
 /// `[route.NAME]`.

@@ -14,10 +14,11 @@ use skywave_transports::transport::ArrivalId;
 use super::seam::Needs;
 use super::storekeeper::{Refused, Saved};
 use super::{Node, Output};
+use crate::node::batches::NOWHERE_LANE;
 use crate::node::config::SiteConfig;
 use crate::queue::agenda::{Due, Entry};
 use crate::queue::limits::HOPS_PER_MAIL_MAX;
-use crate::queue::record::{Hop, HopState, MailRecord, Origin, Ticket};
+use crate::queue::record::{Hop, HopState, MailRecord, Origin, Part, Ticket};
 use crate::router;
 use crate::store::{Batch, BodyId};
 use crate::telemetry::Event;
@@ -85,6 +86,11 @@ impl Node {
     pub(super) fn accept(&mut self, now: Now, incoming: Incoming) {
         let arrived_by = incoming.arrived_by.as_deref();
         let mut routed = router::route(&self.config, &self.links.down, &incoming.envelope, arrived_by);
+        if arrived_by.is_none() && !routed.nowhere.is_empty() {
+            // Only in batches and after a change of the configuration: they are bounced from a lane of their own.
+            let part = Part { site: None, recipients: std::mem::take(&mut routed.nowhere) };
+            routed.hops.push(Hop::new(NOWHERE_LANE.into(), vec![part]));
+        }
         routed.hops.truncate(HOPS_PER_MAIL_MAX);
         if routed.hops.is_empty() {
             return self.nobody_here(now, incoming);

@@ -29,6 +29,9 @@ const QUARANTINE_OCTETS_MAX: usize = 64 << 10;
 /// Unreadable units kept; the oldest makes room.
 const QUARANTINE_UNITS_MAX: u64 = 64;
 
+/// In place of a link's index: the mails came as a batch inside a mail.
+pub const IN_A_MAIL: usize = usize::MAX;
+
 /// A unit being opened or its mails being looked up.
 #[derive(Debug)]
 pub struct Opening {
@@ -38,6 +41,13 @@ pub struct Opening {
     source: String,
     priority: MtPriority,
     unit: Bytes,
+}
+
+impl Opening {
+    /// Mails that came as a batch inside a mail.
+    pub const fn in_a_mail(arrival: ArrivalId, source: String, priority: MtPriority) -> Self {
+        Self { link: IN_A_MAIL, arrival, from: None, source, priority, unit: Bytes::new() }
+    }
 }
 
 /// Arrivals that are not answered yet, and dedupe keys of mails on their way to the disk.
@@ -111,7 +121,7 @@ impl Node {
     }
 
     /// Asks the store which recipients of the mails have been seen before.
-    fn look_up(&mut self, now: Now, opening: Opening, mails: Vec<(Envelope, Bytes)>) {
+    pub(super) fn look_up(&mut self, now: Now, opening: Opening, mails: Vec<(Envelope, Bytes)>) {
         let arrival = (opening.link, opening.arrival);
         self.arrivals.open.insert(arrival, mails.len() + 1);
         for (envelope, text) in mails {
@@ -130,7 +140,7 @@ impl Node {
     fn read_arrival(&mut self, now: Now, opening: &Opening, mut envelope: Envelope, text: Bytes) -> ArrivedMail {
         let ticket = self.new_ticket(now.wall);
         let link = self.links.link(opening.link).map_or_else(String::new, |link| link.name.to_string());
-        let carriage = self.links.link(opening.link).map_or(Carriage::Mule, |link| link.carriage);
+        let carriage = self.links.link(opening.link).map_or(Carriage::Batch, |link| link.carriage);
         let mut intake = Intake::default();
         let beginning = intake.take(text.clone()).unwrap_or_else(|| intake.rest());
         let number = ticket.to_string();
@@ -193,7 +203,9 @@ impl Node {
                 mail.origin.as_ref().map_or_else(String::new, |origin| format!("{} {}", origin.site, origin.ticket));
             self.tell(Event::Duplicate { link: name.clone(), key });
         }
-        self.drop_strangers(&mut mail, &name);
+        if link != IN_A_MAIL {
+            self.drop_strangers(&mut mail, &name); // In a batch they are bounced: nobody else has it.
+        }
         if mail.envelope.recipients.is_empty() || mail.heading.received > self.config.mail.hops_max {
             if !mail.envelope.recipients.is_empty() {
                 let detail = format!("{} Received fields from {}", mail.heading.received, mail.source);
@@ -242,7 +254,7 @@ impl Node {
             now,
             Incoming {
                 ticket: mail.ticket,
-                source: format!("radio {link} {}", mail.source),
+                source: if mail.link == IN_A_MAIL { mail.source } else { format!("radio {link} {}", mail.source) },
                 origin: mail.origin,
                 envelope: mail.envelope,
                 priority: mail.heading.priority,
@@ -251,7 +263,7 @@ impl Node {
                 message_id: mail.heading.message_id,
                 mt_priority_fields: mail.heading.mt_priority_fields,
                 needs,
-                arrived_by: Some(link),
+                arrived_by: (mail.link != IN_A_MAIL).then_some(link),
                 extra: seen_writes(&keys, forget_at),
                 answer: AnswerTo::Arrival(mail.link, mail.arrival),
             },
@@ -270,6 +282,9 @@ impl Node {
         if self.arrivals.open.is_empty() {
             // Everything seen is on the disk now; what failed may come again.
             self.arrivals.seeing.clear();
+        }
+        if link == IN_A_MAIL {
+            return self.batch_mail_stored(now, arrival, failed);
         }
         self.links.with(now, link, |transport| {
             if failed { transport.refuse(now, arrival, true) } else { transport.accept(now, arrival) }

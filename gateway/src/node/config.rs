@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
 use skywave_protocols::time::Duration;
 use skywave_transports::transport::SiteName;
@@ -20,6 +21,8 @@ pub struct SiteConfig {
     pub radios: Vec<RadioConfig>,
     /// The links.
     pub links: Vec<LinkConfig>,
+    /// Ways over ordinary mail: batches inside mail to a peer's batch address. Routes name them like links.
+    pub batch_mail: Vec<BatchMailConfig>,
     /// Domain → site and links, first match wins.
     pub routes: Vec<Route>,
     /// Life and limits of the queue.
@@ -55,8 +58,19 @@ pub struct MailConfig {
     pub precedence_ceiling: MtPriority,
     /// Most Received fields before a mail is taken to loop.
     pub hops_max: usize,
+    /// Mail to this address from who may relay is a batch and unpacked here.
+    pub batch_address: Option<Mailbox>,
     /// Whether delays and failures name the postmaster of this site as sender address for questions.
     pub postmaster: String,
+}
+
+/// A way over ordinary mail (RFC 2442: application/batch-SMTP).
+#[derive(Clone, PartialEq, Debug)]
+pub struct BatchMailConfig {
+    /// Its name in routes.
+    pub name: Arc<str>,
+    /// The address at which the peer unpacks batches.
+    pub to: Mailbox,
 }
 
 /// A local MTA.

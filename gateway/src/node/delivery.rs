@@ -49,8 +49,13 @@ impl Node {
         let lanes: Vec<_> = self.lanes.names().cloned().collect();
         for lane in lanes {
             while let Some(key) = self.lanes.first(&lane).cloned() {
-                let begun =
-                    if self.mta.is_door(&lane) { self.open_door(now, &key) } else { self.start_unit(now, &key) };
+                let begun = if self.mta.is_door(&lane) {
+                    self.open_door(now, &key)
+                } else if let Some(begun) = self.start_batch(now, &key) {
+                    begun
+                } else {
+                    self.start_unit(now, &key)
+                };
                 if !begun {
                     break;
                 }

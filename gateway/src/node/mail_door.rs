@@ -18,6 +18,7 @@ use super::config::MailConfig;
 use super::seam::{Answer, Job, ListenerId, Needs, Secret};
 use super::{Node, Output, Pending};
 use crate::door::intake::heading;
+use crate::node::batches::BATCH_LANE;
 use crate::queue::record::Ticket;
 use crate::router::{Way, way};
 use crate::store::BodyId;
@@ -232,6 +233,8 @@ impl Node {
         let may_relay = session.server.session().user.is_some()
             || relays(&self.config.mail.relay_networks, session.server.session().peer.ip());
         match (way(&self.config, &self.links.down, &recipient.to), may_relay) {
+            // A batch could smuggle mail past the relay rules (RFC 2442, security considerations).
+            (Way::Local(lane), false) if *lane == *BATCH_LANE => Reply::new(550, (7, 1), "relaying denied"),
             (Way::Local(_), _) | (Way::Site(..), true) => Reply::new(250, (1, 5), "recipient ok"),
             (Way::Nowhere, true) => Reply::new(550, (1, 2), "no way to this domain is configured"),
             (Way::Site(..) | Way::Nowhere, false) => Reply::new(550, (7, 1), "relaying denied"),

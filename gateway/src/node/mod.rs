@@ -7,6 +7,7 @@
 
 pub mod accept;
 pub mod arrivals;
+pub mod batches;
 mod build;
 mod carrying;
 pub mod command;
@@ -30,6 +31,7 @@ mod tests;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::random::Random;
 use skywave_protocols::smtp::server::ServerConfig;
 use skywave_protocols::time::{Duration, Now, Wakeup};
@@ -85,6 +87,10 @@ enum Pending {
     Wrap { key: HopKey, link: usize },
     /// A unit is being opened.
     Unwrap(Box<arrivals::Opening>),
+    /// A batch is being put into a mail to this address.
+    WrapMail { key: HopKey, ticket: Ticket, to: Mailbox },
+    /// A batch is being taken out of a mail.
+    UnwrapMail(HopKey),
     /// A text is being converted for a server.
     Convert { key: HopKey, recipients: Vec<u32>, body: BodyId },
     /// A hand-over is under way.
@@ -263,7 +269,10 @@ impl Node {
             self.out.push_back(Output::Listen(ListenerId(listener), address));
         }
         let links = self.links.iter().map(|link| link.name.clone());
-        for lane in self.config.local.iter().map(|local| local.name.clone()).chain(links).collect::<Vec<_>>() {
+        let ways = self.config.batch_mail.iter().map(|way| way.name.clone());
+        let own = [batches::BATCH_LANE.into(), batches::NOWHERE_LANE.into()];
+        let doors = self.config.local.iter().map(|local| local.name.clone());
+        for lane in doors.chain(links).chain(ways).chain(own).collect::<Vec<_>>() {
             self.lanes.open(lane);
         }
         let query = self.agenda.first_query();
@@ -364,6 +373,8 @@ impl Node {
     fn computed(&mut self, now: Now, number: Number, answer: Answer) {
         match self.pending.remove(&number) {
             Some(Pending::Wrap { key, link }) => self.wrapped(now, &key, link, answer),
+            Some(Pending::WrapMail { key, ticket, to }) => self.batch_mail_made(now, &key, ticket, to, answer),
+            Some(Pending::UnwrapMail(key)) => self.batch_mail_opened(now, &key, answer),
             Some(Pending::Unwrap(opening)) => self.unwrapped(now, *opening, answer),
             Some(Pending::Convert { key, recipients, body }) => self.converted(now, key, recipients, body, answer),
             Some(Pending::Authenticate(pipe)) => self.authenticated(now, pipe, &answer),

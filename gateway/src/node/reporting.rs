@@ -14,6 +14,7 @@ use crate::queue::limits::RETURNED_OCTETS_MAX;
 use crate::queue::record::{HopKey, MailRecord, Ticket};
 use crate::report::{self, Kind, Reported};
 use crate::store::{BodyId, StoreFault};
+use crate::telemetry::Status;
 
 /// How long to wait before a report that could not be stored is tried again.
 const AGAIN_WAIT: Duration = Duration::from_secs(2);
@@ -137,8 +138,7 @@ impl Node {
         let octets = if full { record.octets } else { record.header_octets };
         let octets = usize::try_from(octets).unwrap_or(usize::MAX).min(RETURNED_OCTETS_MAX);
         let body = record.body;
-        self.reports.begin(settles.ticket);
-        self.mails.pin(settles.ticket);
+        self.begin_report(settles.ticket);
         let load = self.storekeeper.number();
         self.pending.insert(load, Pending::Report(settles));
         self.out.push_back(Output::LoadBody { load, body, offset: 0, octets });
@@ -188,15 +188,34 @@ impl Node {
         );
     }
 
+    /// Something that settles a hop when it is on the disk is under way.
+    pub(super) fn begin_report(&mut self, ticket: Ticket) {
+        self.reports.begin(ticket);
+        self.mails.pin(ticket);
+    }
+
     /// A report is on the disk (or has nowhere to go): what it reported is settled.
     pub(super) fn settle_reported(&mut self, now: Now, settles: Settles) {
         self.reports.end(settles.ticket);
         if let Some(key) = &settles.hop {
             let recipients: Vec<u32> = settles.outcomes.iter().map(|outcome| outcome.recipient).collect();
+            if settles.kind == Kind::Relayed {
+                self.relayed_by_mail(now, key, &settles.outcomes);
+            }
             self.settle(now, key, &recipients, settles.kind.words());
         }
         self.finish_if_done(now, settles.ticket);
         self.mails.unpin(settles.ticket);
+    }
+
+    /// A batch went out as a mail: told, and reported where success is to be reported.
+    fn relayed_by_mail(&mut self, now: Now, key: &HopKey, outcomes: &[Outcome]) {
+        for outcome in outcomes {
+            let relay = outcome.relay.clone().unwrap_or_default();
+            self.tell_tried(now, key, outcome.recipient, &relay, "2.0.0", Status::Relayed, "sent as a batch in a mail");
+        }
+        let recipients = outcomes.iter().map(|outcome| outcome.recipient).collect();
+        self.report_success(now, key.ticket, Kind::Relayed, recipients, &key.lane);
     }
 
     /// A report could not be stored: it is written again in a while.

@@ -3,7 +3,9 @@
 use std::net::{IpAddr, SocketAddr};
 
 use skywave_protocols::bytes::Bytes;
+use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::message::mail::Envelope;
+use skywave_protocols::time::WallTime;
 use skywave_transports::io::{PipeId, PipeInput, PipeOutput, Row, SocketId, SocketInput, SocketOutput};
 use skywave_transports::transport::Capture;
 
@@ -275,6 +277,24 @@ pub enum Job {
         /// The text.
         content: Vec<Piece>,
     },
+    /// Make a mail that holds a batch (application/batch-SMTP).
+    WrapBatchMail {
+        /// Name given in EHLO.
+        hello: String,
+        /// What the mail around the batch says.
+        cover: Cover,
+        /// The envelope with the recipients of this hop.
+        envelope: Envelope,
+        /// The text.
+        content: Vec<Piece>,
+    },
+    /// Open a mail that holds a batch.
+    UnwrapBatchMail {
+        /// The mail.
+        content: Vec<Piece>,
+        /// Cap of one message.
+        octets_max: usize,
+    },
     /// Open a MULE unit; inflates at most `octets_max`.
     UnwrapMule {
         /// The unit.
@@ -307,6 +327,19 @@ pub enum Job {
         /// The password.
         password: Secret,
     },
+}
+
+/// What the mail around a batch says.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Cover {
+    /// Its generator.
+    pub from: Mailbox,
+    /// Its processor.
+    pub to: Mailbox,
+    /// Unique; without angle brackets.
+    pub message_id: String,
+    /// When.
+    pub at: WallTime,
 }
 
 /// A password on its way; never printed.

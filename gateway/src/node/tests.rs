@@ -5,6 +5,7 @@ use skywave_protocols::time::Duration;
 use skywave_transports::modem::weather::Weather;
 
 use crate::node::command::{Command, Reply};
+use crate::node::config::{BatchMailConfig, Route};
 use crate::world::local_mta::Mood;
 use crate::world::sites::Plan;
 use crate::world::{MailOrder, World};
@@ -102,4 +103,43 @@ fn the_operator_holds_releases_and_deletes() {
     let what: Vec<&str> =
         life["history"].as_array().unwrap().iter().filter_map(|entry| entry["what"].as_str()).collect();
     assert!(what.contains(&"held by the operator") && what.contains(&"finished"), "{what:?}");
+}
+
+/// RFC 2442: out as a mail to the peer's batch address, in through the site's own.
+#[test]
+fn a_batch_crosses_inside_a_mail() {
+    let mut config = Plan::new(&["hq"]).site(0);
+    config.local[0].domains.push("gate.test".into());
+    config.batch_mail =
+        vec![BatchMailConfig { name: "by-mail".into(), to: "batch@gate.test".to_owned().try_into().unwrap() }];
+    config.routes =
+        vec![Route { domains: vec!["far.test".into()], site: "far.test".into(), links: vec!["by-mail".into()] }];
+    let mut out = World::new(7, &Weather::default());
+    out.add("hq", config, false);
+    out.run_for(Duration::from_secs(5));
+    out.mail(0, MailOrder { rcpt_parameters: "NOTIFY=SUCCESS".into(), ..order("a@hq.test", &["b@far.test"]) });
+    out.run_for(Duration::from_secs(60));
+    let all = received(&out);
+    assert!(all.contains(&(vec!["batch@gate.test".into()], "Batch of mail".into())), "{all:?}");
+    assert!(all.iter().any(|(to, subject)| to == &["a@hq.test"] && subject.starts_with("Mail relayed")), "{all:?}");
+    let batch = out.sites[0].mta.received().iter().find(|mail| mail.subject == "Batch of mail").unwrap();
+    let text = String::from_utf8(batch.text.to_vec()).unwrap();
+    let (_, body) = text.split_once("\r\n\r\n").unwrap();
+
+    let mut config = Plan::new(&["far"]).site(0);
+    config.mail.batch_address = Some("batch@far.test".to_owned().try_into().unwrap());
+    let mut into = World::new(8, &Weather::default());
+    into.add("far", config, false);
+    into.run_for(Duration::from_secs(5));
+    let headers = "MIME-Version: 1.0\r\nContent-Type: application/batch-SMTP\r\nContent-Transfer-Encoding: base64\r\n";
+    let carried =
+        MailOrder { headers: headers.into(), body: body.to_owned().into(), ..order("c@hq.test", &["batch@far.test"]) };
+    for _ in 0..2 {
+        into.mail(0, carried.clone());
+        into.run_for(Duration::from_secs(60));
+    }
+    assert_eq!(received(&into), [(vec!["b@far.test".into()], "hello".into())], "once, though the batch came twice");
+    into.mail(0, order("c@far.test", &["batch@far.test"]));
+    into.run_for(Duration::from_secs(60));
+    assert!(received(&into).contains(&(vec!["c@far.test".into()], "Undeliverable mail".into())), "no batch: sent back");
 }

@@ -9,6 +9,7 @@ use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::message::mail::Envelope;
 use skywave_transports::transport::SiteName;
 
+use crate::node::batches::BATCH_LANE;
 use crate::node::config::{LinkConfig, SiteConfig, TransportConfig, covers};
 use crate::queue::record::{Hop, Lane, Part};
 
@@ -36,6 +37,9 @@ pub struct Routed {
 pub fn way(config: &SiteConfig, down: &BTreeSet<Lane>, to: &Mailbox) -> Way {
     let domain = to.domain_key();
     let takes = |patterns: &[String]| patterns.iter().any(|pattern| covers(pattern, &domain));
+    if config.mail.batch_address.as_ref().is_some_and(|batch| same(batch, to)) {
+        return Way::Local(BATCH_LANE.into());
+    }
     if let Some(local) = config.local.iter().find(|local| takes(&local.domains)) {
         return Way::Local(local.name.clone());
     }
@@ -71,6 +75,11 @@ pub fn route(config: &SiteConfig, down: &BTreeSet<Lane>, envelope: &Envelope, ar
     }
     routed.hops.extend(shared.into_iter().map(|(lane, parts)| Hop::new(lane, parts)));
     routed
+}
+
+/// Domains without regard to case, local parts to the octet.
+fn same(one: &Mailbox, other: &Mailbox) -> bool {
+    one.local_part() == other.local_part() && one.domain_key() == other.domain_key()
 }
 
 /// The configuration of a link.

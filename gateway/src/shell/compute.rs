@@ -9,7 +9,7 @@ use skywave_protocols::mule;
 use skywave_protocols::smtp::convert;
 use skywave_protocols::smtp::grammar::Extensions;
 
-use crate::node::seam::{Answer, Job, Needs, Piece, Secret};
+use crate::node::seam::{Answer, Cover, Job, Needs, Piece, Secret};
 use crate::store::{BodyId, StoreFault};
 
 /// What a computation may ask for.
@@ -31,6 +31,12 @@ pub fn run(job: Job, means: &mut Means<'_>) -> Answer {
         }
         Job::UnwrapMule { unit, octets_max } => Ok(unwrap_mule(&unit, octets_max)),
         Job::UnwrapBatch { unit, octets_max } => Ok(unwrap_batch(&unit, octets_max)),
+        Job::WrapBatchMail { hello, cover, envelope, content } => {
+            whole(&content, means).map(|text| wrap_batch_mail(&hello, &cover, envelope, &text))
+        }
+        Job::UnwrapBatchMail { content, octets_max } => {
+            whole(&content, means).map(|mail| unwrap_batch_mail(&mail, octets_max))
+        }
         Job::Convert { envelope, content, lacks, into } => {
             whole(&content, means).and_then(|text| convert(envelope, &text, lacks, into, means))
         }
@@ -63,6 +69,28 @@ fn wrap_batch(hello: &str, envelope: Envelope, text: &[u8]) -> Answer {
     match bsmtp::write(hello, &[(envelope, text)], &Extensions::BATCH) {
         Ok(unit) => Answer::Unit(unit.into()),
         Err(fault) => impossible("5.6.3", fault),
+    }
+}
+
+fn wrap_batch_mail(hello: &str, cover: &Cover, envelope: Envelope, text: &[u8]) -> Answer {
+    let batch = match bsmtp::write(hello, &[(envelope, text)], &Extensions::BATCH) {
+        Ok(batch) => batch,
+        Err(fault) => return impossible("5.6.3", fault),
+    };
+    let cover = bsmtp::media::Cover {
+        from: &cover.from,
+        to: &cover.to,
+        message_id: &cover.message_id,
+        at: cover.at,
+        required: &[],
+    };
+    Answer::Unit(bsmtp::media::wrap(&cover, &batch).into())
+}
+
+fn unwrap_batch_mail(mail: &[u8], octets_max: usize) -> Answer {
+    match bsmtp::media::unwrap(mail) {
+        Ok(batch) => unwrap_batch(&batch, octets_max),
+        Err(fault) => impossible("5.6.1", fault),
     }
 }
 

@@ -338,9 +338,11 @@ fn load_range(disk: &Disk, body: BodyId, from: u64, to: u64) -> Result<Bytes, St
 
 fn job_octets(job: &Job) -> u64 {
     match job {
-        Job::WrapMule { content, .. } | Job::WrapBatch { content, .. } | Job::Convert { content, .. } => {
-            content.iter().map(Piece::octets).sum()
-        }
+        Job::WrapMule { content, .. }
+        | Job::WrapBatch { content, .. }
+        | Job::WrapBatchMail { content, .. }
+        | Job::UnwrapBatchMail { content, .. }
+        | Job::Convert { content, .. } => content.iter().map(Piece::octets).sum(),
         Job::UnwrapMule { unit, .. } | Job::UnwrapBatch { unit, .. } => unit.len() as u64,
         Job::Authenticate { .. } => 0,
     }

@@ -81,6 +81,7 @@ impl Plan {
             local: vec![local(&name)],
             radios: if radio { vec![self.radio(index)] } else { Vec::new() },
             links: self.links.iter().map(|&kind| self.link(index, kind)).collect(),
+            batch_mail: Vec::new(),
             routes: self.others(index).map(|other| self.route(other)).collect(),
             queue: self.queue.clone(),
         }
@@ -196,6 +197,7 @@ fn mail(name: &SiteName) -> MailConfig {
         precedence_default: Precedence::Routine,
         precedence_ceiling: MtPriority::try_from(9).unwrap_or(Precedence::Override.mt_priority()),
         hops_max: 30,
+        batch_address: None,
         postmaster: format!("postmaster@{name}"),
     }
 }
