@@ -7,5 +7,6 @@
     reason = "test code: what is not as it should be ends it"
 )]
 
+mod stories;
 mod tidy;
 mod vectors;

@@ -25,6 +25,8 @@ pub struct Arguments {
 pub enum Verb {
     /// Run one site in the foreground
     Run(Run),
+    /// Two sites, a simulated HF radio between them, real mail
+    Demo(super::demo::Demo),
     /// Validate configurations; two are also compared as the two ends of their links
     Check(Check),
     /// How a running site is

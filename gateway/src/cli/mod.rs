@@ -6,6 +6,7 @@ mod ask;
 mod check;
 mod conformance;
 mod decode;
+pub mod demo;
 pub mod exit;
 mod files;
 mod node;
@@ -59,6 +60,7 @@ fn called_as(words: Vec<std::ffi::OsString>) -> Vec<std::ffi::OsString> {
 fn run(arguments: Arguments) -> Result<(), Fault> {
     match arguments.verb {
         Verb::Run(run) => run::run(&run),
+        Verb::Demo(demo) => demo::run(&demo),
         Verb::Check(check) => check::check(&check),
         Verb::Status(site) => ask::status(&site),
         Verb::Queue(queue) => ask::queue(&queue),

@@ -167,9 +167,8 @@ impl Air {
             return;
         }
         let members = self.waiting.iter().map(|station| station.name.clone()).collect();
-        if !self.weather.groups.iter().any(|group| group.address == GROUP_ADDRESS) {
-            self.weather.groups.push(WeatherGroup { address: GROUP_ADDRESS.to_owned(), members });
-        }
+        self.weather.groups.retain(|group| group.address != GROUP_ADDRESS);
+        self.weather.groups.push(WeatherGroup { address: GROUP_ADDRESS.to_owned(), members });
         match Simulator::new(now(at), &self.weather, std::mem::take(&mut self.waiting)) {
             Ok(simulator) => self.simulator = Some(simulator),
             Err(faults) => self.faults = faults.iter().map(ToString::to_string).collect(),

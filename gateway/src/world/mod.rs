@@ -8,6 +8,7 @@
 //! Promises: the same seed, sites, weather and calls give the same bytes ([`World::digest`]). Pure: no clock, socket,
 //! file or thread. Limits: [`limits`]. Stories ([`story`]) and seeded worlds ([`seeds`]) are built on it.
 
+mod account;
 pub mod air;
 pub mod checkers;
 pub mod client;

@@ -1,10 +1,12 @@
 //! Configurations of the sites that worlds, stories and the demo are made of.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
 use skywave_protocols::time::Duration;
+use skywave_transports::modem::weather::{Weather, WeatherGroup};
 use skywave_transports::transport::SiteName;
 
 use super::site::host;
@@ -47,6 +49,8 @@ pub struct Plan {
     pub names: Vec<String>,
     /// The links between all of them, the preferred first.
     pub links: Vec<LinkKind>,
+    /// STANAG 5066 addresses of some, by short name; the others get one.
+    pub addresses: BTreeMap<String, String>,
     /// Sites that everybody knows to be silent from the start.
     pub silent: Vec<String>,
     /// Rate of the radio in bit/s.
@@ -63,6 +67,7 @@ impl Plan {
         Self {
             names: names.iter().map(|&name| name.to_owned()).collect(),
             links: vec![LinkKind::Hf],
+            addresses: BTreeMap::new(),
             silent: Vec::new(),
             bits_per_second: 1200,
             turnaround: Duration::from_millis(200),
@@ -87,6 +92,19 @@ impl Plan {
         }
     }
 
+    /// The STANAG 5066 address of a site.
+    pub fn address(&self, index: usize) -> String {
+        self.addresses.get(&self.names[index]).cloned().unwrap_or_else(|| format!("1.2.3.{}", index + 5))
+    }
+
+    /// Fits a weather to these sites: its stations are given by us, and the group of all has all of them.
+    pub fn fit(&self, weather: &mut Weather) {
+        let names: Vec<String> = self.names.iter().map(|name| full_name(name).to_string()).collect();
+        weather.stations.retain(|station| !names.contains(&station.name));
+        weather.groups.retain(|group| group.address != GROUP_ADDRESS);
+        weather.groups.push(WeatherGroup { address: GROUP_ADDRESS.to_owned(), members: names });
+    }
+
     fn others(&self, index: usize) -> impl Iterator<Item = usize> + '_ {
         (0..self.names.len()).filter(move |&other| other != index)
     }
@@ -95,7 +113,7 @@ impl Plan {
         RadioConfig {
             name: "radio".into(),
             node: station_target(&self.names[index]),
-            address: station_address(index),
+            address: self.address(index),
             rank: 0,
             bits_per_second: self.bits_per_second,
             turnaround: self.turnaround,
@@ -155,7 +173,7 @@ impl Plan {
             site: full_name(&self.names[other]),
             id: other as u32 + 1,
             address: match kind {
-                LinkKind::Hf | LinkKind::Batch => station_address(other),
+                LinkKind::Hf | LinkKind::Batch => self.address(other),
                 LinkKind::Udp => host(other).to_string(),
             },
             silent: self.silent.contains(&self.names[other]),
@@ -176,11 +194,6 @@ pub fn full_name(name: &str) -> SiteName {
 /// Where a site finds its STANAG 5066 node.
 pub fn station_target(name: &str) -> String {
     format!("{name}.radio:5066")
-}
-
-/// The STANAG 5066 address of a site.
-pub fn station_address(index: usize) -> String {
-    format!("1.2.3.{}", index + 5)
 }
 
 fn mail(name: &SiteName) -> MailConfig {

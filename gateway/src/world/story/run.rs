@@ -8,6 +8,7 @@ use super::check::Check;
 use super::step::{Operation, Step, Word};
 use super::{Does, Line, Story};
 use crate::node::command::{Command, Reply};
+use crate::world::account::failure;
 use crate::world::{Trouble, World};
 
 /// How often a check is repeated while it may still come true.
@@ -16,8 +17,6 @@ const LOOK: Duration = Duration::from_secs(1);
 const REPLY: Duration = Duration::from_secs(30);
 /// How long a story may take to end after its last line.
 const END: Duration = Duration::from_secs(30 * 86_400);
-/// Lines of the log that a failure shows.
-const LOG_LINES_SHOWN: usize = 60;
 
 /// Plays a story to its end; the world as it then is.
 ///
@@ -28,6 +27,7 @@ pub fn run(story: &Story) -> Result<World, String> {
     for (index, name) in story.plan.names.iter().enumerate() {
         world.add(name, story.plan.site(index), story.absent.contains(name));
     }
+    world.run_for(LOOK);
     for line in &story.lines {
         play(&mut world, line).map_err(|why| failure(&world, &format!("line {}: {}", line.number, line.text), &why))?;
     }
@@ -187,32 +187,4 @@ fn ticket(world: &mut World, site: usize, subject: &str) -> Result<String, Strin
     let until = world.at() + REPLY;
     world.run_until(until, |world| world.sites[site].disk.ticket(&message_id).is_some());
     world.sites[site].disk.ticket(&message_id).ok_or_else(|| "the site does not have this mail".to_owned())
-}
-
-fn failure(world: &World, place: &str, why: &str) -> String {
-    let mut text = format!("{place}: {why}\nat {:.3} s", world.at().as_micros() as f64 / 1e6);
-    for violation in world.violations() {
-        let _ = write!(text, "\nVIOLATION {violation}");
-    }
-    for duty in world.checkers.duties.iter().filter(|duty| !duty.is_met()) {
-        let _ = write!(text, "\nopen: {} to {}", duty.message_id, duty.to);
-    }
-    for errand in world.errands() {
-        let _ = write!(text, "\nerrand {} {:?}: {:?}", errand.message_id, errand.order.subject, errand.answer);
-    }
-    for site in &world.sites {
-        let _ = write!(text, "\n{}: owes {}, took {}", site.name, site.disk.owes(), site.mta.received().len());
-    }
-    let mut log: Vec<(u64, &str, String)> = Vec::new();
-    for site in &world.sites {
-        let line = |told: &crate::world::site::Told| {
-            (told.at.as_micros(), site.name.as_str(), serde_json::to_string(&told.event).unwrap_or_default())
-        };
-        log.extend(site.told.iter().map(line));
-    }
-    log.sort();
-    for (at, site, line) in log.iter().rev().take(LOG_LINES_SHOWN).rev() {
-        let _ = write!(text, "\n{:>12.3} {site:<6} {line}", *at as f64 / 1e6);
-    }
-    text
 }

@@ -1,0 +1,325 @@
+//! Starts everything, sends the samples, watches, and judges.
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use skywave_protocols::time::Duration;
+use skywave_transports::modem::weather::Weather;
+use skywave_transports::node::{SimulatorStation, StationConfig};
+use tokio::sync::{broadcast, mpsc};
+
+use super::mailbox::{self, Taken};
+use super::show::{self, Show};
+use super::{Demo, submit};
+use crate::demo::ledger::Ledger;
+use crate::demo::outcome::{Link, Outcome, faults, message};
+use crate::demo::samples::{Start, samples};
+use crate::demo::{PATIENCE, plan};
+use crate::node::config::SiteConfig;
+use crate::shell::clock::Clock;
+use crate::shell::radio::{Radio, RadioStation};
+use crate::shell::{ShellConfig, Site};
+use crate::telemetry::Event;
+use crate::world::client::Submission;
+use crate::world::sites::{Plan, full_name};
+
+/// How often the view is refreshed.
+const REFRESH: std::time::Duration = std::time::Duration::from_millis(100);
+/// The long message starts at the latest after this time of the demonstration's clock.
+const FIRST_PART: Duration = Duration::from_secs(600);
+/// So many octets of the long message are on the air when the FLASH is submitted.
+const LONG_ON_AIR_OCTETS: u64 = 20_000;
+
+/// What happens while it runs.
+enum Happened {
+    Told(usize, Event),
+    Taken(Taken),
+    Answered(usize, Result<Submission, String>),
+}
+
+/// What a station put on the air so far.
+#[derive(Clone, Default, serde::Deserialize)]
+struct OnAir {
+    transmissions: u64,
+    octets_on_air: u64,
+    microseconds_on_air: u64,
+    emissions_in_emcon: u64,
+}
+
+impl OnAir {
+    fn seconds(&self) -> f64 {
+        self.microseconds_on_air as f64 / 1e6
+    }
+}
+
+struct Stage {
+    plan: Plan,
+    clock: Clock,
+    radio: Radio,
+    sites: Vec<Site>,
+    ports: Vec<SocketAddr>,
+    ledger: Ledger,
+    show: Show,
+    inbox: mpsc::Sender<Happened>,
+    started: Vec<bool>,
+    air: Vec<OnAir>,
+    /// What the station of the long message's site had put on the air when the long message started.
+    long_began: Option<u64>,
+}
+
+/// Runs the demonstration; whether all went well.
+pub(super) async fn play(options: &Demo, weather: Weather, folder: &Path) -> Result<bool, String> {
+    let seed = weather.seed;
+    let (inbox, mut happened) = mpsc::channel(1024);
+    let mut stage = set_up(options, weather, folder, inbox).await?;
+    let began = stage.clock.now();
+    let mut refresh = tokio::time::interval(REFRESH);
+    loop {
+        tokio::select! {
+            one = happened.recv() => if let Some(one) = one { stage.happened(one) },
+            _ = refresh.tick() => stage.refresh().await,
+        }
+        stage.start_due(stage.clock.now().mono.since(began.mono) > FIRST_PART);
+        if stage.ledger.is_complete() || stage.clock.now().mono.since(began.mono) > PATIENCE {
+            break;
+        }
+    }
+    stage.refresh().await;
+    let outcome = stage.outcome(options, seed);
+    stage.show.result(&outcome, &stage.ledger);
+    if options.json {
+        println!("{}", serde_json::to_string_pretty(&outcome).map_err(|error| error.to_string())?);
+    }
+    if !options.once {
+        stage.stay(folder, happened).await;
+    }
+    for site in stage.sites {
+        site.stop().await;
+    }
+    Ok(outcome.ok)
+}
+
+async fn set_up(
+    options: &Demo,
+    mut weather: Weather,
+    folder: &Path,
+    inbox: mpsc::Sender<Happened>,
+) -> Result<Stage, String> {
+    let words = |error: std::io::Error| error.to_string();
+    let plan = plan(&weather);
+    plan.fit(&mut weather);
+    let clock = Clock::at_speed(options.speed);
+    let mut stations = Vec::new();
+    for (index, name) in plan.names.iter().enumerate() {
+        let address = plan.address(index).parse().map_err(|_| format!("{} is no address", plan.address(index)))?;
+        let station = SimulatorStation { name: full_name(name).to_string(), config: StationConfig::new(address) };
+        stations.push(RadioStation { station, listen: loopback() });
+    }
+    let count = stations.len();
+    let radio = Radio::start(clock, &weather, stations, None)?;
+    let (mut sites, mut ports) = (Vec::new(), Vec::new());
+    let (taken, mut arrivals) = mpsc::channel(64);
+    for index in 0..count {
+        let home = folder.join(&plan.names[index]);
+        let mailboxes = mailbox::start(index, clock, &home.join("mailboxes"), taken.clone()).await.map_err(words)?;
+        let mut config = configuration(&plan, index, radio.addresses[index], mailboxes);
+        let mut shell = ShellConfig::new(home.join("queue"));
+        shell.clock = clock;
+        shell.capture = options.capture.clone().filter(|_| index == 0);
+        config.capture = shell.capture.is_some();
+        let site = Site::start(config, shell).map_err(|fault| fault.to_string())?;
+        forward(index, site.events(), inbox.clone());
+        let listening = site.listening(1).await;
+        ports.push(*listening.first().ok_or("a site does not listen")?);
+        sites.push(site);
+    }
+    let to = inbox.clone();
+    tokio::spawn(async move {
+        while let Some(taken) = arrivals.recv().await {
+            if to.send(Happened::Taken(taken)).await.is_err() {
+                return;
+            }
+        }
+    });
+    let ledger = Ledger::new(samples(&plan.names, weather.seed));
+    let bytes = ledger.fates.iter().map(|fate| fate.sample.draft.text.len() as u64).sum();
+    let mut show = Show::new(clock.now().wall, options.json, bytes);
+    show.plain(&format!(
+        "{} sites on one simulated radio of {} bit/s; time runs {} times as fast.",
+        count, weather.waveform.bits_per_second, options.speed
+    ));
+    let started = vec![false; ledger.fates.len()];
+    Ok(Stage { plan, clock, radio, sites, ports, ledger, show, inbox, started, air: Vec::new(), long_began: None })
+}
+
+fn loopback() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
+}
+
+/// A site's configuration with the ports of this run.
+fn configuration(plan: &Plan, index: usize, station: SocketAddr, mailboxes: SocketAddr) -> SiteConfig {
+    let mut config = plan.site(index);
+    config.mail.listen = vec![loopback()];
+    for radio in &mut config.radios {
+        radio.node = station.to_string();
+    }
+    for local in &mut config.local {
+        local.target = mailboxes.to_string();
+    }
+    config
+}
+
+fn forward(site: usize, mut events: broadcast::Receiver<Event>, inbox: mpsc::Sender<Happened>) {
+    tokio::spawn(async move {
+        loop {
+            match events.recv().await {
+                Ok(event) => {
+                    if inbox.send(Happened::Told(site, event)).await.is_err() {
+                        return;
+                    }
+                }
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return,
+            }
+        }
+    });
+}
+
+impl Stage {
+    /// Submits what is due.
+    fn start_due(&mut self, late: bool) {
+        let first_done = self.ledger.fates.iter().all(|fate| fate.sample.start != Start::AtOnce || fate.is_delivered());
+        let long_flies = self.long_on_air() >= LONG_ON_AIR_OCTETS;
+        for number in 0..self.started.len() {
+            let due = match self.ledger.fates[number].sample.start {
+                Start::AtOnce => true,
+                Start::Second => first_done || late,
+                Start::WhileLong => long_flies,
+            };
+            if due && !self.started[number] {
+                self.started[number] = true;
+                self.submit(number);
+            }
+        }
+    }
+
+    /// Octets that its station put on the air since the long message started.
+    fn long_on_air(&self) -> u64 {
+        let Some((began, long)) = self.long_began.zip(self.ledger.long()) else { return 0 };
+        self.air.get(long.sample.site).map_or(0, |station| station.octets_on_air.saturating_sub(began))
+    }
+
+    fn submit(&mut self, number: usize) {
+        let fate = &mut self.ledger.fates[number];
+        let now = self.clock.now().wall;
+        fate.submitted_at = Some(now);
+        let words = format!("{}: {} is submitted", self.plan.names[fate.sample.site], show::name(fate));
+        let (port, draft) = (self.ports[fate.sample.site], fate.sample.draft.clone());
+        self.show.line(now, &words);
+        let inbox = self.inbox.clone();
+        tokio::spawn(async move {
+            let answer = submit::submit(port, draft).await;
+            let _ = inbox.send(Happened::Answered(number, answer)).await;
+        });
+    }
+
+    fn happened(&mut self, happened: Happened) {
+        let now = self.clock.now().wall;
+        match happened {
+            Happened::Told(site, event) => {
+                self.ledger.told(now, site, &event);
+                if matches!(&event, Event::HopStarted { ticket, .. } if self.is_long(site, ticket)) {
+                    self.long_began = self.long_began.or(self.air.get(site).map(|station| station.octets_on_air));
+                }
+                self.show.event(now, &self.plan.names[site], &self.ledger, &event);
+            }
+            Happened::Taken(taken) => {
+                let site = &self.plan.names[taken.site];
+                let words = match self.ledger.taken(taken.at, &taken.message_id, &taken.to) {
+                    Some(fate) => format!("{site}: {} is in the mailbox of {}", show::name(fate), taken.to.join(", ")),
+                    None => format!("{site}: mail for {}", taken.to.join(", ")),
+                };
+                self.show.line(taken.at, &words);
+            }
+            Happened::Answered(number, answer) => {
+                let fate = &mut self.ledger.fates[number];
+                match answer {
+                    Ok(answer) if answer.is_taken() => fate.accepted_at = Some(now),
+                    Ok(answer) => fate.refused = Some(format!("{:?}", answer.end)),
+                    Err(why) => fate.refused = Some(why),
+                }
+            }
+        }
+    }
+
+    fn is_long(&self, site: usize, ticket: &str) -> bool {
+        self.ledger.long().is_some_and(|long| long.sample.site == site && long.ticket.as_deref() == Some(ticket))
+    }
+
+    async fn refresh(&mut self) {
+        let described = self.radio.describe().await;
+        let stations = described["stations"].as_array().into_iter().flatten();
+        self.air = stations.map(|station| serde_json::from_value(station["air"].clone()).unwrap_or_default()).collect();
+        let bytes = self.air.iter().map(|station| station.octets_on_air).sum();
+        let seconds = self.air.iter().map(OnAir::seconds).sum();
+        let long = self.long_on_air();
+        self.show.progress(self.clock.now().wall, &self.ledger, long, bytes, seconds);
+    }
+
+    fn outcome(&self, options: &Demo, seed: u64) -> Outcome {
+        let mut faults = faults(&self.ledger);
+        let mut links = Vec::new();
+        for (index, name) in self.plan.names.iter().enumerate() {
+            let air = self.air.get(index).cloned().unwrap_or_default();
+            if air.emissions_in_emcon > 0 {
+                faults.push(format!("{name} emitted {} times in EMCON", air.emissions_in_emcon));
+            }
+            for kind in &self.plan.links {
+                let units = self.ledger.units_sent.get(&(index, kind.name().to_owned()));
+                links.push(Link {
+                    name: format!("{}/{}", full_name(name), kind.name()),
+                    transport: "acp142 over stanag 5066".to_owned(),
+                    units_sent: units.copied().unwrap_or(0),
+                    bytes_on_air: air.octets_on_air,
+                    seconds_on_air: (air.seconds() * 1000.0).round() / 1000.0,
+                    transmissions: air.transmissions,
+                    emissions_in_emcon: air.emissions_in_emcon,
+                });
+            }
+        }
+        Outcome {
+            ok: faults.is_empty(),
+            faults,
+            messages: self.ledger.fates.iter().map(message).collect(),
+            links,
+            speed: options.speed,
+            bits_per_second: self.plan.bits_per_second,
+            seed,
+        }
+    }
+
+    /// Says where to connect and stays until somebody interrupts.
+    async fn stay(&mut self, folder: &Path, mut happened: mpsc::Receiver<Happened>) {
+        self.show.plain("");
+        self.show.plain("The sites stay up; press Ctrl-C to end.");
+        for (index, name) in self.plan.names.iter().enumerate() {
+            let words = format!(
+                "  {:<11} SMTP {}  STANAG 5066 node {}  mailboxes {}",
+                full_name(name),
+                self.ports[index],
+                self.radio.addresses[index],
+                folder.join(name).join("mailboxes").display()
+            );
+            self.show.plain(&words);
+        }
+        self.show.plain("Any user at these domains has a mailbox. Submit mail with any client, for instance:");
+        let port = self.ports.first().map_or(0, SocketAddr::port);
+        self.show.plain(&format!("  swaks --server 127.0.0.1:{port} --from you@hq.test --to friend@field.test"));
+        loop {
+            tokio::select! {
+                one = happened.recv() => if let Some(one) = one { self.happened(one) },
+                _ = tokio::signal::ctrl_c() => return,
+            }
+        }
+    }
+}

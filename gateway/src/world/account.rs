@@ -1,0 +1,37 @@
+//! The account of a failed world: what was broken, what is still owed, and the last lines of all logs in order.
+
+use std::fmt::Write as _;
+
+use super::World;
+
+/// Lines of the log that a failure shows.
+const LOG_LINES_SHOWN: usize = 60;
+
+/// Where and why a world failed, with everything that helps to see what went wrong.
+pub fn failure(world: &World, place: &str, why: &str) -> String {
+    let mut text = format!("{place}: {why}\nat {:.3} s", world.at().as_micros() as f64 / 1e6);
+    for violation in world.violations() {
+        let _ = write!(text, "\nVIOLATION {violation}");
+    }
+    for duty in world.checkers.duties.iter().filter(|duty| !duty.is_met()) {
+        let _ = write!(text, "\nopen: {} to {}", duty.message_id, duty.to);
+    }
+    for errand in world.errands() {
+        let _ = write!(text, "\nerrand {} {:?}: {:?}", errand.message_id, errand.order.subject, errand.answer);
+    }
+    for site in &world.sites {
+        let _ = write!(text, "\n{}: owes {}, took {}", site.name, site.disk.owes(), site.mta.received().len());
+    }
+    let mut log: Vec<(u64, &str, String)> = Vec::new();
+    for site in &world.sites {
+        let line = |told: &super::site::Told| {
+            (told.at.as_micros(), site.name.as_str(), serde_json::to_string(&told.event).unwrap_or_default())
+        };
+        log.extend(site.told.iter().map(line));
+    }
+    log.sort();
+    for (at, site, line) in log.iter().rev().take(LOG_LINES_SHOWN).rev() {
+        let _ = write!(text, "\n{:>12.3} {site:<6} {line}", *at as f64 / 1e6);
+    }
+    text
+}

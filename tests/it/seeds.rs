@@ -1,0 +1,33 @@
+//! Plays seeded worlds: random mail and troubles, then calm, then everything must come to its end.
+
+use skywave::world::seeds::play;
+
+/// Seeds in the everyday loop; `SKYWAVE_SEEDS=200` for more.
+const SEEDS: u64 = 20;
+
+fn from_environment(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn seeded_worlds_come_to_their_end() {
+    let count = from_environment("SKYWAVE_SEEDS").unwrap_or(SEEDS);
+    let bad: Vec<String> = (1..=count).filter_map(|seed| play(seed).err()).collect();
+    let shown = bad.iter().take(3).cloned().collect::<Vec<_>>().join("\n\n");
+    let firsts: Vec<&str> = bad.iter().filter_map(|why| why.lines().next()).collect();
+    assert!(bad.is_empty(), "{} of {count} seeds failed:\n{}\n\n{shown}", bad.len(), firsts.join("\n"));
+}
+
+/// `SKYWAVE_SEED=17` plays that one seed.
+#[test]
+fn one_seed() {
+    let seed = from_environment("SKYWAVE_SEED").unwrap_or(1);
+    let world = play(seed).unwrap_or_else(|why| panic!("{why}"));
+    println!("seed {seed}: {} steps, {:.0} s, digest {:016x}", world.steps(), world.at().as_micros() as f64 / 1e6, world.digest());
+}
+
+#[test]
+fn a_seed_played_twice_gives_the_same_bytes() {
+    let digests: Vec<u64> = (0..2).map(|_| play(3).unwrap_or_else(|why| panic!("{why}")).digest()).collect();
+    assert_eq!(digests[0], digests[1]);
+}

@@ -1,0 +1,9 @@
+# One transmission reaches two sites.
+sites    hq field ship
+weather  calm
+seed     14
+
+hq     mail to=watch@field.test,captain@ship.test precedence=immediate "Gale warning"
+then   within 10m  field has "Gale warning"
+then   within 10m  ship has "Gale warning"
+then   within 30m  everything is delivered
