@@ -23,11 +23,12 @@ pub const PATIENCE: Duration = Duration::from_secs(6 * 3600);
 /// The sites for a weather: those two, and those it adds.
 pub fn plan(weather: &Weather) -> Plan {
     let mut names = vec!["hq".to_owned(), "field".to_owned()];
-    names.extend(weather.stations.iter().map(|station| short(&station.name)).filter(|name| {
-        name != "hq" && name != "field"
-    }));
+    names.extend(
+        weather.stations.iter().map(|station| short(&station.name)).filter(|name| name != "hq" && name != "field"),
+    );
     let silent = weather.emcon.iter().filter(|period| period.from.is_zero()).map(|period| short(&period.station));
-    let addresses = weather.stations.iter().filter_map(|station| Some((short(&station.name), station.address.clone()?)));
+    let addresses =
+        weather.stations.iter().filter_map(|station| Some((short(&station.name), station.address.clone()?)));
     Plan {
         addresses: addresses.collect(),
         silent: silent.collect(),

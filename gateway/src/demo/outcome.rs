@@ -113,9 +113,10 @@ fn overtook(flash: &Fate, long: &Fate) -> bool {
 /// The message of a fate.
 pub fn message(fate: &Fate) -> Message {
     let subject = crate::world::local_mta::header(&fate.sample.draft.text, "subject");
-    let seconds = fate.accepted_at.zip(fate.delivered_at()).map(|(from, to)| {
-        (to.since(from).as_secs_f64() * 1000.0).round() / 1000.0
-    });
+    let seconds = fate
+        .accepted_at
+        .zip(fate.delivered_at())
+        .map(|(from, to)| (to.since(from).as_secs_f64() * 1000.0).round() / 1000.0);
     Message {
         id: fate.sample.draft.message_id.trim_matches(['<', '>']).to_owned(),
         ticket: fate.ticket.clone(),
@@ -135,7 +136,8 @@ pub fn message(fate: &Fate) -> Message {
 
 /// `2030-03-17T17:46:40.123Z`.
 pub fn rfc3339(at: WallTime) -> String {
-    let format = time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
+    let format =
+        time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
     let nanos = i128::from(at.unix_micros()) * 1000;
     let moment = time::OffsetDateTime::from_unix_timestamp_nanos(nanos).ok();
     moment.and_then(|moment| moment.format(&format).ok()).unwrap_or_default()

@@ -49,7 +49,15 @@ pub fn samples(names: &[String], seed: u64) -> Vec<Sample> {
         let both = ["watch@field.test", "captain@ship.test"];
         makers.make(0, Start::AtOnce, Immediate, "hq", &both, "Gale warning", text(500));
     }
-    makers.make(0, Start::Second, Routine, "hq", &["survey@field.test"], "Survey, 200 KB", Content::Octets(LONG_OCTETS));
+    makers.make(
+        0,
+        Start::Second,
+        Routine,
+        "hq",
+        &["survey@field.test"],
+        "Survey, 200 KB",
+        Content::Octets(LONG_OCTETS),
+    );
     makers.make(0, Start::WhileLong, Flash, "hq", &["commander@field.test"], "Evacuate", text(300));
     makers.make(1, Start::WhileLong, Immediate, "field", &["duty@hq.test"], "Request for fuel", text(300));
     makers.made
@@ -81,7 +89,11 @@ impl Makers {
         let seed = self.seed ^ number as u64;
         let (long, extra, content) = match content {
             Content::Words(octets) => (false, "", body(octets, false, seed)),
-            Content::Octets(octets) => (true, "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: 8bit\r\n", noise(octets, seed)),
+            Content::Octets(octets) => (
+                true,
+                "Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: 8bit\r\n",
+                noise(octets, seed),
+            ),
         };
         let message_id = format!("<demo-{number}-{:x}@{from}.test>", self.seed);
         let mut text = format!(

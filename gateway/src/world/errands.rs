@@ -140,7 +140,8 @@ impl Errands {
     pub fn refused(&mut self, number: usize, random: &mut Seeded) -> Option<Duration> {
         let errand = self.all.get_mut(number)?;
         errand.tries += 1;
-        (errand.tries <= CLIENT_TRIES_MAX).then(|| Duration::from_millis(1_000 * u64::from(errand.tries.min(30)) + random.below(1_000)))
+        (errand.tries <= CLIENT_TRIES_MAX)
+            .then(|| Duration::from_millis(1_000 * u64::from(errand.tries.min(30)) + random.below(1_000)))
     }
 }
 

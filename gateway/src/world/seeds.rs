@@ -107,7 +107,8 @@ fn mail(random: &mut Seeded, plan: &Plan, site: usize) -> MailOrder {
     let to: Vec<String> = to.collect();
     let precedence = Precedence::ALL[pick(random, Precedence::ALL.len())];
     let size = if random.chance(100_000) { 5_000 + random.below(15_000) } else { 100 + random.below(3_000) };
-    let priority = if random.chance(700_000) { format!("MT-PRIORITY={}", precedence.mt_priority()) } else { String::new() };
+    let priority =
+        if random.chance(700_000) { format!("MT-PRIORITY={}", precedence.mt_priority()) } else { String::new() };
     let notify = ["", "", "NOTIFY=SUCCESS,FAILURE", "NOTIFY=NEVER", "NOTIFY=SUCCESS,FAILURE,DELAY"];
     MailOrder {
         from: format!("sender{}@{own}.test", random.below(4)),

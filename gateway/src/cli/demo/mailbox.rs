@@ -123,7 +123,8 @@ async fn keep(office: &Office, text: &[u8], to: Vec<String>) -> std::io::Result<
     let at = office.clock.now().wall;
     let message_id = header(text, "message-id").unwrap_or_default();
     for recipient in &to {
-        let name: String = recipient.chars().map(|c| if c.is_alphanumeric() || c == '@' || c == '.' { c } else { '_' }).collect();
+        let name: String =
+            recipient.chars().map(|c| if c.is_alphanumeric() || c == '@' || c == '.' { c } else { '_' }).collect();
         let folder = office.folder.join(name);
         tokio::fs::create_dir_all(&folder).await?;
         tokio::fs::write(folder.join(format!("{}.eml", at.unix_micros())), text).await?;

@@ -57,7 +57,9 @@ pub fn run(options: &Demo) -> Result<(), Fault> {
 fn weather(options: &Demo) -> Result<Weather, String> {
     let words = |faults: Vec<WeatherFault>| faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
     let weather = match &options.weather {
-        Some(path) => Weather::parse(&read(path)?).map_err(|faults| format!("{}: {}", path.display(), words(faults)))?,
+        Some(path) => {
+            Weather::parse(&read(path)?).map_err(|faults| format!("{}: {}", path.display(), words(faults)))?
+        }
         None => Weather::default().with_bits_per_second(BITS_PER_SECOND).map_err(|fault| fault.to_string())?,
     };
     match options.bits_per_second {
