@@ -14,6 +14,7 @@ mod harness;
 mod mail;
 mod postfix;
 mod sender;
+mod shell;
 mod sink;
 mod site;
 mod tshark;

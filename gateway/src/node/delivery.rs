@@ -174,7 +174,9 @@ impl Node {
             self.report_success(now, key.ticket, Kind::Relayed, relayed, server);
         }
         if let Some((words, status)) = again {
-            self.retry_later(now, key, &words, &status);
+            // Those refused are owed a report until it is stored, but no other try.
+            let refused: Vec<u32> = refused.iter().map(|outcome| outcome.recipient).collect();
+            self.retry_others_later(now, key, &words, &status, &refused);
         }
         self.report_failed(now, key, refused);
         self.finish_if_done(now, key.ticket);
@@ -205,10 +207,15 @@ impl Node {
 
     /// The hop waits for a time, by the back-off of the configuration.
     pub(super) fn retry_later(&mut self, now: Now, key: &HopKey, words: &str, status: &str) {
+        self.retry_others_later(now, key, words, status, &[]);
+    }
+
+    fn retry_others_later(&mut self, now: Now, key: &HopKey, words: &str, status: &str, refused: &[u32]) {
         let relay = key.lane.to_string();
         let (first, longest) = (self.config.queue.retry_first, self.config.queue.retry_longest);
         let Some(record) = self.mails.record_mut(key.ticket) else { return };
-        let owed = record.hops[usize::from(key.hop)].owed();
+        let mut owed = record.hops[usize::from(key.hop)].owed();
+        owed.retain(|recipient| !refused.contains(recipient));
         let hop = &mut record.hops[usize::from(key.hop)];
         let wait = first.saturating_mul(1 << hop.attempts.min(16)).min(longest);
         let at = (now.wall + wait).unix_micros();
