@@ -49,7 +49,10 @@ fn follow(mut stream: TcpStream, script: Script, told: &Channel<String>) {
     let reply_to = |word: &str| script.iter().find(|(begin, _)| word.starts_with(begin)).map(|(_, reply)| *reply);
     let (mut text, mut line) = (false, String::new());
     stream.write_all(b"220 mta.test\r\n").unwrap();
-    while { line.clear(); reader.read_line(&mut line).is_ok_and(|read| read > 0) } {
+    while {
+        line.clear();
+        reader.read_line(&mut line).is_ok_and(|read| read > 0)
+    } {
         let _ = told.send(line.trim_end().to_owned());
         if text && line != ".\r\n" {
             continue;
