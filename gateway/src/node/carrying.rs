@@ -192,12 +192,16 @@ impl Node {
         let (ticket, hop) = Ticket::of_unit(progress.ticket);
         let Some(hop) = self.mails.record_mut(ticket).and_then(|record| record.hops.get_mut(hop)) else { return };
         hop.octets_sent = progress.octets_sent;
-        hop.heard(&progress.why);
+        let why = match progress.pdus_waiting {
+            0 => progress.why,
+            left => format!("{}, {left} PDUs left in this round", progress.why),
+        };
+        hop.heard(&why);
         self.tell(Event::HopProgress {
             ticket: ticket.to_string(),
             link: link.to_owned(),
             bytes_on_link: progress.octets_sent,
-            why: progress.why,
+            why,
         });
     }
 

@@ -52,6 +52,9 @@ pub(super) struct Transmitter {
     answers: VecDeque<Answer>,
 }
 
+/// While a round runs, its progress is told after so many Data_PDUs.
+const TELL_EVERY_PDUS: usize = 8;
+
 impl Transmitter {
     /// Takes a message. A handle that is known does not start a second message: what is known of it is said again.
     //= acp142/PMUL-044
@@ -246,6 +249,9 @@ impl Transmitter {
         let Some(t) = self.tokens.remove(&token).and_then(|number| self.messages.get_mut(&number)) else { return };
         if t.left(token) {
             effects.put(Key::Pending(t.id.number).octets(), record::write_pending(&t.not_left()));
+            if t.pending.count() > 0 && t.pending.count().is_multiple_of(TELL_EVERY_PDUS) {
+                effects.event(Event::Progress(t.advance("sending")));
+            }
         }
         settle(t, now, config, effects);
     }
