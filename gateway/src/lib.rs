@@ -1,8 +1,9 @@
 //! Skywave's gateway: one site is one [`node::Node`]; everything else brings it its inputs or carries its outputs away.
 //!
-//! `node`, `router`, `policy`, `queue`, `door`, `carriage`, `report` and `world` do no I/O; `shell`, `store::sqlite`
-//! and `cli` do.
+//! `node`, `router`, `policy`, `queue`, `door`, `carriage`, `report` and `world` do no I/O; `shell`, `store::sqlite`,
+//! `bench` and `cli` do.
 
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod demo;

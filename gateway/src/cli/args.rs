@@ -62,6 +62,8 @@ pub enum Verb {
         #[arg(long, value_name = "DIRECTORY")]
         directory: Option<PathBuf>,
     },
+    /// The benchmark tables of docs/performance.md
+    Bench(Bench),
 }
 
 /// Where the configuration is.
@@ -297,4 +299,64 @@ pub struct Conformance {
     /// Machine-readable output
     #[arg(long)]
     pub json: bool,
+}
+
+/// `skywave bench`.
+#[derive(Clone, Debug, Args)]
+pub struct Bench {
+    /// Machine-readable output
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// The folder below which queues are put while it runs; it decides which disk is measured
+    #[arg(long, value_name = "DIRECTORY", global = true, default_value = crate::bench::folder::PLACE)]
+    pub place: PathBuf,
+    /// Which.
+    #[command(subcommand)]
+    pub verb: BenchVerb,
+}
+
+/// `skywave bench NAME`.
+#[derive(Clone, Debug, Subcommand)]
+pub enum BenchVerb {
+    /// SMTP in, durable queue, SMTP out: beside Postfix, in turn (as root; package postfix)
+    Relay {
+        /// Runs of each load through each server
+        #[arg(long, default_value_t = 5)]
+        rounds: usize,
+        /// Mails of a run
+        #[arg(long, default_value_t = 2_000)]
+        mails: u64,
+        /// Let each session send all its mails on one connection
+        #[arg(long)]
+        keep_connections: bool,
+    },
+    /// From end of data to the next hop's 250, with arrivals that do not wait, by precedence
+    Latency {
+        /// Seconds of each share of the capacity
+        #[arg(long, default_value_t = 15)]
+        seconds: u32,
+        /// Octets of a text
+        #[arg(long, default_value_t = 1_000)]
+        octets: usize,
+    },
+    /// Memory and start with nothing, 10,000 and 100,000 mails queued
+    Memory {
+        /// Starts of each kind
+        #[arg(long, default_value_t = 5)]
+        starts: usize,
+        /// Octets of a text
+        #[arg(long, default_value_t = 1_000)]
+        octets: usize,
+    },
+    /// Octets of a mail of 500 characters on its way over HF
+    Mail,
+    /// Mails made durable in a second by the store alone
+    Store {
+        /// Mails of a row
+        #[arg(long, default_value_t = 10_000)]
+        mails: usize,
+        /// Octets of a text
+        #[arg(long, default_value_t = 1_000)]
+        octets: usize,
+    },
 }

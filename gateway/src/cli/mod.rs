@@ -3,6 +3,7 @@
 
 mod args;
 mod ask;
+mod bench;
 mod check;
 mod conformance;
 mod decode;
@@ -73,6 +74,7 @@ fn run(arguments: Arguments) -> Result<(), Fault> {
         Verb::Password { user } => send::password(&user),
         Verb::Completions { shell } => pages::completions(shell),
         Verb::Man { directory } => pages::man(directory.as_deref()),
+        Verb::Bench(bench) => bench::bench(&bench),
     }
 }
 

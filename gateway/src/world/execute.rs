@@ -52,7 +52,7 @@ impl World {
                 let at = self.at;
                 self.sites[site].note(at, event);
             }
-            Output::Capture(_) => {}
+            Output::Capture(packet) => self.sites[site].captured.push(packet),
             Output::Stopped => self.end_life(site),
         }
     }

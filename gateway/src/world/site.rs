@@ -7,6 +7,7 @@ use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::{Random, Seeded};
 use skywave_protocols::time::{Duration, Instant, Now, WallTime};
 use skywave_transports::io::PipeId;
+use skywave_transports::transport::Capture;
 
 use super::disk::Disk;
 use super::limits::LOG_LINES_KEPT_MAX;
@@ -105,6 +106,8 @@ pub struct Site {
     pub told: VecDeque<Told>,
     /// How much it told in all.
     pub told_count: u64,
+    /// What it captured, where its configuration wants that.
+    pub captured: Vec<Capture>,
     /// Replies to commands.
     pub replies: BTreeMap<ReplyTo, Reply>,
     /// Outputs of all its lives.
@@ -139,6 +142,7 @@ impl Site {
             hand_overs: BTreeMap::new(),
             told: VecDeque::new(),
             told_count: 0,
+            captured: Vec::new(),
             replies: BTreeMap::new(),
             outputs: 0,
             random,

@@ -126,7 +126,7 @@ const IMPURE: [&str; 12] = [
 const SHELLS: [(&str, &[&str]); 5] = [
     ("protocols", &[]),
     ("transports", &["shell/"]),
-    ("gateway", &["shell/", "cli/", "main.rs", "store/sqlite", "store/disk.rs", "store/writer.rs"]),
+    ("gateway", &["shell/", "cli/", "bench/", "main.rs", "store/sqlite", "store/disk.rs", "store/writer.rs"]),
     ("conformance", &["subject/port.rs", "files.rs"]),
     ("tests", &["verify/", "fuzz/", "bin/", "lib.rs"]),
 ];

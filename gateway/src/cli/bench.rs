@@ -1,0 +1,62 @@
+//! `skywave bench`: runs a bench and prints its tables.
+
+use std::time::Duration;
+
+use super::args::{Bench, BenchVerb};
+use super::exit::{self, Fault};
+use crate::bench::folder::Folder;
+use crate::bench::table::Report;
+use crate::bench::{BenchFault, latency, mail, memory, relay};
+use crate::shell::clock::Clock;
+
+/// Runs the bench that is asked for.
+pub(super) fn bench(bench: &Bench) -> Result<(), Fault> {
+    let report = match &bench.verb {
+        BenchVerb::Relay { rounds, mails, keep_connections } => relay::run(&relay::Options {
+            rounds: *rounds,
+            mails: *mails,
+            keeps_connections: *keep_connections,
+            place: bench.place.clone(),
+        }),
+        BenchVerb::Latency { seconds, octets } => {
+            latency::run(&latency::Options { seconds: *seconds, octets: *octets, place: bench.place.clone() })
+        }
+        BenchVerb::Memory { starts, octets } => {
+            memory::run(&memory::Options { starts: *starts, octets: *octets, place: bench.place.clone() })
+        }
+        BenchVerb::Mail => mail::run(),
+        BenchVerb::Store { mails, octets } => return store(bench, *mails, *octets),
+    };
+    print(bench, &report.map_err(fault)?);
+    Ok(())
+}
+
+fn print(bench: &Bench, report: &Report) {
+    if bench.json {
+        println!("{}", report.json());
+    } else {
+        print!("{}", report.markdown());
+    }
+}
+
+fn store(bench: &Bench, mails: usize, octets: usize) -> Result<(), Fault> {
+    let folder = Folder::new(&bench.place).and_then(|folder| Ok((folder.sub("store")?, folder))).map_err(fault)?;
+    let clock = Clock::start();
+    let now = || Duration::from_micros(clock.now().mono.as_micros());
+    let table = crate::store::bench::table(&folder.0, mails, octets, &now);
+    let table = table.map_err(|why| Fault::new(exit::UNAVAILABLE, why))?;
+    if bench.json {
+        println!("{}", serde_json::json!({ "markdown": table }));
+    } else {
+        println!("{table}");
+    }
+    Ok(())
+}
+
+fn fault(fault: BenchFault) -> Fault {
+    let code = match &fault {
+        BenchFault::Missing { .. } | BenchFault::Process(_) => exit::UNAVAILABLE,
+        BenchFault::Local { .. } => exit::OS_ERROR,
+    };
+    Fault::new(code, fault.to_string())
+}
