@@ -116,10 +116,14 @@ impl Checkers {
         self.silent_links.retain(|(of, _)| *of != site);
     }
 
-    /// A site crashed; its open hand-overs may be repeated.
+    /// A site crashed; its open hand-overs may be repeated: those under way, and those that ended when the disk did not
+    /// know it yet.
     pub(super) fn crashed(&mut self, site: &Site) {
-        for message_id in site.hand_overs.values().flatten() {
-            *self.repeats_allowed.entry(message_id.clone()).or_default() += 1;
+        let mut open: BTreeSet<String> = site.hand_overs.values().flatten().cloned().collect();
+        let unknown = self.delivered.keys().filter(|(message_id, to)| site.disk.owes_recipient(message_id, to));
+        open.extend(unknown.map(|(message_id, _)| message_id.clone()));
+        for message_id in open {
+            *self.repeats_allowed.entry(message_id).or_default() += 1;
         }
     }
 
