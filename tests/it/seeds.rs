@@ -23,7 +23,12 @@ fn seeded_worlds_come_to_their_end() {
 fn one_seed() {
     let seed = from_environment("SKYWAVE_SEED").unwrap_or(1);
     let world = play(seed).unwrap_or_else(|why| panic!("{why}"));
-    println!("seed {seed}: {} steps, {:.0} s, digest {:016x}", world.steps(), world.at().as_micros() as f64 / 1e6, world.digest());
+    println!(
+        "seed {seed}: {} steps, {:.0} s, digest {:016x}",
+        world.steps(),
+        world.at().as_micros() as f64 / 1e6,
+        world.digest()
+    );
 }
 
 #[test]
