@@ -22,8 +22,8 @@ use crate::router::{Way, way};
 use crate::store::{BodyId, Query};
 use crate::telemetry::Event;
 
-/// Rows forgotten at once when the time of dedupe keys has passed.
-const FORGET_ROWS_MAX: usize = 64;
+/// Rows forgotten at once when the time of dedupe keys has passed; more when more are added.
+const FORGET_ROWS_MIN: usize = 64;
 /// Octets of an unreadable unit that are kept for the operator.
 const QUARANTINE_OCTETS_MAX: usize = 64 << 10;
 /// Unreadable units kept; the oldest makes room.
@@ -57,7 +57,8 @@ pub struct Arrivals {
     open: BTreeMap<(usize, ArrivalId), usize>,
     /// Arrivals of which a mail could not be stored.
     failed: BTreeSet<(usize, ArrivalId)>,
-    seeing: BTreeSet<Vec<u8>>,
+    /// Dedupe keys of mails that are not on the disk yet, and with which arrival they came.
+    seeing: BTreeMap<Vec<u8>, (usize, ArrivalId)>,
     quarantined: u64,
 }
 
@@ -221,11 +222,20 @@ impl Node {
         let before = mail.envelope.recipients.len();
         let keys = mail.keys();
         if !keys.is_empty() {
+            let (arrival, mut in_doubt) = ((mail.link, mail.arrival), false);
             let mut keys = keys.iter();
             let seeing = &self.arrivals.seeing;
-            mail.envelope
-                .recipients
-                .retain(|_| keys.next().is_none_or(|key| !seen.contains(key) && !seeing.contains(key)));
+            mail.envelope.recipients.retain(|_| {
+                keys.next().is_none_or(|key| {
+                    let other = seeing.get(key);
+                    in_doubt |= other.is_some_and(|&other| other != arrival);
+                    !seen.contains(key) && other.is_none()
+                })
+            });
+            if in_doubt {
+                // The same mail is on its way to the disk and may not reach it: this one has to come again.
+                self.arrivals.failed.insert(arrival);
+            }
         }
         before - mail.envelope.recipients.len()
     }
@@ -247,8 +257,8 @@ impl Node {
         let needs = needs(&mail.text, mail.heading.utf8 || mail.envelope.recipients.iter().any(|r| !r.to.is_ascii()));
         self.out.push_back(Output::AppendBody(body, mail.heading.octets.clone()));
         let keys = mail.keys();
-        self.arrivals.seeing.extend(keys.iter().cloned());
-        self.forget_old(now.wall);
+        self.arrivals.seeing.extend(keys.iter().map(|key| (key.clone(), (mail.link, mail.arrival))));
+        self.forget_old(now.wall, 2 * keys.len());
         let forget_at = (now.wall + self.config.queue.dedupe).unix_micros();
         self.accept(
             now,
@@ -279,10 +289,8 @@ impl Node {
         }
         self.arrivals.open.remove(&(link, arrival));
         let failed = self.arrivals.failed.remove(&(link, arrival));
-        if self.arrivals.open.is_empty() {
-            // Everything seen is on the disk now; what failed may come again.
-            self.arrivals.seeing.clear();
-        }
+        // What was seen is on the disk now; what failed may come again.
+        self.arrivals.seeing.retain(|_, of| *of != (link, arrival));
         if link == IN_A_MAIL {
             return self.batch_mail_stored(now, arrival, failed);
         }
@@ -297,13 +305,13 @@ impl Node {
         self.arrival_stored(now, link, arrival);
     }
 
-    /// Fetches dedupe keys whose time has passed, a few at a time.
-    fn forget_old(&mut self, wall: WallTime) {
+    /// Fetches dedupe keys whose time has passed, more of them than are added.
+    fn forget_old(&mut self, wall: WallTime, rows: usize) {
         let query = Query::Range {
             space: Space::Seen,
             from: vec![BY_TIME],
             to: [vec![BY_TIME], wall.unix_micros().to_be_bytes().to_vec()].concat(),
-            limit: FORGET_ROWS_MAX,
+            limit: rows.max(FORGET_ROWS_MIN),
             reverse: false,
         };
         let number: Number = self.fetch(query);

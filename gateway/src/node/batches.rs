@@ -65,7 +65,7 @@ impl Node {
 
     /// A mail with a batch is made: it is accepted, and settles the hop when it is on the disk.
     pub(super) fn batch_mail_made(&mut self, now: Now, key: &HopKey, ticket: Ticket, to: Mailbox, answer: Answer) {
-        let Some(key) = self.fresh_key(key).filter(|key| self.lanes.is_under_way(key)) else { return };
+        let Some(key) = self.fresh_key(key).filter(|key| self.is_this_one(key)) else { return };
         let text = match answer {
             Answer::Unit(text) => text,
             Answer::Impossible { status, why } => return self.give_up(now, &key, &status, &why),
@@ -78,7 +78,7 @@ impl Node {
             |recipient| Outcome { recipient, status: "2.0.0".into(), diagnostic: None, relay: Some(to.to_string()) };
         let outcomes = record.hops[usize::from(key.hop)].owed().into_iter().map(outcome).collect();
         let settles = Settles { ticket: key.ticket, hop: Some(key), kind: Kind::Relayed, outcomes };
-        self.begin_report(settles.ticket);
+        self.begin_report(&settles);
         let mail = MailParameters { mt_priority: record_value(priority), ..MailParameters::default() };
         let recipient = Recipient { notify: Some(Notify { failure: true, ..Notify::NEVER }), ..Recipient::plain(to) };
         let envelope = Envelope { sender: self.postmaster(), mail, recipients: vec![recipient] };
@@ -107,7 +107,7 @@ impl Node {
 
     /// A mail with a batch is open: its mails are accepted as if they had come by a link.
     pub(super) fn batch_mail_opened(&mut self, now: Now, key: &HopKey, answer: Answer) {
-        let Some(key) = self.fresh_key(key).filter(|key| self.lanes.is_under_way(key)) else { return };
+        let Some(key) = self.fresh_key(key).filter(|key| self.is_this_one(key)) else { return };
         match answer {
             Answer::Mails(mails) => {
                 let Some(record) = self.mails.record(key.ticket) else { return };

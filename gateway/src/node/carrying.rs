@@ -61,8 +61,10 @@ impl Node {
 
     /// The configuration no longer has the lane: the mail is routed anew.
     fn lane_is_gone(&mut self, now: Now, key: &HopKey) -> bool {
+        self.mails.pin(key.ticket);
         self.leave_lane(key);
         self.reroute(now, key, None);
+        self.mails.unpin(key.ticket);
         true
     }
 
@@ -74,7 +76,7 @@ impl Node {
         // The operator may have changed its precedence, or taken it back, meanwhile.
         let Some(fresh) = self.fresh_key(key) else { return };
         let key = &fresh;
-        if !self.lanes.is_under_way(key) {
+        if !self.is_this_one(key) {
             return;
         }
         match answer {
@@ -89,6 +91,17 @@ impl Node {
             }
             Answer::Mails(_) | Answer::Converted { .. } | Answer::Authenticated(_) => {}
         }
+    }
+
+    /// Whether what was made of a hop is still wanted: it may be held, or held and released, and is made again then.
+    pub(super) fn is_this_one(&self, key: &HopKey) -> bool {
+        let again = |other: &Pending| match other {
+            Pending::Wrap { key: later, .. } | Pending::WrapMail { key: later, .. } | Pending::UnwrapMail(later) => {
+                (later.ticket, later.hop) == (key.ticket, key.hop)
+            }
+            _other => false,
+        };
+        self.lanes.is_under_way(key) && !self.pending.values().any(again)
     }
 
     /// The key a hop has now, if it is still in the same lane.
@@ -133,7 +146,7 @@ impl Node {
     /// Gives all recipients of a hop up.
     pub(super) fn give_up(&mut self, now: Now, key: &HopKey, status: &str, why: &str) {
         let Some(record) = self.mails.record(key.ticket) else { return };
-        let owed = record.hops[usize::from(key.hop)].owed();
+        let owed = self.reports.unreported(key.ticket, record.hops[usize::from(key.hop)].owed());
         for &recipient in &owed {
             self.tell_tried(now, key, recipient, &key.lane, status, Status::Bounced, why);
         }
@@ -232,6 +245,7 @@ impl Node {
 
     fn part_delivered(&mut self, now: Now, key: &HopKey, relay: &str, recipients: Vec<u32>) {
         let carriage = self.links.index(&key.lane).and_then(|index| self.links.link(index)).map(|link| link.carriage);
+        let recipients = self.reports.unreported(key.ticket, recipients);
         // A batch is repeated by plan and confirmed by nobody: relayed is all that can be said.
         let (status, words) = match carriage {
             Some(Carriage::Batch) => (Status::Relayed, "sent by plan, nobody confirms"),
@@ -255,9 +269,8 @@ impl Node {
             TransportFault::TooLarge { .. } => ("5.3.4", Kind::Failed),
             TransportFault::UnknownSite(_) => ("5.4.4", Kind::Failed),
         };
-        if self.reports.is_reporting(key.ticket) && kind == Kind::Expired {
-            return; // The agenda has seen it first: exactly one report.
-        }
+        // What the agenda has seen first is reported already: exactly one report.
+        let recipients = self.reports.unreported(key.ticket, recipients);
         let told = if kind == Kind::Expired { Status::Expired } else { Status::Bounced };
         let words = fault.to_string();
         for &recipient in &recipients {

@@ -30,6 +30,7 @@ impl Node {
 
     /// The text is converted, or cannot be.
     pub(super) fn converted(&mut self, now: Now, key: HopKey, recipients: Vec<u32>, body: BodyId, answer: Answer) {
+        let Some(key) = self.fresh_key(&key) else { return };
         let Some(record) = self.mails.record(key.ticket) else { return };
         let octets = record.octets;
         match answer {

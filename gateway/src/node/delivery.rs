@@ -25,16 +25,16 @@ impl Node {
     pub(super) fn enter_lane(&mut self, now: Now, ticket: Ticket, hop: usize) {
         let Some(record) = self.mails.record(ticket) else { return };
         let (key, state) = (record.hop_key(hop), record.hops[hop].state);
-        if state == HopState::Done || record.held || record.hops[hop].not_before.is_some() {
+        let waits = state != HopState::Done && !record.held && record.hops[hop].not_before.is_none();
+        if !waits || self.lanes.knows(&key) {
             return;
         }
         self.mails.pin(ticket);
-        if let Some(out) = self.lanes.insert(key.clone()) {
-            self.mails.unpin(out.ticket);
-        }
         if state == HopState::Open && self.born_open(&key) {
-            self.lanes.start(&key);
+            self.lanes.begin(key.clone());
             self.begin_hand_over(now, &key);
+        } else if let Some(out) = self.lanes.insert(key) {
+            self.mails.unpin(out.ticket);
         }
     }
 
@@ -69,6 +69,9 @@ impl Node {
 
     /// Takes a place at the door and marks the hop open on disk before the dialogue begins.
     fn open_door(&mut self, now: Now, key: &HopKey) -> bool {
+        if self.storekeeper.is_failing() || self.stopping {
+            return false;
+        }
         let Some(octets) = self.mails.record(key.ticket).map(|record| record.octets) else {
             self.leave_lane(key);
             return true;
@@ -96,6 +99,8 @@ impl Node {
     /// The open mark could not be stored: the hop waits again.
     pub(super) fn defer_quietly(&mut self, key: &HopKey) {
         self.mails.written(key.ticket);
+        // Its precedence may have changed meanwhile.
+        let Some(key) = &self.fresh_key(key) else { return };
         let Some(record) = self.mails.record_mut(key.ticket) else { return };
         record.hops[usize::from(key.hop)].state = HopState::Waiting;
         let octets = record.octets;
@@ -124,12 +129,13 @@ impl Node {
         if let Some(body) = converted {
             self.out.push_back(Output::AbandonBody(body));
         }
+        // Its precedence may have changed meanwhile.
+        let Some(key) = self.fresh_key(&key) else { return };
         if let HandOverOutcome::Lacks(lacks) = outcome {
             return self.convert(key, recipients, lacks, converted.is_some());
         }
         let Some(octets) = self.mails.record(key.ticket).map(|record| record.octets) else { return };
         self.mta.unreserve(&key, octets);
-        let Some(key) = self.fresh_key(&key) else { return };
         match outcome {
             HandOverOutcome::Replies { server, dsn, replies } => {
                 self.replies(now, &key, &recipients, &server, dsn, &replies);
@@ -164,6 +170,9 @@ impl Node {
                 }
                 _ => again = Some((words, status)),
             }
+        }
+        if replies.len() < to.len() {
+            again = Some((format!("{} replies for {} recipients", replies.len(), to.len()), "4.5.0".to_owned()));
         }
         let relayed = taken.clone();
         self.settle(now, key, &taken, &format!("handed over to {relay}"));

@@ -19,6 +19,8 @@ use crate::telemetry::Status;
 pub enum Then {
     /// The agenda's entry.
     Due(Entry),
+    /// The agenda's entry lies too far ahead: the clock was set back.
+    Nearer(Entry),
     /// News of the unit that carries a hop.
     Unit(usize, UnitNews),
     /// An operator's command.
@@ -31,7 +33,10 @@ impl Node {
     /// Does `then` with a mail: at once when its record is in memory, else when it has been fetched.
     pub(super) fn with_mail(&mut self, now: Now, ticket: Ticket, then: Then) {
         if self.mails.record(ticket).is_some() {
-            return self.then(now, ticket, then);
+            // It may leave its lane meanwhile, and must stay in memory all the same.
+            self.mails.pin(ticket);
+            self.then(now, ticket, then);
+            return self.mails.unpin(ticket);
         }
         if self.mails.knows(ticket) {
             return self.then_without(now, ticket, then); // Finished; its deletion is on the way.
@@ -69,6 +74,7 @@ impl Node {
     fn then(&mut self, now: Now, ticket: Ticket, then: Then) {
         match then {
             Then::Due(entry) => self.due(now, entry),
+            Then::Nearer(entry) => self.bring_near(now, entry),
             Then::Unit(hop, news) => self.unit_news(now, ticket, hop, news),
             Then::Command(reply_to, command) => self.mail_command(now, reply_to, ticket, command),
             Then::Enter(key) => self.enter_found(now, &key),
@@ -77,7 +83,7 @@ impl Node {
 
     fn then_without(&mut self, now: Now, ticket: Ticket, then: Then) {
         match then {
-            Then::Due(entry) => {
+            Then::Due(entry) | Then::Nearer(entry) => {
                 let batch = Batch { writes: vec![entry.write(false)], ..Batch::default() };
                 self.save_notes(ticket, batch);
             }
@@ -98,7 +104,8 @@ impl Node {
             }
             Then::Command(reply_to, _) => self.reply_error(reply_to, &fault.to_string(), 75),
             // The unit's news is lost to memory: after a restart the hop is sent again and found to be a repeat.
-            Then::Unit(..) | Then::Enter(_) => {}
+            Then::Unit(..) | Then::Nearer(_) => {}
+            Then::Enter(key) => self.refill_later(now, &key.lane),
         }
     }
 
@@ -141,26 +148,30 @@ impl Node {
     /// The mail has lived long enough: every open hop is given up, each with exactly one report.
     fn expiry_due(&mut self, now: Now, entry: Entry) {
         let Some(record) = self.mails.record(entry.ticket) else { return };
+        if record.is_done() {
+            return self.finish_if_done(now, entry.ticket); // A crash came before its records went.
+        }
         let open = |(index, hop): (usize, &crate::queue::record::Hop)| (hop.state != HopState::Done).then_some(index);
         let hops: Vec<usize> = record.hops.iter().enumerate().filter_map(open).collect();
         let keys: Vec<HopKey> = hops.iter().map(|&hop| record.hop_key(hop)).collect();
-        self.save_notes(entry.ticket, Batch { writes: vec![entry.write(false)], ..Batch::default() });
+        // A crash may come before the reports are on the disk: then it is looked at again.
+        self.look_again(now, entry);
         for key in keys {
             self.expire(now, &key);
         }
     }
 
     fn expire(&mut self, now: Now, key: &HopKey) {
-        if self.reports.is_reporting(key.ticket) {
-            return;
-        }
         if self.mta.is_door(&key.lane) && self.lanes.is_under_way(key) {
-            return self.look_again(now, key); // The dialogue is running: its reply counts.
+            return; // The dialogue is running: its reply counts.
         }
-        self.take_back(now, key);
         let Some(record) = self.mails.record(key.ticket) else { return };
         let hop = &record.hops[usize::from(key.hop)];
-        let (owed, last) = (hop.owed(), hop.last.clone());
+        let (owed, last) = (self.reports.unreported(key.ticket, hop.owed()), hop.last.clone());
+        if owed.is_empty() {
+            return;
+        }
+        self.take_back(now, key);
         let words = if last.is_empty() {
             "its time has passed".to_owned()
         } else {
@@ -175,14 +186,13 @@ impl Node {
         self.report_given_up(now, key, Kind::Expired, outcomes);
     }
 
-    fn look_again(&mut self, now: Now, key: &HopKey) {
+    fn look_again(&mut self, now: Now, entry: Entry) {
         let at = (now.wall + self.config.queue.retry_first).unix_micros();
-        let entry = Entry { at, ticket: key.ticket, due: Due::Expiry };
         self.agenda.added(at);
-        if let Some(record) = self.mails.record_mut(key.ticket) {
+        if let Some(record) = self.mails.record_mut(entry.ticket) {
             record.expires_at = at;
-            let batch = Batch { writes: vec![record.put(), entry.write(true)], ..Batch::default() };
-            self.save_notes(key.ticket, batch);
+            let writes = vec![entry.write(false), Entry { at, ..entry }.write(true), record.put()];
+            self.save_notes(entry.ticket, Batch { writes, ..Batch::default() });
         }
     }
 

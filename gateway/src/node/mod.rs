@@ -10,6 +10,7 @@ pub mod arrivals;
 pub mod batches;
 mod build;
 mod carrying;
+mod clocks;
 pub mod command;
 pub mod config;
 mod convert;
@@ -24,6 +25,8 @@ mod refill;
 pub mod reporting;
 pub mod seam;
 mod show;
+mod start;
+mod stop;
 mod storekeeper;
 #[cfg(test)]
 mod tests;
@@ -34,7 +37,7 @@ use std::sync::Arc;
 use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::random::Random;
 use skywave_protocols::smtp::server::ServerConfig;
-use skywave_protocols::time::{Duration, Now, Wakeup};
+use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
 use skywave_transports::io::{PipeId, Space};
 
 use crate::door::sessions::Sessions;
@@ -69,8 +72,12 @@ enum Pending {
     Marks,
     /// How many mails are queued.
     Count,
-    /// The newest ticket on disk.
-    LastTicket,
+    /// The newest ticket on disk, of mails that are queued or finished.
+    LastTicket(Space),
+    /// The first hop on disk from this key on: its lane may be configured no more.
+    Lane(Vec<u8>),
+    /// The agenda from this key on, after the clock was set back.
+    Displaced(Vec<u8>),
     /// A mail's record.
     Mail(Ticket, Then),
     /// Whether recipients of a mail were seen before.
@@ -135,8 +142,15 @@ pub struct Node {
     started_at: Option<Now>,
     /// Restores and marks still awaited before mail is taken.
     awaited: usize,
+    /// What could not be read at the start, and when it is asked for again.
+    unread: Vec<Pending>,
+    unread_at: Option<Instant>,
+    /// When refills that failed are tried again.
+    refill_at: Option<Instant>,
     ready: bool,
     stopping: bool,
+    /// Until when the end waits for what is under way.
+    stop_at: Option<Instant>,
     now: Now,
 }
 
@@ -165,19 +179,25 @@ impl Node {
             started_ticket: None,
             started_at: None,
             awaited: 0,
+            unread: Vec::new(),
+            unread_at: None,
+            refill_at: None,
             ready: false,
             stopping: false,
+            stop_at: None,
             now: Now::default(),
         }
     }
 
     /// Takes an input. Drain [`Node::poll`] afterwards; `pump` does both.
     pub fn handle(&mut self, now: Now, input: Input) {
-        self.now = now;
+        let before = std::mem::replace(&mut self.now, now);
+        self.watch_clocks(before, now);
         self.dispatch(now, input);
         self.drain_links(now);
         self.work(now);
         self.drain_links(now);
+        self.stop_if_done(now);
     }
 
     fn dispatch(&mut self, now: Now, input: Input) {
@@ -214,7 +234,7 @@ impl Node {
 
     /// When it wants to be woken.
     pub fn next_wakeup(&self) -> Option<Wakeup> {
-        let at = |at: Option<skywave_protocols::time::Instant>, why| at.map(|at| Wakeup { at, why });
+        let at = |at: Option<Instant>, why| at.map(|at| Wakeup { at, why });
         let agenda = self.agenda.next().map(|due| {
             let wait = due.saturating_sub(self.now.wall.unix_micros());
             Wakeup { at: self.now.mono + Duration::from_micros(wait), why: "agenda" }
@@ -224,6 +244,9 @@ impl Node {
             self.links.next_wakeup(),
             at(self.storekeeper.retry_at(), "disk retry"),
             at(self.reports.next(), "report again"),
+            at(self.unread_at, "read again"),
+            at(self.refill_at, "refill again"),
+            at(self.stop_at, "stop"),
             self.operator.next_wakeup(),
             agenda,
         ]
@@ -239,22 +262,12 @@ impl Node {
     fn start(&mut self, now: Now) {
         self.started_at = Some(now);
         self.build_links(now);
-        let range =
-            |space, from: Vec<u8>, to: Vec<u8>, limit, reverse| Query::Range { space, from, to, limit, reverse };
-        self.await_fetch(range(Space::Mail, Vec::new(), Vec::new(), 1, true), Pending::LastTicket);
-        self.await_fetch(Query::Count { space: Space::Mail, from: Vec::new(), to: Vec::new() }, Pending::Count);
-        self.await_fetch(range(Space::Site, b"mark/".to_vec(), b"mark0".to_vec(), 10_000, false), Pending::Marks);
-        for index in 0..self.links.len() {
-            let Some(prefix) = self.links.link(index).map(|link| link.name.clone()) else { continue };
-            let (from, to) = (crate::queue::record::lane_start(&prefix), crate::queue::record::lane_end(&prefix));
-            self.await_fetch(range(Space::Transport, from, to, usize::MAX, false), Pending::Restore(index));
+        for space in [Space::Mail, Space::History] {
+            self.await_fetch(Pending::LastTicket(space));
         }
-    }
-
-    fn await_fetch(&mut self, query: Query, pending: Pending) {
-        self.awaited += 1;
-        let number = self.fetch(query);
-        self.pending.insert(number, pending);
+        self.await_fetch(Pending::Count);
+        // Links begin when their records are back, and must know by then whether they are to be silent.
+        self.await_fetch(Pending::Marks);
     }
 
     /// One of the things awaited at the start is here; with the last one the site takes mail.
@@ -278,6 +291,8 @@ impl Node {
         let query = self.agenda.first_query();
         let number = self.fetch(query);
         self.pending.insert(number, Pending::Agenda);
+        self.ask(Pending::Lane(Vec::new()));
+        self.look_for_displaced(now.wall);
         self.tell(Event::Ready { site: self.config.site.to_string() });
     }
 
@@ -287,17 +302,11 @@ impl Node {
         self.agenda_due(now);
         self.reports_due(now);
         self.pings_due(now);
+        self.read_again_due(now);
+        self.refills_due(now);
         if let Some((number, batch)) = self.storekeeper.retry(now.mono) {
             self.out.push_back(Output::Store(number, batch));
         }
-    }
-
-    fn stop(&mut self, now: Now) {
-        self.stopping = true;
-        for pipe in self.sessions.pipes() {
-            self.session_stop(now, pipe);
-        }
-        self.out.push_back(Output::Stopped);
     }
 
     fn stored(&mut self, now: Now, number: Number) {
@@ -334,7 +343,9 @@ impl Node {
         number: Number,
         rows: Result<Vec<skywave_transports::io::Row>, crate::store::StoreFault>,
     ) {
-        match self.pending.remove(&number) {
+        let pending = self.pending.remove(&number);
+        let pending = if rows.is_err() { pending.and_then(|pending| self.read_again(now, pending)) } else { pending };
+        match pending {
             Some(Pending::Refill(lane)) => self.refilled(now, &lane, rows),
             Some(Pending::RefillMails(keys)) => self.refill_mails(now, keys, rows),
             Some(Pending::Agenda) => self.agenda_fetched(now, rows),
@@ -347,6 +358,7 @@ impl Node {
             }
             Some(Pending::Marks) => {
                 self.take_marks(now, rows.unwrap_or_default());
+                (0..self.links.len()).for_each(|index| self.await_fetch(Pending::Restore(index)));
                 self.arrived_at_start(now);
             }
             Some(Pending::Count) => {
@@ -354,11 +366,13 @@ impl Node {
                 self.counters.mails += count.map_or(0, u64::from_be_bytes);
                 self.arrived_at_start(now);
             }
-            Some(Pending::LastTicket) => {
+            Some(Pending::LastTicket(_)) => {
                 let last = rows.ok().and_then(|rows| rows.first().and_then(|row| row.key.as_slice().try_into().ok()));
                 self.last_ticket = self.last_ticket.max(last.map_or(0, u64::from_be_bytes));
                 self.arrived_at_start(now);
             }
+            Some(Pending::Lane(_)) => self.lane_found(rows.unwrap_or_default()),
+            Some(Pending::Displaced(_)) => self.displaced(now, rows.unwrap_or_default()),
             Some(Pending::Mail(ticket, then)) => self.mail_fetched(now, ticket, then, rows),
             Some(Pending::Seen(mail)) => self.seen_fetched(now, *mail, rows),
             Some(Pending::Forget) => self.forget(rows.unwrap_or_default()),

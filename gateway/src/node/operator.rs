@@ -16,6 +16,7 @@ use super::reporting::Outcome;
 use super::seam::ReplyTo;
 use super::storekeeper::Saved;
 use super::{Node, Output, show};
+use crate::queue::limits::HOPS_PER_MAIL_MAX;
 use crate::queue::record::{HopKey, HopState, Lane, Ticket};
 use crate::store::Batch;
 use crate::telemetry::Event;
@@ -208,10 +209,21 @@ impl Node {
             return;
         }
         let keys: Vec<HopKey> = self.open_hops(ticket).into_iter().filter(|key| !self.mta.is_door(&key.lane)).collect();
+        if let Some(site) = self.beyond(ticket, &keys, &lane) {
+            return self.reply_error(reply_to, &format!("{link} does not reach {site}"), USAGE);
+        }
         for key in &keys {
             self.reroute(now, key, Some(lane.clone()));
         }
         self.reply_ok(reply_to, json!({ "ticket": ticket.to_string(), "link": link, "hops": keys.len() }));
+    }
+
+    /// A site of these hops that a link does not reach.
+    fn beyond(&self, ticket: Ticket, keys: &[HopKey], lane: &str) -> Option<SiteName> {
+        let record = self.mails.record(ticket)?;
+        let link = crate::router::link(&self.config, lane)?;
+        let parts = keys.iter().flat_map(|key| &record.hops[usize::from(key.hop)].parts);
+        parts.filter_map(|part| part.site.clone()).find(|site| !crate::router::reaches(link, site))
     }
 
     /// Moves a hop to another lane, or to whatever lane the configuration says now.
@@ -219,24 +231,53 @@ impl Node {
         self.mails.pin(key.ticket);
         self.take_back(now, key);
         let hop = usize::from(key.hop);
-        let found = lane.or_else(|| self.mails.record(key.ticket).and_then(|record| self.new_lane(record, hop)));
-        let Some(record) = self.mails.record_mut(key.ticket) else { return };
-        let Some(lane) = found else {
-            self.give_up(now, key, "5.4.4", "no way to this domain is configured any more");
-            return self.mails.unpin(key.ticket);
-        };
-        record.hops[hop].lane = lane.clone();
-        record.hops[hop].state = HopState::Waiting;
-        record.note(now.wall, format!("moved from {} to {lane}", key.lane));
-        let writes = vec![key.write(false), record.put(), record.hop_key(hop).write(true)];
-        self.save_notes(key.ticket, Batch { writes, ..Batch::default() });
-        self.enter_lane(now, key.ticket, hop);
+        match lane {
+            Some(lane) => self.change_lane(now, key, hop, lane),
+            None => self.route_anew(now, key, hop),
+        }
         self.mails.unpin(key.ticket);
     }
 
-    fn new_lane(&self, record: &crate::queue::record::MailRecord, hop: usize) -> Option<Lane> {
-        let routed = crate::router::route(&self.config, &self.links.down, &record.hop_envelope(hop), None);
-        routed.hops.first().map(|hop| hop.lane.clone())
+    fn change_lane(&mut self, now: Now, key: &HopKey, hop: usize, lane: Lane) {
+        let Some(record) = self.mails.record_mut(key.ticket) else { return };
+        record.note(now.wall, format!("moved from {} to {lane}", key.lane));
+        record.hops[hop].lane = lane;
+        record.hops[hop].state = HopState::Waiting;
+        let writes = vec![key.write(false), record.put(), record.hop_key(hop).write(true)];
+        self.save_notes(key.ticket, Batch { writes, ..Batch::default() });
+        self.enter_lane(now, key.ticket, hop);
+    }
+
+    /// Replaces a hop whose lane is configured no more by what the configuration says now.
+    fn route_anew(&mut self, now: Now, key: &HopKey, hop: usize) {
+        let Some(record) = self.mails.record_mut(key.ticket) else { return };
+        let owed = record.hops[hop].owed();
+        let mut routed = crate::router::route(&self.config, &self.links.down, &record.hop_envelope(hop), None);
+        // Indexes into the hop's envelope become indexes into the mail's.
+        let whole =
+            |indexes: &mut Vec<u32>| indexes.iter_mut().for_each(|i| *i = owed.get(*i as usize).copied().unwrap_or(*i));
+        routed.hops.iter_mut().flat_map(|hop| &mut hop.parts).for_each(|part| whole(&mut part.recipients));
+        if routed.hops.is_empty() || record.hops.len() + routed.hops.len() > HOPS_PER_MAIL_MAX {
+            return self.give_up(now, key, "5.4.4", "no way to this domain is configured any more");
+        }
+        whole(&mut routed.nowhere);
+        record.note(now.wall, format!("{} is configured no more; routed anew", key.lane));
+        let first = record.hops.len();
+        record.hops.append(&mut routed.hops);
+        let hops = first..record.hops.len();
+        // The old hop keeps those that nobody takes until they are reported.
+        let moved: Vec<u32> = owed.into_iter().filter(|recipient| !routed.nowhere.contains(recipient)).collect();
+        record.hops[hop].settle(&moved);
+        let mut writes = vec![key.write(false), record.put()];
+        writes.extend(hops.clone().map(|hop| record.hop_key(hop).write(true)));
+        if !routed.nowhere.is_empty() {
+            writes.push(key.write(true));
+        }
+        self.save_notes(key.ticket, Batch { writes, ..Batch::default() });
+        if !routed.nowhere.is_empty() {
+            self.give_up(now, key, "5.4.4", "no way to this domain is configured any more");
+        }
+        hops.for_each(|hop| self.enter_lane(now, key.ticket, hop));
     }
 
     fn change_precedence(&mut self, now: Now, reply_to: ReplyTo, ticket: Ticket, precedence: Precedence) {

@@ -1,6 +1,6 @@
 //! Hops that waited on disk come back into their lanes' windows.
 
-use skywave_protocols::time::Now;
+use skywave_protocols::time::{Duration, Now};
 use skywave_transports::io::{Row, Space};
 
 use super::due::Then;
@@ -8,10 +8,25 @@ use super::{Node, Pending};
 use crate::queue::record::{HopKey, HopState, Lane};
 use crate::store::{Query, StoreFault};
 
+/// How long to wait before rows that could not be read are asked for again.
+const REFILL_WAIT: Duration = Duration::from_secs(2);
+
 impl Node {
+    /// A lane could not be refilled; it is tried again in a while.
+    pub(super) fn refill_later(&mut self, now: Now, lane: &Lane) {
+        self.lanes.refill_failed(lane);
+        self.refill_at = Some(now.mono + REFILL_WAIT);
+    }
+
+    pub(super) fn refills_due(&mut self, now: Now) {
+        if self.refill_at.take_if(|at| *at <= now.mono).is_some() {
+            self.lanes.try_again();
+        }
+    }
+
     /// The keys of a lane's waiting hops are here: their mails follow.
     pub(super) fn refilled(&mut self, now: Now, lane: &Lane, rows: Result<Vec<Row>, StoreFault>) {
-        let Ok(rows) = rows else { return self.lanes.refill_failed(lane) };
+        let Ok(rows) = rows else { return self.refill_later(now, lane) };
         let keys = rows.iter().filter_map(|row| HopKey::decode(&row.key)).collect();
         let (known, unknown): (Vec<_>, Vec<_>) =
             self.lanes.refilled(lane, keys).into_iter().partition(|key| self.mails.knows(key.ticket));
@@ -31,7 +46,7 @@ impl Node {
     pub(super) fn refill_mails(&mut self, now: Now, keys: Vec<HopKey>, rows: Result<Vec<Row>, StoreFault>) {
         let Ok(rows) = rows else {
             if let Some(key) = keys.first() {
-                self.lanes.open(key.lane.clone());
+                self.refill_later(now, &key.lane);
             }
             return;
         };
@@ -59,7 +74,8 @@ impl Node {
             return self.finish_if_done(now, key.ticket);
         }
         let waits = record.hops.get(hop).is_some_and(|hop| hop.state != HopState::Done && hop.not_before.is_none());
-        if waits && !record.held && record.hop_key(hop) == *key && !self.reports.is_reporting(key.ticket) {
+        let owes = |hop: &crate::queue::record::Hop| !self.reports.unreported(key.ticket, hop.owed()).is_empty();
+        if waits && !record.held && record.hop_key(hop) == *key && record.hops.get(hop).is_some_and(owes) {
             self.enter_lane(now, key.ticket, hop);
         }
     }

@@ -1,11 +1,12 @@
 //! Reports to senders: failures, delays, relaying. A report is a mail like any other; what it reports on is settled
 //! only once the report is on the disk.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::mail::{Envelope, MailParameters, Notify, Recipient, Ret};
 use skywave_protocols::time::{Duration, Instant, Now};
+use skywave_transports::io::Write;
 
 use super::seam::{Needs, Number};
 use super::{Node, Output, Pending};
@@ -45,10 +46,19 @@ pub struct Settles {
     pub outcomes: Vec<Outcome>,
 }
 
+impl Settles {
+    fn given_up(&self) -> impl Iterator<Item = (Ticket, u32)> {
+        let outcomes = self.outcomes.iter().filter(|_| self.hop.is_some());
+        outcomes.map(|outcome| (self.ticket, outcome.recipient))
+    }
+}
+
 /// Reports under way.
 #[derive(Debug, Default)]
 pub struct Reports {
     under_way: BTreeMap<Ticket, u32>,
+    /// Recipients that are being given up: a second reason begins no second report.
+    given_up: BTreeSet<(Ticket, u32)>,
     again: VecDeque<Settles>,
     again_at: Option<Instant>,
 }
@@ -64,15 +74,25 @@ impl Reports {
         self.again_at
     }
 
-    fn begin(&mut self, ticket: Ticket) {
-        *self.under_way.entry(ticket).or_default() += 1;
+    /// Of these recipients, those that are not being given up already.
+    pub fn unreported(&self, ticket: Ticket, mut recipients: Vec<u32>) -> Vec<u32> {
+        recipients.retain(|&recipient| !self.given_up.contains(&(ticket, recipient)));
+        recipients
     }
 
-    fn end(&mut self, ticket: Ticket) {
-        if let Some(count) = self.under_way.get_mut(&ticket) {
+    fn begin(&mut self, settles: &Settles) {
+        *self.under_way.entry(settles.ticket).or_default() += 1;
+        self.given_up.extend(settles.given_up());
+    }
+
+    fn end(&mut self, settles: &Settles) {
+        for recipient in settles.given_up() {
+            self.given_up.remove(&recipient);
+        }
+        if let Some(count) = self.under_way.get_mut(&settles.ticket) {
             *count -= 1;
             if *count == 0 {
-                self.under_way.remove(&ticket);
+                self.under_way.remove(&settles.ticket);
             }
         }
     }
@@ -86,6 +106,8 @@ impl Node {
 
     /// The same for a mail whose time has passed.
     pub(super) fn report_given_up(&mut self, now: Now, key: &HopKey, kind: Kind, outcomes: Vec<Outcome>) {
+        let unreported = |outcome: &Outcome| !self.reports.given_up.contains(&(key.ticket, outcome.recipient));
+        let outcomes: Vec<Outcome> = outcomes.into_iter().filter(unreported).collect();
         if outcomes.is_empty() {
             return;
         }
@@ -138,7 +160,7 @@ impl Node {
         let octets = if full { record.octets } else { record.header_octets };
         let octets = usize::try_from(octets).unwrap_or(usize::MAX).min(RETURNED_OCTETS_MAX);
         let body = record.body;
-        self.begin_report(settles.ticket);
+        self.begin_report(&settles);
         let load = self.storekeeper.number();
         self.pending.insert(load, Pending::Report(settles));
         self.out.push_back(Output::LoadBody { load, body, offset: 0, octets });
@@ -168,6 +190,7 @@ impl Node {
         let header_octets = report::header_octets(&text) as u64;
         self.out.push_back(Output::AppendBody(BodyId(ticket.0), text));
         let needs = Needs { eight_bit: !returned.is_ascii(), ..Needs::default() };
+        let extra = self.settled_with_it(&settles);
         self.accept(
             now,
             Incoming {
@@ -182,21 +205,31 @@ impl Node {
                 mt_priority_fields: Vec::new(),
                 needs,
                 arrived_by: None,
-                extra: Vec::new(),
+                extra,
                 answer: AnswerTo::Report(settles),
             },
         );
     }
 
+    /// The record of the mail as it is once the report is on the disk: stored with it, so that a crash between the two
+    /// begins no second report.
+    fn settled_with_it(&self, settles: &Settles) -> Vec<Write> {
+        let (Some(key), Some(record)) = (&settles.hop, self.mails.record(settles.ticket)) else { return Vec::new() };
+        let mut record = record.clone();
+        let recipients: Vec<u32> = settles.outcomes.iter().map(|outcome| outcome.recipient).collect();
+        record.hops[usize::from(key.hop)].settle(&recipients);
+        vec![record.put()]
+    }
+
     /// Something that settles a hop when it is on the disk is under way.
-    pub(super) fn begin_report(&mut self, ticket: Ticket) {
-        self.reports.begin(ticket);
-        self.mails.pin(ticket);
+    pub(super) fn begin_report(&mut self, settles: &Settles) {
+        self.reports.begin(settles);
+        self.mails.pin(settles.ticket);
     }
 
     /// A report is on the disk (or has nowhere to go): what it reported is settled.
     pub(super) fn settle_reported(&mut self, now: Now, settles: Settles) {
-        self.reports.end(settles.ticket);
+        self.reports.end(&settles);
         if let Some(key) = &settles.hop {
             let recipients: Vec<u32> = settles.outcomes.iter().map(|outcome| outcome.recipient).collect();
             if settles.kind == Kind::Relayed {
@@ -220,6 +253,14 @@ impl Node {
 
     /// A report could not be stored: it is written again in a while.
     pub(super) fn report_again(&mut self, now: Now, settles: Settles) {
+        if settles.kind == Kind::Relayed
+            && let Some(key) = &settles.hop
+        {
+            // No report but the mail around a batch: the hop is as it was before.
+            self.reports.end(&settles);
+            self.retry_later(now, key, "the mail around the batch could not be stored", "4.3.1");
+            return self.mails.unpin(settles.ticket);
+        }
         self.reports.again.push_back(settles);
         self.reports.again_at = Some(now.mono + AGAIN_WAIT);
     }
@@ -232,9 +273,9 @@ impl Node {
         self.reports.again_at = None;
         for settles in std::mem::take(&mut self.reports.again) {
             let ticket = settles.ticket;
+            // `report` counts and pins it anew.
+            self.reports.end(&settles);
             self.report(now, settles);
-            // `report` counted and pinned it once more.
-            self.reports.end(ticket);
             self.mails.unpin(ticket);
         }
     }

@@ -17,6 +17,9 @@ use crate::store::{Batch, StoreFault};
 /// How long to wait before a failed disk is tried again.
 const RETRY_WAIT: Duration = Duration::from_secs(1);
 
+/// Keys remembered before those are looked for that can be forgotten.
+const LATEST_KEYS_SWEPT: usize = 1024;
+
 /// What a batch was for: decides what follows when it is on the disk, and when it is not.
 #[derive(Debug)]
 pub enum Saved {
@@ -53,6 +56,8 @@ pub struct Storekeeper {
     /// Which outstanding batch wrote a key last.
     latest: BTreeMap<(Space, Vec<u8>), Number>,
     unsaved: VecDeque<(Batch, Saved)>,
+    /// At how many keys `latest` is swept next.
+    sweep_at: usize,
     failing: bool,
     retry_at: Option<Instant>,
 }
@@ -94,9 +99,7 @@ impl Storekeeper {
     /// A batch is on the disk. The flag says that the disk has just recovered.
     pub fn stored(&mut self, number: Number) -> Option<(Saved, bool)> {
         let outstanding = self.outstanding.remove(&number)?;
-        if self.outstanding.is_empty() {
-            self.latest.clear();
-        }
+        self.sweep();
         let recovered = std::mem::replace(&mut self.failing, false);
         if self.unsaved.is_empty() {
             self.retry_at = None;
@@ -142,6 +145,29 @@ impl Storekeeper {
         let number = self.number();
         self.outstanding.insert(number, Outstanding { saved: Saved::Notes(tickets), notes: Some(batch.clone()) });
         Some((number, batch))
+    }
+
+    /// Forgets who wrote last what no batch under way can overwrite.
+    fn sweep(&mut self) {
+        let oldest = self.outstanding.keys().next().copied();
+        if oldest.is_none() {
+            self.latest.clear();
+        }
+        if let Some(oldest) = oldest.filter(|_| self.latest.len() >= self.sweep_at.max(LATEST_KEYS_SWEPT)) {
+            self.latest.retain(|_, last| *last > oldest);
+            self.sweep_at = 2 * self.latest.len();
+        }
+    }
+
+    /// Whether anything is on its way to the disk.
+    pub fn is_busy(&self) -> bool {
+        !self.outstanding.is_empty()
+    }
+
+    /// Whether a mail is on its way to the disk, for whose answer somebody waits.
+    pub fn is_accepting(&self, waits: impl Fn(&super::accept::AnswerTo) -> bool) -> bool {
+        let accepted = |other: &Outstanding| matches!(&other.saved, Saved::Accepted(mail) if waits(&mail.answer));
+        self.outstanding.values().any(accepted)
     }
 
     fn keep(&mut self, batch: Batch, saved: Saved) {

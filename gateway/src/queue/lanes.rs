@@ -15,7 +15,12 @@ struct Window {
     under_way: BTreeSet<HopKey>,
     /// Rows of this lane on disk that are not in memory may exist.
     more_on_disk: bool,
-    fetching: bool,
+    /// Rows that the fetch under way asked for.
+    fetching: Option<usize>,
+    /// A hop left the window for the disk since that fetch was asked for: it may have missed it.
+    missed: bool,
+    /// The last fetch failed: no other until somebody says so.
+    failed: bool,
 }
 
 /// The windows of all lanes.
@@ -28,6 +33,11 @@ impl Lanes {
     /// A lane that may have rows on disk.
     pub fn open(&mut self, lane: Lane) {
         self.windows.entry(lane).or_default().more_on_disk = true;
+    }
+
+    /// A hop that begins at once: it never waits.
+    pub fn begin(&mut self, key: HopKey) {
+        self.windows.entry(key.lane.clone()).or_default().under_way.insert(key);
     }
 
     /// The lanes' names.
@@ -46,6 +56,7 @@ impl Lanes {
             return None;
         }
         window.more_on_disk = true;
+        window.missed = true;
         window.waiting.pop_last()
     }
 
@@ -100,29 +111,37 @@ impl Lanes {
     /// The query that refills a lane whose window runs low, if one is needed.
     pub fn refill(&mut self, lane: &str) -> Option<Query> {
         let window = self.windows.get_mut(lane)?;
-        if window.fetching || !window.more_on_disk || window.waiting.len() >= ACTIVE_HOPS_LOW {
+        let idle = window.fetching.is_none() && !window.failed;
+        if !idle || !window.more_on_disk || window.waiting.len() >= ACTIVE_HOPS_LOW {
             return None;
         }
-        window.fetching = true;
         // From the start: a more urgent hop may have been put on disk since; what is in memory is skipped.
         let limit = window.under_way.len() + window.waiting.len() + ACTIVE_HOPS_MAX;
+        window.fetching = Some(limit);
+        window.missed = false;
         Some(Query::Range { space: Space::Hop, from: lane_start(lane), to: lane_end(lane), limit, reverse: false })
     }
 
     /// Takes the keys that a refill found; returns those that are new and whose mails are to be fetched.
     pub fn refilled(&mut self, lane: &str, keys: Vec<HopKey>) -> Vec<HopKey> {
         let Some(window) = self.windows.get_mut(lane) else { return Vec::new() };
-        window.fetching = false;
-        let asked = window.under_way.len() + window.waiting.len() + ACTIVE_HOPS_MAX;
-        window.more_on_disk = keys.len() >= asked;
+        let asked = window.fetching.take().unwrap_or(0);
+        window.more_on_disk = window.missed || keys.len() >= asked;
         keys.into_iter().filter(|key| !window.waiting.contains(key) && !window.under_way.contains(key)).collect()
     }
 
-    /// The refill failed; it is tried again with the next one.
+    /// The refill failed; it is not tried again before [`Lanes::try_again`].
     pub fn refill_failed(&mut self, lane: &str) {
         if let Some(window) = self.windows.get_mut(lane) {
-            window.fetching = false;
+            window.fetching = None;
+            window.more_on_disk = true;
+            window.failed = true;
         }
+    }
+
+    /// Refills that failed may be tried again.
+    pub fn try_again(&mut self) {
+        self.windows.values_mut().for_each(|window| window.failed = false);
     }
 }
 
@@ -159,5 +178,34 @@ mod tests {
         assert!(lanes.is_under_way(&key(1)));
         assert!(lanes.refill("hf").is_none(), "nothing more is on disk");
         assert!(lanes.remove(&key(1)) && !lanes.remove(&key(1)));
+    }
+
+    #[test]
+    fn what_came_during_a_refill_does_not_hide_what_is_still_on_disk() {
+        let mut lanes = Lanes::default();
+        lanes.open("hf".into());
+        let Some(Query::Range { limit, .. }) = lanes.refill("hf") else { panic!("asked") };
+        lanes.insert(key(9_000));
+        let fetched: Vec<HopKey> = (0..limit as u64).map(key).collect();
+        assert_eq!(lanes.refilled("hf", fetched).len(), limit);
+        assert!(lanes.waiting("hf").1, "as many as asked for: there are more");
+        let _ = lanes.remove(&key(9_000));
+        assert!(lanes.refill("hf").is_some());
+        for number in 0..=ACTIVE_HOPS_MAX as u64 {
+            lanes.insert(key(number));
+        }
+        assert!(lanes.refilled("hf", Vec::new()).is_empty());
+        assert!(lanes.waiting("hf").1, "one left the window while the fetch was under way");
+    }
+
+    #[test]
+    fn a_refill_that_failed_is_not_tried_before_its_time() {
+        let mut lanes = Lanes::default();
+        lanes.open("hf".into());
+        assert!(lanes.refill("hf").is_some());
+        lanes.refill_failed("hf");
+        assert!(lanes.refill("hf").is_none(), "no turning on the spot");
+        lanes.try_again();
+        assert!(lanes.refill("hf").is_some());
     }
 }

@@ -87,6 +87,15 @@ pub fn link<'a>(config: &'a SiteConfig, name: &str) -> Option<&'a LinkConfig> {
     config.links.iter().find(|link| &*link.name == name)
 }
 
+/// Whether a link reaches a site.
+pub fn reaches(link: &LinkConfig, site: &SiteName) -> bool {
+    let sites = match &link.transport {
+        TransportConfig::Acp142Radio { acp142, .. } | TransportConfig::Acp142Udp { acp142, .. } => &acp142.sites,
+        TransportConfig::BatchRadio { sites, .. } => sites,
+    };
+    sites.iter().any(|known| known.site == *site)
+}
+
 /// Whether one transmission on the link reaches several sites.
 pub const fn has_group(link: &LinkConfig) -> bool {
     match &link.transport {

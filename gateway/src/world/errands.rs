@@ -161,7 +161,7 @@ fn draft(errand: &Errand) -> Draft {
         "Message-ID: {}\r\nFrom: <{from}>\r\nTo: <{}>\r\nSubject: {subject}\r\n\
          Date: Sat, 17 Mar 2030 17:46:40 +0000\r\n{headers}\r\n",
         errand.message_id,
-        to.join(">, <"),
+        to.join(">,\r\n <"),
     )
     .into_bytes();
     text.extend_from_slice(body);

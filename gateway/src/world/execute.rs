@@ -258,6 +258,14 @@ impl World {
         }
     }
 
+    /// A datagram of somebody who is no site, to whoever is bound at an address.
+    pub fn datagram(&mut self, source: SocketAddr, destination: SocketAddr, octets: Bytes) {
+        for to in self.net.bound_at(destination) {
+            let input = SocketInput::Datagram { source, octets: octets.clone() };
+            self.tell_node(to.site, DATAGRAM_DELAY, Input::Socket(to.socket, input));
+        }
+    }
+
     fn store(&mut self, site: usize, work: StoreWork) {
         self.sites[site].store_work.push_back(work);
         if !self.sites[site].store_busy {

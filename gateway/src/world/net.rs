@@ -72,6 +72,11 @@ impl Net {
         self.sockets.retain(|endpoint, _| endpoint.site != site);
     }
 
+    /// The sockets bound at an address.
+    pub fn bound_at(&self, address: SocketAddr) -> Vec<Endpoint> {
+        self.sockets.iter().filter(|(_, bound)| bound.at == Some(address)).map(|(endpoint, _)| *endpoint).collect()
+    }
+
     /// Who gets a datagram, and from which address it comes. The sender's own site does not hear its multicasts.
     pub fn send(&mut self, from: Endpoint, destination: SocketAddr) -> (Vec<Endpoint>, Option<SocketAddr>) {
         let source = self.sockets.get(&from).and_then(|bound| bound.at);

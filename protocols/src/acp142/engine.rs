@@ -62,7 +62,7 @@ impl Engine {
     }
 
     /// Takes a message. A handle that is known (after a restart) starts no second message; what is known of it is
-    /// said again.
+    /// said again. One that was cancelled starts a new message.
     ///
     /// # Errors
     /// [`Acp142Fault`] when the message cannot be sent; nothing is kept of it then.
@@ -85,7 +85,7 @@ impl Engine {
         self.turn(now);
     }
 
-    /// Whether the handle is known: running or ended.
+    /// Whether the handle is known: running, or ended and not cancelled.
     pub fn knows(&self, handle: u64) -> bool {
         self.transmitter.knows(handle)
     }

@@ -65,7 +65,7 @@ impl Transmitter {
         config: &EngineConfig,
         effects: &mut Effects,
     ) -> Result<(), Acp142Fault> {
-        if let Some(&number) = self.by_handle.get(&out.handle) {
+        if let Some(number) = self.running(out.handle) {
             self.say_again(number, effects);
             return Ok(());
         }
@@ -321,7 +321,9 @@ impl Transmitter {
         self.finished.insert(number, finished);
         while self.finished.len() > FINISHED_MESSAGES_MAX {
             let Some((number, finished)) = self.finished.pop_first() else { return };
-            self.by_handle.remove(&finished.handle);
+            if self.by_handle.get(&finished.handle) == Some(&number) {
+                self.by_handle.remove(&finished.handle);
+            }
             effects.delete(Key::Finished(number).octets());
         }
     }
@@ -357,14 +359,28 @@ impl Transmitter {
     }
 
     pub(super) fn knows(&self, handle: u64) -> bool {
-        self.by_handle.contains_key(&handle)
+        self.running(handle).is_some()
+    }
+
+    /// The message of a handle, running or ended. What was cancelled may be wanted again, as a new message.
+    fn running(&self, handle: u64) -> Option<u32> {
+        let number = self.by_handle.get(&handle).copied();
+        number.filter(|number| !self.finished.get(number).is_some_and(|finished| finished.cancelled))
+    }
+
+    /// A handle has this message now, unless it has a later one: an earlier one was cancelled.
+    fn name(&mut self, handle: u64, number: u32) {
+        let named = self.by_handle.entry(handle).or_insert(number);
+        if ahead(number, *named) {
+            *named = number;
+        }
     }
 
     /// Takes back what was stored. A message resumes with what had not left.
     //= acp142/PMUL-046
     pub(super) fn restore(&mut self, now: Now, t: Transmission, config: &EngineConfig, effects: &mut Effects) {
         let number = t.id.number;
-        self.by_handle.insert(t.handle, number);
+        self.name(t.handle, number);
         if t.is_done() {
             self.messages.insert(number, t);
             return self.end(number, None, effects);
@@ -374,7 +390,7 @@ impl Transmitter {
     }
 
     pub(super) fn restore_finished(&mut self, number: u32, finished: Finished) {
-        self.by_handle.insert(finished.handle, number);
+        self.name(finished.handle, number);
         self.finished.insert(number, finished);
     }
 

@@ -1,0 +1,41 @@
+//! The end in good order: nothing new is taken, what is on its way to the disk is answered truly, and dialogues with
+//! local MTAs may end, so that a restart repeats none of them.
+
+use skywave_protocols::time::{Duration, Now};
+
+use super::accept::AnswerTo;
+use super::{Node, Output, Pending};
+
+/// How long the end waits for the disk and the local MTAs.
+const STOP_WAIT: Duration = Duration::from_secs(10);
+
+impl Node {
+    pub(super) fn stop(&mut self, now: Now) {
+        if self.stopping {
+            return;
+        }
+        self.stopping = true;
+        self.stop_at = Some(now.mono + STOP_WAIT);
+        for pipe in self.sessions.pipes() {
+            // Whose mail is on its way to the disk is told what became of it first.
+            if !self.storekeeper.is_accepting(|answer| *answer == AnswerTo::Session(pipe)) {
+                self.session_stop(now, pipe);
+            }
+        }
+    }
+
+    /// Says that the site has ended once nothing is under way that a restart would repeat.
+    pub(super) fn stop_if_done(&mut self, now: Now) {
+        let Some(at) = self.stop_at else { return };
+        let handing = |pending: &Pending| matches!(pending, Pending::HandOver { .. } | Pending::Convert { .. });
+        let busy = self.storekeeper.is_busy() || self.pending.values().any(handing);
+        if busy && now.mono < at {
+            return;
+        }
+        self.stop_at = None;
+        for pipe in self.sessions.pipes() {
+            self.session_stop(now, pipe);
+        }
+        self.out.push_back(Output::Stopped);
+    }
+}

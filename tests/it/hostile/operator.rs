@@ -1,0 +1,222 @@
+//! Commands at the wrong moment: mails that are held, moved and changed while they are under way must go all the same.
+
+use skywave::node::command::{Command, Reply};
+use skywave::node::config::{LocalConfig, SiteConfig};
+use skywave::telemetry::Event;
+use skywave::world::Trouble;
+use skywave::world::local_mta::Mood;
+use skywave::world::sites::LinkKind;
+use skywave_protocols::message::precedence::Precedence;
+use skywave_protocols::time::Duration;
+
+use super::lone::{BEGIN, Lone};
+use super::{DAY, HOUR, MINUTE, ask, count, order, plan, settles, ticket, world};
+
+/// A unit that its link has seen cancelled goes when the mail is released: over ACP 142 and as a batch, also when the
+/// site restarts in between.
+#[test]
+fn a_mail_held_on_the_air_and_released_is_delivered() {
+    for kind in [LinkKind::Udp, LinkKind::Hf, LinkKind::Batch] {
+        for restarts in [false, true] {
+            let mut world = world(12, &plan(&["hq", "field"], &[kind]));
+            world.trouble(Duration::ZERO, Trouble::Crash(1, 10 * MINUTE));
+            world.mail(0, order("a@hq.test", &["b@field.test"], "held"));
+            world.run_for(Duration::from_secs(if kind == LinkKind::Batch { 1 } else { 30 }));
+            let ticket = ticket(&mut world, 0);
+            let held = ask(&mut world, 0, Command::QueueHold { ticket: ticket.clone() });
+            assert_eq!(held["held"], true, "{kind:?}");
+            world.run_for(Duration::from_secs(1));
+            if restarts {
+                world.trouble(Duration::ZERO, Trouble::Crash(0, Duration::from_secs(5)));
+                world.run_for(MINUTE);
+            }
+            world.run_for(15 * MINUTE);
+            assert_eq!(count(&world, 1, "held"), 0, "{kind:?}: it is held");
+            ask(&mut world, 0, Command::QueueRelease { ticket });
+            settles(&mut world, 6 * HOUR);
+            assert_eq!(count(&world, 1, "held"), 1, "{kind:?} restarts: {restarts}");
+        }
+    }
+}
+
+/// Moved to another link and back while it is under way, made more urgent, held and released: delivered once.
+#[test]
+fn a_mail_moved_there_and_back_is_delivered_once() {
+    let mut world = world(13, &plan(&["hq", "field"], &[LinkKind::Hf, LinkKind::Udp]));
+    world.trouble(Duration::ZERO, Trouble::Crash(1, HOUR));
+    world.mail(0, order("a@hq.test", &["b@field.test"], "moved"));
+    world.run_for(MINUTE);
+    let ticket = ticket(&mut world, 0);
+    for link in ["udp", "hf", "udp", "hf"] {
+        ask(&mut world, 0, Command::QueueReroute { ticket: ticket.clone(), link: link.to_owned() });
+        world.run_for(Duration::from_secs(20));
+    }
+    for precedence in [Precedence::Flash, Precedence::Deferred, Precedence::Immediate] {
+        ask(&mut world, 0, Command::QueuePrecedence { ticket: ticket.clone(), precedence });
+        ask(&mut world, 0, Command::QueueHold { ticket: ticket.clone() });
+        ask(&mut world, 0, Command::QueueRelease { ticket: ticket.clone() });
+        world.run_for(Duration::from_millis(3));
+    }
+    settles(&mut world, DAY);
+    assert_eq!(count(&world, 1, "moved"), 1);
+}
+
+/// Held and released while its unit is being made: one unit goes.
+#[test]
+fn a_mail_released_while_its_unit_is_being_made_goes_once() {
+    let mut lone = Lone::new(plan(&["hq", "field"], &[LinkKind::Udp]).site(0));
+    lone.withheld = Some(Vec::new());
+    let pipe = lone.connect(1);
+    lone.say(pipe, b"EHLO c\r\n");
+    lone.say(pipe, b"MAIL FROM:<a@hq.test>\r\nRCPT TO:<b@field.test>\r\nDATA\r\n");
+    lone.say(pipe, b"Subject: x\r\n\r\n.\r\n");
+    lone.release();
+    let started = |lone: &Lone| lone.told.iter().filter(|event| matches!(event, Event::HopStarted { .. })).count();
+    assert_eq!(started(&lone), 1);
+    let queued = lone.heard(pipe);
+    let ticket = queued.trim_end().rsplit(' ').next().unwrap().to_owned();
+    lone.withheld = Some(Vec::new());
+    for _ in 0..3 {
+        lone.ask(Command::QueueHold { ticket: ticket.clone() }).unwrap();
+        lone.ask(Command::QueueRelease { ticket: ticket.clone() }).unwrap();
+    }
+    lone.release();
+    assert_eq!(started(&lone), 2, "one more, not three");
+}
+
+/// The precedence changes while the mark of a hand-over is on its way to a disk that fails.
+#[test]
+fn a_precedence_changed_in_the_middle_of_a_hand_over_strands_nothing() {
+    use skywave::store::model::Trouble;
+    let mut config = plan(&["hq"], &[]).site(0);
+    (config.local[0].connections_max, config.local[0].connections_urgent) = (1, 0);
+    let mut lone = Lone::new(config);
+    lone.mail(1, "", &["b@hq.test"], "Subject: first\r\n");
+    let reply = lone.mail(2, "", &["b@hq.test"], "Subject: second\r\n");
+    let ticket = reply.trim_end().rsplit(' ').next().unwrap().to_owned();
+    // The first ends; the second is to be marked open, which fails, and is made more urgent before that is known.
+    lone.withheld = Some(Vec::new());
+    lone.store.set_trouble(Some(Trouble::CommitsFail));
+    lone.answer(250);
+    lone.ask(Command::QueuePrecedence { ticket, precedence: Precedence::Flash }).unwrap();
+    lone.release();
+    lone.store.set_trouble(None);
+    lone.pass(MINUTE);
+    assert_eq!(lone.hand_overs.len(), 1, "the second goes");
+    lone.answer(250);
+    assert_eq!(lone.status()["mails_queued"], 0);
+}
+
+fn second_door(mut config: SiteConfig) -> SiteConfig {
+    let other = LocalConfig { name: "other".into(), domains: vec!["other.test".into()], ..config.local[0].clone() };
+    config.local.push(other);
+    config
+}
+
+/// The configuration loses a door and a link while mail waits for them: it is routed anew, or reported.
+#[test]
+fn mail_of_a_lane_that_is_configured_no_more_is_routed_anew_or_reported() {
+    let before = second_door(plan(&["hq"], &[]).site(0));
+    let mut lone = Lone::new(before);
+    lone.mail(1, "", &["b@other.test", "c@hq.test", "d@sub.other.test"], "Subject: x\r\n");
+    lone.mail(2, "", &["b@other.test"], "Subject: y\r\n");
+    while !lone.hand_overs.is_empty() {
+        lone.answer(451);
+    }
+    // Now `other.test` lies behind a link.
+    let mut after = plan(&["hq", "field"], &[LinkKind::Udp]).site(0);
+    after.routes[0].domains.push("other.test".to_owned());
+    let mut moved = Lone::over(after, lone.store.clone(), BEGIN + 60);
+    moved.pass(HOUR);
+    let links: Vec<&String> = moved
+        .told
+        .iter()
+        .filter_map(|event| match event {
+            Event::HopStarted { link, .. } => Some(link),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(links, ["udp", "udp"], "both mails go by the link now");
+    // Now nobody knows `other.test`.
+    let mut lost = Lone::over(plan(&["hq"], &[]).site(0), lone.store, BEGIN + 60);
+    let mut reports = 0;
+    for _ in 0..20 {
+        lost.pass(HOUR);
+        while let Some((_, hand_over)) = lost.hand_overs.front() {
+            reports += usize::from(hand_over.envelope.sender.is_none());
+            lost.answer(250);
+        }
+    }
+    assert_eq!((reports, lost.status()["mails_queued"].clone()), (2, 0.into()));
+}
+
+#[test]
+fn an_operator_cannot_send_mail_where_its_site_is_not() {
+    let mut config = plan(&["hq", "field"], &[LinkKind::Udp]).site(0);
+    let mut other = plan(&["hq", "ship"], &[LinkKind::Udp]).site(0).links.remove(0);
+    other.name = "elsewhere".into();
+    config.links.push(other);
+    let mut lone = Lone::new(config);
+    lone.ask(Command::LinkDown { link: "udp".into() }).unwrap();
+    let reply = lone.mail(1, "", &["b@field.test"], "Subject: x\r\n");
+    let ticket = reply.trim_end().rsplit(' ').next().unwrap().to_owned();
+    let reply = lone.ask(Command::QueueReroute { ticket, link: "elsewhere".into() }).unwrap();
+    assert!(matches!(&reply, Reply::Error { why, .. } if why == "elsewhere does not reach field.test"), "{reply:?}");
+    assert_eq!(lone.status()["mails_queued"], 1);
+}
+
+/// Emission control that was ordered holds through a crash, from the first moment on.
+#[test]
+fn emission_control_outlives_a_crash() {
+    let mut world = world(14, &plan(&["hq", "field"], &[LinkKind::Udp]));
+    world.mail(1, order("b@field.test", &["a@hq.test"], "to be acknowledged"));
+    world.run_for(Duration::from_millis(300));
+    ask(&mut world, 0, Command::Emcon { link: None, on: true });
+    world.mail(0, order("a@hq.test", &["b@field.test"], "silent"));
+    for _ in 0..5 {
+        world.trouble(Duration::ZERO, Trouble::Crash(0, Duration::from_secs(2)));
+        world.run_for(10 * MINUTE);
+    }
+    let links = ask(&mut world, 0, Command::LinkList);
+    assert_eq!(links["links"][0]["emission"], "silent", "{links}");
+    // The checkers see every datagram of a site whose links are all silent.
+    assert_eq!((world.violations(), count(&world, 1, "silent")), (&[][..], 0));
+    ask(&mut world, 0, Command::Emcon { link: None, on: false });
+    settles(&mut world, DAY);
+    assert_eq!(count(&world, 1, "silent"), 1);
+}
+
+/// A stop and start in the middle of a long transfer: what has arrived counts, the mail arrives once.
+#[test]
+fn a_restart_during_a_transfer_resumes_it() {
+    let mut world = world(15, &plan(&["hq", "field"], &[LinkKind::Hf]));
+    let body = skywave::world::story::step::body(20_000, true, 4);
+    world.mail(0, skywave::world::MailOrder { body, ..order("a@hq.test", &["b@field.test"], "long") });
+    for (site, seconds) in [(0, 40), (1, 60), (0, 50)] {
+        world.run_for(Duration::from_secs(seconds));
+        world.trouble(Duration::ZERO, Trouble::Restart(site, Duration::from_secs(5)));
+    }
+    settles(&mut world, DAY);
+    assert_eq!(count(&world, 1, "long"), 1);
+}
+
+/// A reload in the middle of everything changes what may change and nothing else.
+#[test]
+fn a_reload_under_load_loses_nothing() {
+    let plan = plan(&["hq", "field"], &[LinkKind::Udp]);
+    let mut world = world(16, &plan);
+    world.sites[0].mta.mood = Mood::Defers;
+    for number in 0..5 {
+        world.mail(0, order("a@hq.test", &["b@field.test", "c@hq.test"], &format!("m{number}")));
+        let mut config = plan.site(0);
+        config.mail.size_octets_max += number;
+        let config = Some(Box::new(config));
+        ask(&mut world, 0, Command::Reload { config });
+    }
+    let other = self::plan(&["hq", "ship"], &[LinkKind::Udp]).site(0);
+    let refused = world.ask(0, Command::Reload { config: Some(Box::new(other)) }, MINUTE);
+    assert!(matches!(refused, Some(Reply::Error { code: 78, .. })), "{refused:?}");
+    world.sites[0].mta.mood = Mood::Takes;
+    settles(&mut world, DAY);
+    assert_eq!((count(&world, 0, "m"), count(&world, 1, "m")), (5, 5));
+}
