@@ -26,6 +26,8 @@ pub struct Fate {
     pub confirmed_at: Option<WallTime>,
     /// Octets that links handed to their medium for it.
     pub bytes_on_link: BTreeMap<String, u64>,
+    /// Octets of the unit that carries it.
+    pub unit_bytes: u64,
     /// Why it waits, as its link says.
     pub why: String,
 }
@@ -42,9 +44,10 @@ impl Fate {
         firsts.max().copied().filter(|_| self.is_delivered())
     }
 
-    /// Octets handed to the medium for it.
+    /// Octets handed to the medium for it: at least its unit when it has arrived, whatever the link has told so far.
     pub fn bytes_on_air(&self) -> u64 {
-        self.bytes_on_link.values().sum()
+        let told: u64 = self.bytes_on_link.values().sum();
+        if self.is_delivered() { told.max(self.unit_bytes) } else { told }
     }
 }
 
@@ -69,6 +72,7 @@ impl Ledger {
             delivered: BTreeMap::new(),
             confirmed_at: None,
             bytes_on_link: BTreeMap::new(),
+            unit_bytes: 0,
             why: String::new(),
         };
         Self { fates: samples.into_iter().map(fate).collect(), units_sent: BTreeMap::new() }
@@ -82,7 +86,12 @@ impl Ledger {
                     fate.ticket = Some(ticket.clone());
                 }
             }
-            Event::HopStarted { link, .. } => *self.units_sent.entry((site, link.clone())).or_default() += 1,
+            Event::HopStarted { ticket, link, unit_bytes, .. } => {
+                *self.units_sent.entry((site, link.clone())).or_default() += 1;
+                if let Some(fate) = self.of_ticket(site, ticket) {
+                    fate.unit_bytes = *unit_bytes as u64;
+                }
+            }
             Event::HopProgress { ticket, link, bytes_on_link, why } => {
                 if let Some(fate) = self.of_ticket(site, ticket) {
                     fate.on_link(link, *bytes_on_link);

@@ -5,10 +5,11 @@
 //! - Nothing is delivered twice, except what was in hand-over at a crash and is told as a possible duplicate, and what
 //!   a local MTA took before its connection broke.
 //! - A station in EMCON emits nothing.
+//! - A site whose disk fails waits between tries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use skywave_protocols::time::Instant;
+use skywave_protocols::time::{Duration, Instant};
 
 use super::World;
 use super::client::Submission;
@@ -17,6 +18,10 @@ use super::local_mta::Received;
 use super::report::{self, Report};
 use super::site::Site;
 use crate::telemetry::{Event, Status};
+
+/// Commits that may fail in [`PATIENCE_WINDOW`].
+const FAILED_COMMITS_IN_WINDOW_MAX: u64 = 300;
+const PATIENCE_WINDOW: Duration = Duration::from_secs(60);
 
 /// What the house owes one recipient of one accepted mail.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,6 +73,8 @@ pub struct Checkers {
     versions: Vec<u64>,
     silent_links: BTreeSet<(usize, String)>,
     emissions_in_emcon: u64,
+    /// For each site: since when failing commits are counted, and how many there were before.
+    failures: BTreeMap<usize, (Instant, u64)>,
 }
 
 impl Checkers {
@@ -189,6 +196,7 @@ impl Checkers {
                 self.received(site, mail);
             }
             self.seen.insert(index, site.mta.received().len());
+            self.patience(index, site, world.at());
         }
         let versions: Vec<u64> = world.sites.iter().map(|site| site.disk.version()).collect();
         if versions != self.versions {
@@ -199,6 +207,19 @@ impl Checkers {
         if emissions > self.emissions_in_emcon {
             self.emissions_in_emcon = emissions;
             self.violation(format!("a station in EMCON emitted at {:?}", world.at()));
+        }
+    }
+
+    /// A node that asks a failing disk again and again without a pause burns the processor and the flash.
+    fn patience(&mut self, index: usize, site: &Site, at: Instant) {
+        let failures = site.disk.failures();
+        let (since, before) = *self.failures.entry(index).or_insert((at, failures));
+        if at.since(since) > PATIENCE_WINDOW {
+            self.failures.insert(index, (at, failures));
+        }
+        if failures - before > FAILED_COMMITS_IN_WINDOW_MAX {
+            self.failures.insert(index, (at, failures));
+            self.violation(format!("{}: {} commits in a minute on a disk that fails", site.name, failures - before));
         }
     }
 

@@ -25,6 +25,7 @@ pub enum Ailment {
 pub struct Disk {
     store: ModelStore,
     version: u64,
+    failures: u64,
     owed: Vec<Owed>,
 }
 
@@ -83,6 +84,11 @@ impl Disk {
         self.version
     }
 
+    /// Commits that failed so far.
+    pub const fn failures(&self) -> u64 {
+        self.failures
+    }
+
     /// How many mails have something owed.
     pub fn owes(&self) -> usize {
         self.owed.iter().filter(|mail| !mail.recipients.is_empty()).count()
@@ -131,6 +137,7 @@ impl Store for Disk {
 
     fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreFault> {
         let outcome = self.store.commit(batches);
+        self.failures += u64::from(outcome.is_err());
         if batches.iter().flat_map(|batch| &batch.writes).any(|write| write.space == Space::Mail) {
             self.changed();
         }
