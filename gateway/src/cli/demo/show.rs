@@ -84,7 +84,11 @@ impl Show {
     pub fn progress(&mut self, at: WallTime, ledger: &Ledger, long: u64, on_air: u64, seconds_on_air: f64) {
         let weight = |fate: &Fate| {
             let bytes = fate.sample.draft.text.len() as u64;
-            if fate.is_delivered() { bytes } else { fate.bytes_on_air().max(if fate.sample.long { long } else { 0 }).min(bytes) }
+            if fate.is_delivered() {
+                bytes
+            } else {
+                fate.bytes_on_air().max(if fate.sample.long { long } else { 0 }).min(bytes)
+            }
         };
         let done: u64 = ledger.fates.iter().map(weight).sum();
         let total: u64 = ledger.fates.iter().map(|fate| fate.sample.draft.text.len() as u64).sum();
