@@ -11,6 +11,7 @@
 )]
 
 mod harness;
+mod kill;
 mod mail;
 mod postfix;
 mod sender;

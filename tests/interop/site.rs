@@ -14,7 +14,7 @@ use crate::wait;
 const START_SECONDS_MAX: u64 = 20;
 
 /// The program that is tested: built by `cargo verify` before.
-fn program() -> PathBuf {
+pub fn program() -> PathBuf {
     // The test binary lies in `target/PROFILE/deps`.
     let test = std::env::current_exe().unwrap();
     let program = test.parent().and_then(Path::parent).unwrap().join("skywave");

@@ -44,3 +44,9 @@ pub fn within<T>(seconds: u64, mut done: impl FnMut() -> Option<T>) -> Option<T>
     }
     None
 }
+
+/// Lets time pass.
+#[expect(clippy::disallowed_methods, reason = "real servers live in real time")]
+pub fn pass(span: Duration) {
+    std::thread::sleep(span);
+}

@@ -105,6 +105,19 @@ fn links_are_found() {
     assert_eq!(links("a [b](c.md#d) and [e](https://f) `x`\n```\n[g](h)\n```\n[i](#j)"), ["c.md"]);
 }
 
+/// `path::test` in the matrix of hostile inputs.
+#[test]
+fn every_test_of_the_hostile_inputs_exists() {
+    let matrix = std::fs::read_to_string(root().join("docs/src/hostile-inputs.md")).unwrap();
+    let named: Vec<(&str, &str)> = matrix.split('`').filter_map(|word| word.split_once("::")).collect();
+    assert!(named.len() > 60, "{} tests are named", named.len());
+    let is_missing = |(path, test): &(&str, &str)| {
+        let text = std::fs::read_to_string(root().join(path)).unwrap_or_default();
+        !text.contains(&format!("fn {test}("))
+    };
+    judge(named.into_iter().filter(is_missing).map(|(path, test)| format!("{path} has no {test}")).collect());
+}
+
 #[test]
 fn every_chapter_is_in_the_summary() {
     let summary = std::fs::read_to_string(root().join("docs/src/SUMMARY.md")).unwrap_or_default();
