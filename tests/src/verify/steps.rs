@@ -62,7 +62,7 @@ pub fn all() -> Vec<Step> {
             name: "seeds",
             what: "worlds and stores with troubles from many seeds, every invariant checked",
             work: Work::Commands(vec![
-                words("cargo test --quiet --workspace --test it -- seeds::"),
+                words("SKYWAVE_SEEDS=200 cargo test --quiet --package skywave-tests --test it -- seeds::"),
                 words("SKYWAVE_SEEDS=200 cargo test --quiet --package skywave --lib store::sqlite::tests::crash"),
             ]),
         },
