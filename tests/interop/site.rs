@@ -45,7 +45,10 @@ impl Process {
         if let Some(capture) = capture {
             command.arg("--capture").arg(capture);
         }
-        command.env("RUST_LOG", "info").stdout(Stdio::null()).stderr(fs::File::create(&log).unwrap());
+        command
+            .env("RUST_LOG", "info")
+            .stdout(Stdio::null())
+            .stderr(fs::OpenOptions::new().create(true).append(true).open(&log).unwrap());
         Self { child: command.spawn().unwrap(), log }
     }
 
@@ -58,6 +61,9 @@ impl Drop for Process {
     fn drop(&mut self) {
         if std::thread::panicking() {
             eprintln!("--- {}\n{}", self.log.display(), self.log());
+        }
+        if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
+            return;
         }
         // By its own id, and asked first: what is captured is written at the end.
         let asked = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
@@ -78,9 +84,12 @@ pub struct Pair {
     pub field: SocketAddr,
     /// TPORT, RPORT, DPORT and APORT of both.
     p_mul_ports: [u16; 4],
-    folder: TempDir,
     medium: Medium,
-    processes: Vec<Process>,
+    /// Headquarters, the field.
+    sites: Vec<Process>,
+    node: Option<Process>,
+    /// Goes last: the processes write into it until they end.
+    folder: TempDir,
 }
 
 impl Pair {
@@ -89,16 +98,16 @@ impl Pair {
         let folder = tempfile::Builder::new().prefix("skywave-pair-").tempdir().unwrap();
         let door = || SocketAddr::from((Ipv4Addr::LOCALHOST, wait::free_port()));
         let p_mul_ports = [wait::free_port(), wait::free_port(), wait::free_port(), wait::free_port()];
-        Self { hq: door(), field: door(), p_mul_ports, folder, medium, processes: Vec::new() }
+        Self { hq: door(), field: door(), p_mul_ports, folder, medium, sites: Vec::new(), node: None }
     }
 
     /// Starts both sites, with mail for their own people handed over at `hq_mta` and `field_mta`.
     pub fn start(&mut self, hq_mta: SocketAddr, field_mta: SocketAddr) {
         let nodes = [wait::free_port(), wait::free_port()];
         if self.medium == Medium::Radio {
+            self.write("weather.toml", "turnaround_seconds = 0.01\n");
             self.write("node.toml", &node_toml(nodes));
-            let node = Process::start(&["node"], &self.path("node.toml"), None);
-            self.processes.push(node);
+            self.node = Some(Process::start(&["node"], &self.path("node.toml"), None));
             for port in nodes {
                 wait::listening(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), START_SECONDS_MAX);
             }
@@ -114,7 +123,7 @@ impl Pair {
             let name = format!("{own}.toml");
             self.write(&name, &config);
             let site = Process::start(&["run"], &self.path(&name), Some(&self.capture(own)));
-            self.processes.push(site);
+            self.sites.push(site);
             wait::listening(door, START_SECONDS_MAX);
         }
     }
@@ -126,8 +135,8 @@ impl Pair {
 
     /// Stops everything and gives the folder with the captures.
     pub fn stop(self) -> TempDir {
-        let Self { folder, processes, .. } = self;
-        drop(processes);
+        let Self { folder, sites, node, .. } = self;
+        drop((sites, node));
         folder
     }
 
@@ -168,6 +177,8 @@ links = [\"link\"]
 
 /// Fast enough for 10 MB in a test, slow enough that PDUs queue.
 const BITS_PER_SECOND: u32 = 8_000_000;
+/// The fastest radio there is.
+const RADIO_BITS_PER_SECOND: u32 = 1_000_000;
 
 fn udp_toml(index: usize, other: &str, ports: [u16; 4]) -> String {
     let addresses = ["127.0.0.1", "127.0.0.2"];
@@ -197,7 +208,7 @@ fn radio_toml(index: usize, other: &str, nodes: [u16; 2]) -> String {
 [radio.radio]
 node = \"127.0.0.1:{port}\"
 address = \"{own}\"
-bits_per_second = {BITS_PER_SECOND}
+bits_per_second = {RADIO_BITS_PER_SECOND}
 turnaround_milliseconds = 50
 
 [link.link]
@@ -214,7 +225,8 @@ address = \"{far}\"
 
 fn node_toml(ports: [u16; 2]) -> String {
     format!(
-        "bits_per_second = {BITS_PER_SECOND}
+        "weather_file = \"weather.toml\"
+bits_per_second = {RADIO_BITS_PER_SECOND}
 
 [station.\"hq.test\"]
 listen = \"127.0.0.1:{}\"

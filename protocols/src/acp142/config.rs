@@ -112,7 +112,9 @@ impl EngineConfig {
         // Three PDUs may be lost in a row before silence means the end of a round.
         self.quiet = turnaround * 2 + pdu * 3;
         self.ack_delay_per_receiver = ack + turnaround;
-        self.ack_wait = turnaround * 4 + self.quiet + ack * 2 + self.ack_delay_max.min(self.ack_delay_per_receiver * 4);
+        let answer = turnaround * 4 + self.quiet + ack * 2 + self.ack_delay_max.min(self.ack_delay_per_receiver * 4);
+        // Fast media answer sooner than a busy machine does.
+        self.ack_wait = answer.max(Duration::from_secs(1));
         self.ack_wait_max = self.ack_wait_max.max(self.ack_wait * 8);
         self.ack_pdu_time = self.ack_wait;
         self.address_window = turnaround + ack * 2;
