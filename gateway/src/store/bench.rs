@@ -157,16 +157,4 @@ mod tests {
         assert_eq!(table.lines().filter(|line| line.contains("| 70 |")).count(), CALLERS.len(), "{table}");
         assert!(table.contains("Opened again with 70 queued"), "{table}");
     }
-
-    /// By hand: `cargo test --release -p skywave --lib store::bench -- --ignored --nocapture`.
-    #[test]
-    #[ignore = "measures; takes long"]
-    #[expect(clippy::disallowed_methods, reason = "a measurement by hand")]
-    fn by_hand() {
-        let folder = tempfile::tempdir_in(env!("CARGO_MANIFEST_DIR")).unwrap();
-        let start = std::time::Instant::now();
-        println!("{}", table(folder.path(), 20_000, 4096, &|| start.elapsed()).unwrap());
-        println!("{}", measure(&folder.path().join("many"), 256, 100_000, 1000, &|| start.elapsed()).unwrap());
-        println!("opened with 100,000: {:?}", reopening(&folder.path().join("many"), &|| start.elapsed()).unwrap());
-    }
 }
