@@ -49,6 +49,11 @@ impl Postfix {
         Ok(postfix)
     }
 
+    /// The process that all others of the instance are children of.
+    pub fn master(&self) -> Option<u32> {
+        fs::read_to_string(self.folder.join("queue/pid/master.pid")).ok()?.trim().parse().ok()
+    }
+
     fn configure(&self, next: SocketAddr) -> std::io::Result<()> {
         for part in ["config", "queue", "data", "log"] {
             fs::create_dir_all(self.folder.join(part))?;

@@ -1,5 +1,6 @@
 //! Processes of a bench: ended when dropped, found by name, asked for their memory.
 
+use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,6 +12,8 @@ use crate::shell::clock::Clock;
 
 /// How long a process may take to listen, and to end when asked.
 const WAIT: Duration = Duration::from_secs(60);
+/// The unit of `/proc/ID/stat`.
+const TICKS_PER_SECOND: f64 = 100.0;
 const LOOK: Duration = Duration::from_millis(10);
 
 /// A process that is killed when it is dropped.
@@ -74,6 +77,37 @@ impl Drop for Running {
     }
 }
 
+/// Processor time in seconds that a process and its descendants have used, those that have ended included.
+pub fn processor_seconds(id: u32) -> f64 {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let all: BTreeMap<u32, Ticks> =
+        ids.filter_map(|id| Some((id, ticks(&std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?)?))).collect();
+    let own = all.get(&id).map_or(0, |ticks| ticks.own + ticks.ended);
+    let children: u64 = all.values().filter(|ticks| ticks.parent == id).map(|ticks| ticks.own + ticks.ended).sum();
+    (own + children) as f64 / TICKS_PER_SECOND
+}
+
+/// What `/proc/ID/stat` says of a process.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Ticks {
+    parent: u32,
+    own: u64,
+    /// Of its children that have ended.
+    ended: u64,
+}
+
+fn ticks(stat: &str) -> Option<Ticks> {
+    // The name in parentheses may hold blanks and parentheses.
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let number = |index: usize| fields.get(index)?.parse::<u64>().ok();
+    Some(Ticks {
+        parent: fields.get(1)?.parse().ok()?,
+        own: number(11)? + number(12)?,
+        ended: number(13)? + number(14)?,
+    })
+}
+
 fn resident(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
@@ -134,6 +168,13 @@ pub fn run(command: &mut Command) -> Result<String, BenchFault> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn processor_time_is_read() {
+        let stat = "42 (a (b) c) S 7 42 42 0 -1 4194560 1 2 3 4 150 50 1000 200 20 0 3 0 99 1 2";
+        assert_eq!(ticks(stat), Some(Ticks { parent: 7, own: 200, ended: 1200 }));
+        assert_eq!(ticks("42 (x) S 7"), None);
+    }
 
     #[test]
     fn memory_is_read() {

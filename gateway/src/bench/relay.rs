@@ -1,8 +1,9 @@
 //! `skywave bench relay`: SMTP in → durable queue → SMTP out, beside Postfix on the same machine and disk.
 //!
 //! Both take the load of `smtp-source` and relay it to an `smtp-sink` of their own, in turn within one run, so that a
-//! busy machine slows both. Equal durability: both answer 250 when the mail is synced to disk. The third row of each
-//! load is `smtp-source` straight into `smtp-sink`: what the tools themselves can do here.
+//! busy machine slows both; who comes first changes with each round, as a disk that rested is faster for a while. Equal
+//! durability: both answer 250 when the mail is synced to disk. The third row of each load is `smtp-source` straight
+//! into `smtp-sink`: what the tools themselves can do here.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use super::BenchFault;
 use super::folder::Folder;
 use super::postfix::{self, Postfix};
+use super::process::processor_seconds;
 use super::site::Site;
 use super::table::{Cell, Report, Table, median, ratio};
 use super::tools::{Load, Sink};
@@ -31,11 +33,12 @@ pub struct Options {
 /// Sessions, octets of a text, and how many times Postfix is the bar.
 const LOADS: [(u32, u32, f64); 4] = [(1, 1_000, 1.0), (20, 1_000, 5.0), (1, 50_000, 1.0), (20, 50_000, 2.5)];
 
-/// What one run of a load through one server gave, in mails a second.
+/// What one run of a load through one server gave: mails a second, milliseconds of processor time for a mail.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 struct Rates {
     accepted: f64,
     delivered: f64,
+    processor: f64,
 }
 
 /// A server under load, and where its mail comes out.
@@ -43,6 +46,8 @@ struct Way {
     name: &'static str,
     address: SocketAddr,
     sink: Sink,
+    /// The server's first process.
+    process: Option<u32>,
 }
 
 /// Runs everything.
@@ -58,9 +63,9 @@ pub fn run(options: &Options) -> Result<Report, BenchFault> {
     let (process, _) = site.start()?;
     let direct = straight.address;
     let ways = [
-        Way { name: "Postfix", address: peer.address, sink: theirs },
-        Way { name: "Skywave", address: site.address, sink: ours },
-        Way { name: "tools alone", address: direct, sink: straight },
+        Way { name: "Postfix", address: peer.address, sink: theirs, process: peer.master() },
+        Way { name: "Skywave", address: site.address, sink: ours, process: Some(process.id()) },
+        Way { name: "tools alone", address: direct, sink: straight, process: None },
     ];
     let mut table = empty_table();
     for (sessions, octets, bar) in LOADS {
@@ -86,22 +91,35 @@ fn facts(options: &Options) -> Vec<(&'static str, String)> {
 
 /// Each load once through each server to warm up, then so many rounds in turn.
 fn in_turn(ways: &[Way; 3], load: Load, rounds: usize) -> Result<Vec<[Rates; 3]>, BenchFault> {
+    let [peer, ours, tools] = ways;
+    let alone = measure(tools, load)?;
     let warm = Load { mails: load.mails.div_ceil(10), ..load };
-    for way in ways {
-        measure(way, warm)?;
-    }
-    (0..rounds).map(|_| Ok([measure(&ways[0], load)?, measure(&ways[1], load)?, measure(&ways[2], load)?])).collect()
+    measure(peer, warm)?;
+    measure(ours, warm)?;
+    let round = |number: usize| {
+        if number % 2 == 0 {
+            let first = measure(peer, load)?;
+            Ok([first, measure(ours, load)?, alone])
+        } else {
+            let first = measure(ours, load)?;
+            Ok([measure(peer, load)?, first, alone])
+        }
+    };
+    (0..rounds).map(round).collect()
 }
 
 fn measure(way: &Way, load: Load) -> Result<Rates, BenchFault> {
     let before = way.sink.count();
+    let used = way.process.map(processor_seconds);
     let clock = Clock::start();
     load.send(way.address)?;
     let accepted = clock.now().mono.as_micros();
     way.sink.wait_for(before + load.mails)?;
     let delivered = clock.now().mono.as_micros();
     let rate = |micros: u64| load.mails as f64 * 1e6 / micros.max(1) as f64;
-    Ok(Rates { accepted: rate(accepted), delivered: rate(delivered) })
+    let used = way.process.zip(used).map_or(0.0, |(process, before)| processor_seconds(process) - before);
+    let processor = used * 1e3 / load.mails.max(1) as f64;
+    Ok(Rates { accepted: rate(accepted), delivered: rate(delivered), processor })
 }
 
 fn empty_table() -> Table {
@@ -116,6 +134,7 @@ fn empty_table() -> Table {
             ("server", "server"),
             ("accepted_per_second", "accepted/s"),
             ("delivered_per_second", "delivered/s"),
+            ("processor_milliseconds_per_mail", "CPU ms/mail"),
             ("ratio", "ratio (delivered)"),
             ("ratio_range", "range"),
             ("bar", "bar"),
@@ -130,15 +149,16 @@ fn rows(load: Load, bar: f64, names: &[&str; 3], runs: &[[Rates; 3]]) -> Vec<Vec
     let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
     let greatest = ratios.iter().copied().fold(0.0, f64::max);
     let row = |way: usize| {
-        let of = |figure: fn(&Rates) -> f64| {
-            Cell::Real(median(&runs.iter().map(|round| figure(&round[way])).collect::<Vec<_>>()), 0)
+        let of = |figure: fn(&Rates) -> f64, decimals| {
+            Cell::Real(median(&runs.iter().map(|round| figure(&round[way])).collect::<Vec<_>>()), decimals)
         };
         let mut cells = vec![
             Cell::Whole(load.octets.into()),
             Cell::Whole(load.sessions.into()),
             Cell::text(names[way]),
-            of(|rates| rates.accepted),
-            of(|rates| rates.delivered),
+            of(|rates| rates.accepted, 0),
+            of(|rates| rates.delivered, 0),
+            if way == 2 { Cell::Empty } else { of(|rates| rates.processor, 2) },
         ];
         cells.extend(match way {
             1 => [
@@ -159,13 +179,14 @@ mod tests {
 
     #[test]
     fn ratios_are_of_the_same_round() {
-        let rates = |delivered: f64| Rates { accepted: delivered * 2.0, delivered };
+        let rates = |delivered: f64| Rates { accepted: delivered * 2.0, delivered, processor: 1.0 };
         let runs = [[10.0, 60.0, 500.0], [20.0, 60.0, 400.0], [10.0, 40.0, 300.0]].map(|round| round.map(rates));
         let load = Load { sessions: 20, mails: 10, octets: 1_000, keeps_connections: false };
         let rows = rows(load, 5.0, &["a", "b", "c"], &runs);
-        assert_eq!(rows[0][3..6], [Cell::Real(20.0, 0), Cell::Real(10.0, 0), Cell::Empty]);
-        assert_eq!(rows[1][4..7], [Cell::Real(60.0, 0), Cell::Real(4.0, 1), Cell::text("3.0 to 6.0")]);
-        assert_eq!(rows[1][7], Cell::Bar("at least 5".to_owned(), false));
-        assert_eq!(rows[2][4], Cell::Real(400.0, 0));
+        assert_eq!(rows[0][3..6], [Cell::Real(20.0, 0), Cell::Real(10.0, 0), Cell::Real(1.0, 2)]);
+        assert_eq!(rows[1][4..6], [Cell::Real(60.0, 0), Cell::Real(1.0, 2)]);
+        assert_eq!(rows[1][6..8], [Cell::Real(4.0, 1), Cell::text("3.0 to 6.0")]);
+        assert_eq!(rows[1][8], Cell::Bar("at least 5".to_owned(), false));
+        assert_eq!(rows[2][4..6], [Cell::Real(400.0, 0), Cell::Empty]);
     }
 }

@@ -241,7 +241,13 @@ fn first_batch(record: &MailRecord, extra: Vec<Write>) -> Batch {
     writes.push(record.put());
     writes.extend((0..record.hops.len()).map(|hop| record.hop_key(hop).write(true)));
     writes.extend(agenda_entries(record).into_iter().map(|entry| entry.write(true)));
-    Batch { keep: vec![record.body], drop: Vec::new(), writes, urgent: record.precedence() >= Precedence::Flash }
+    Batch {
+        keep: vec![record.body],
+        drop: Vec::new(),
+        writes,
+        urgent: record.precedence() >= Precedence::Flash,
+        patient: false,
+    }
 }
 
 /// What the agenda holds for a mail besides retries.

@@ -278,9 +278,9 @@ impl Node {
         });
         writes.extend(retries);
         writes.push(Write { space: Space::History, ..record.put() });
-        let batch = Batch { drop: vec![record.body], writes, ..Batch::default() };
+        let batch = Batch { drop: vec![record.body], writes, patient: true, ..Batch::default() };
         self.save(batch, Saved::Notes(vec![ticket]));
-        self.counters.mails = self.counters.mails.saturating_sub(1);
+        self.counters.mails -= 1;
         self.counters.finished += 1;
         if self.counters.finished.is_multiple_of(PRUNE_EVERY_MAILS) {
             self.prune_history();

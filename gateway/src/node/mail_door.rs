@@ -216,7 +216,7 @@ impl Node {
         } else {
             queue.mails_max - queue.mails_reserved.min(queue.mails_max)
         };
-        if self.counters.mails >= room {
+        if self.counters.mails_queued() >= room {
             return Reply::new(452, (3, 1), "the queue is full, try later");
         }
         let ceiling = self.config.mail.precedence_ceiling;

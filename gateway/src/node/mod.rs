@@ -109,12 +109,18 @@ enum Pending {
 /// Figures of a node since its start.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counters {
-    /// Mails in the queue.
-    mails: u64,
+    /// Mails in the queue; below zero while those of earlier runs are still being counted.
+    mails: i64,
     finished: u64,
     accepted: u64,
     delivered: u64,
     bounced: u64,
+}
+
+impl Counters {
+    const fn mails_queued(&self) -> u64 {
+        if self.mails < 0 { 0 } else { self.mails.unsigned_abs() }
+    }
 }
 
 /// A site. See the module.
@@ -265,7 +271,6 @@ impl Node {
         for space in [Space::Mail, Space::History] {
             self.await_fetch(Pending::LastTicket(space));
         }
-        self.await_fetch(Pending::Count);
         // Links begin when their records are back, and must know by then whether they are to be silent.
         self.await_fetch(Pending::Marks);
     }
@@ -293,6 +298,8 @@ impl Node {
         self.pending.insert(number, Pending::Agenda);
         self.ask(Pending::Lane(Vec::new()));
         self.look_for_displaced(now.wall);
+        // Counting reads the whole queue: mail is taken meanwhile.
+        self.ask(Pending::Count);
         self.tell(Event::Ready { site: self.config.site.to_string() });
     }
 
@@ -363,8 +370,7 @@ impl Node {
             }
             Some(Pending::Count) => {
                 let count = rows.ok().and_then(|rows| rows.first().and_then(|row| row.value.as_ref().try_into().ok()));
-                self.counters.mails += count.map_or(0, u64::from_be_bytes);
-                self.arrived_at_start(now);
+                self.counters.mails += count.map_or(0, u64::from_be_bytes).cast_signed();
             }
             Some(Pending::LastTicket(_)) => {
                 let last = rows.ok().and_then(|rows| rows.first().and_then(|row| row.key.as_slice().try_into().ok()));

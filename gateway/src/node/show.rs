@@ -48,7 +48,7 @@ impl Node {
             "site": &*self.config.site,
             "ready": self.ready,
             "uptime_seconds": uptime.as_secs_f64(),
-            "mails_queued": self.counters.mails,
+            "mails_queued": self.counters.mails_queued(),
             "mails_accepted": self.counters.accepted,
             "recipients_delivered": self.counters.delivered,
             "recipients_bounced": self.counters.bounced,
@@ -186,7 +186,7 @@ impl Node {
         // Memory knows better than the disk how far a mail is.
         let line = |record: MailRecord| mail(self.mails.record(record.ticket).unwrap_or(&record), self.now.wall, false);
         let mails: Vec<Value> = mails.into_iter().map(line).collect();
-        self.reply_ok(reply_to, json!({ "mails": mails, "mails_queued": self.counters.mails }));
+        self.reply_ok(reply_to, json!({ "mails": mails, "mails_queued": self.counters.mails_queued() }));
     }
 
     /// Removes history whose time has passed.

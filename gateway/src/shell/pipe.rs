@@ -45,7 +45,7 @@ pub(super) struct PipeContext {
 pub(super) fn accepted(context: PipeContext, pipe: PipeId, stream: TcpStream) -> PipeCommands {
     let (commands, orders) = mpsc::unbounded_channel();
     let _ = stream.set_nodelay(true);
-    tokio::spawn(async move { serve(&context, pipe, Stream::Plain(stream), orders).await });
+    tokio::spawn(async move { serve(&context, pipe, Stream::Plain(stream), orders, false).await });
     commands
 }
 
@@ -56,7 +56,7 @@ pub(super) fn open(context: PipeContext, pipe: PipeId, target: String, dscp: u8)
         match connect(&context.names, &target, dscp).await {
             Ok(stream) => {
                 context.say(pipe, PipeInput::Opened).await;
-                serve(&context, pipe, Stream::Plain(stream), orders).await;
+                serve(&context, pipe, Stream::Plain(stream), orders, true).await;
             }
             Err(why) => context.say(pipe, PipeInput::Refused(why)).await,
         }
@@ -107,9 +107,10 @@ async fn serve(
     pipe: PipeId,
     mut stream: Stream,
     mut orders: mpsc::UnboundedReceiver<PipeOutput>,
+    tells_drained: bool,
 ) {
     loop {
-        let mut turn = Turn::new(context, pipe, stream);
+        let mut turn = Turn::new(context, pipe, stream, tells_drained);
         let end = turn.run(&mut orders).await;
         stream = turn.reader.unsplit(turn.writer);
         match end {
@@ -166,13 +167,15 @@ struct Turn<'a> {
     /// What the node has not been told.
     untold: Option<PipeInput>,
     drained: bool,
+    /// Nobody asks on accepted pipes: a session says one thing at a time. It would wake the node once for each reply.
+    tells_drained: bool,
     paused: bool,
     /// What follows when everything has left.
     then: Option<End>,
 }
 
 impl<'a> Turn<'a> {
-    fn new(context: &'a PipeContext, pipe: PipeId, stream: Stream) -> Self {
+    fn new(context: &'a PipeContext, pipe: PipeId, stream: Stream, tells_drained: bool) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         Self {
             context,
@@ -184,6 +187,7 @@ impl<'a> Turn<'a> {
             unwritten: BytesMut::new(),
             untold: None,
             drained: false,
+            tells_drained,
             paused: false,
             then: None,
         }
@@ -265,7 +269,7 @@ impl<'a> Turn<'a> {
         if self.unwritten.capacity() > WRITE_OCTETS_KEPT {
             self.unwritten = BytesMut::new();
         }
-        self.drained = true;
+        self.drained = self.tells_drained;
         self.writer.flush().await.err().map(|error| End::Closed(Some(error.to_string())))
     }
 

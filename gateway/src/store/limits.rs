@@ -27,5 +27,10 @@ pub const LOG_OCTETS_KEPT: u64 = 16 << 20;
 pub const CORRUPT_ROWS_MAX: u32 = 10_000;
 /// Memory for pages of the writing and of each reading connection, in KiB.
 pub const CACHE_KIB: u32 = 4096;
+/// Milliseconds that batches for which nobody waits stand by for one that somebody waits for; begun anew with each of at
+/// most [`COMPANY_REQUESTS_MAX`] requests.
+pub const COMPANY_MILLISECONDS: u64 = 5;
+/// See [`COMPANY_MILLISECONDS`].
+pub const COMPANY_REQUESTS_MAX: usize = 64;
 /// Milliseconds without a request after which the writer does a piece of housekeeping.
 pub const IDLE_MILLISECONDS: u64 = 100;

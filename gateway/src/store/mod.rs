@@ -38,6 +38,8 @@ pub struct Batch {
     pub writes: Vec<Write>,
     /// True when somebody urgent waits for it: it is not held to be grouped with others.
     pub urgent: bool,
+    /// True when nobody waits for it: it may wait a moment to share its sync with others.
+    pub patient: bool,
 }
 
 /// What is to be fetched.

@@ -1,7 +1,8 @@
 //! A store on threads of its own: one that writes, and one that reads beside it.
 //!
 //! The writer takes over all that waits and makes it durable in one transaction (group commit): under load a commit
-//! serves many, without load none waits for company. Promises: answers of batches come in the order of the requests,
+//! serves many; without load only batches for which nobody waits stand by for company, a few
+//! milliseconds. Promises: answers of batches come in the order of the requests,
 //! except that an urgent batch overtakes others it has nothing in common with; a batch at fault does not fail its group;
 //! a fetch or load sees every batch whose commit was asked for before it, unless that failed. So what is read while
 //! nothing is being written, and every body, comes from the reader at once; a fetch behind a commit waits for it.
@@ -18,7 +19,10 @@ use std::time::Duration;
 use skywave_protocols::bytes::Bytes;
 use skywave_transports::io::{Row, Space};
 
-use super::limits::{DRAIN_REQUESTS_MAX, GROUP_BATCHES_MAX, GROUP_OCTETS_MAX, IDLE_MILLISECONDS};
+use super::limits::{
+    COMPANY_MILLISECONDS, COMPANY_REQUESTS_MAX, DRAIN_REQUESTS_MAX, GROUP_BATCHES_MAX, GROUP_OCTETS_MAX,
+    IDLE_MILLISECONDS,
+};
 use super::{Batch, BodyId, Query, Reader, Store, StoreFault};
 
 /// What is asked of the store. Numbers are the asker's and come back with the answer.
@@ -193,7 +197,7 @@ impl Writer {
                     stopping = !self.take(request);
                     // What came while the last group was on its way to the disk makes the next one.
                     while !stopping && !self.queue.is_empty() {
-                        stopping = !self.drain(requests);
+                        stopping = !self.drain(requests) || !self.stand_by(requests);
                         self.commit_group();
                     }
                     may_tend = true;
@@ -217,6 +221,25 @@ impl Writer {
         for request in waiting {
             if !self.take(request) {
                 return false;
+            }
+        }
+        true
+    }
+
+    /// Lets batches for which nobody waits share the sync of one that somebody waits for; false when told to stop. The
+    /// end of one mail so goes with the acceptance of the next: one sync for a mail instead of two.
+    fn stand_by(&mut self, requests: &Receiver<StoreRequest>) -> bool {
+        for _ in 0..COMPANY_REQUESTS_MAX {
+            if self.queue.is_empty() || self.queue.iter().any(|(_, batch)| !batch.patient) {
+                break;
+            }
+            match requests.recv_timeout(Duration::from_millis(COMPANY_MILLISECONDS)) {
+                Ok(request) => {
+                    if !self.take(request) {
+                        return false;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
         }
         true
@@ -259,6 +282,9 @@ impl Writer {
     }
 
     fn commit_group(&mut self) {
+        if self.queue.is_empty() {
+            return;
+        }
         let (numbers, batches): (Vec<u64>, Vec<Batch>) = group(&mut self.queue).into_iter().unzip();
         match self.store.commit(&batches) {
             Ok(()) => numbers.into_iter().for_each(|number| self.tell(number, Ok(()))),
@@ -440,6 +466,24 @@ mod tests {
         fn open(&self) {
             self.gate.send(()).unwrap();
         }
+    }
+
+    #[test]
+    fn what_nobody_waits_for_goes_with_the_next() {
+        let bed = bed(ModelStore::new());
+        bed.commit(0, Batch { patient: true, ..mail(b"end of one") });
+        bed.handle.send(StoreRequest::Append(BodyId(1), Bytes::from_static(b"text")));
+        bed.commit(1, mail(b"beginning of the next"));
+        let seen = bed.seen();
+        // On a machine that stands still for so long the first has gone alone.
+        assert!(seen.len() == 2 || seen[0].patient, "{seen:?}");
+        bed.open();
+        bed.open();
+        let answers: Vec<_> = (0..3).map(|_| bed.answer()).collect();
+        assert!(answers.contains(&StoreAnswer::Stored(0)) && answers.contains(&StoreAnswer::Stored(1)), "{answers:?}");
+        bed.commit(2, Batch { patient: true, ..mail(b"alone") });
+        bed.open();
+        assert_eq!(bed.answer(), StoreAnswer::Stored(2), "nobody comes: it goes alone");
     }
 
     #[test]
