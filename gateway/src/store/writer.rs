@@ -470,20 +470,23 @@ mod tests {
 
     #[test]
     fn what_nobody_waits_for_goes_with_the_next() {
-        let bed = bed(ModelStore::new());
-        bed.commit(0, Batch { patient: true, ..mail(b"end of one") });
-        bed.handle.send(StoreRequest::Append(BodyId(1), Bytes::from_static(b"text")));
-        bed.commit(1, mail(b"beginning of the next"));
-        let seen = bed.seen();
-        // On a machine that stands still for so long the first has gone alone.
-        assert!(seen.len() == 2 || seen[0].patient, "{seen:?}");
-        bed.open();
-        bed.open();
-        let answers: Vec<_> = (0..3).map(|_| bed.answer()).collect();
-        assert!(answers.contains(&StoreAnswer::Stored(0)) && answers.contains(&StoreAnswer::Stored(1)), "{answers:?}");
-        bed.commit(2, Batch { patient: true, ..mail(b"alone") });
-        bed.open();
-        assert_eq!(bed.answer(), StoreAnswer::Stored(2), "nobody comes: it goes alone");
+        let patient = |key: &[u8]| Batch { patient: true, ..mail(key) };
+        let commit = |number, batch| StoreRequest::Commit(number, batch);
+        let append = || StoreRequest::Append(BodyId(1), Bytes::from_static(b"text"));
+        for (begun, coming, expected) in [
+            (patient(b"end"), vec![append(), commit(1, mail(b"next")), commit(2, mail(b"later"))], vec![0, 1]),
+            (patient(b"end"), vec![commit(1, patient(b"another end"))], vec![0, 1]),
+            (patient(b"alone"), vec![], vec![0]),
+            (mail(b"somebody waits"), vec![commit(1, mail(b"next"))], vec![0]),
+        ] {
+            let (sender, requests) = channel();
+            coming.into_iter().for_each(|request| sender.send(request).unwrap());
+            let queue = VecDeque::from([(0, begun)]);
+            let mut writer =
+                Writer { store: Box::new(ModelStore::new()), answer: answers().0, queue, under_way: Arc::default() };
+            assert!(writer.stand_by(&requests));
+            assert_eq!(writer.queue.iter().map(|(number, _)| *number).collect::<Vec<_>>(), expected);
+        }
     }
 
     #[test]
