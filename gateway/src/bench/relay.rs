@@ -97,7 +97,7 @@ fn in_turn(ways: &[Way; 3], load: Load, rounds: usize) -> Result<Vec<[Rates; 3]>
     measure(peer, warm)?;
     measure(ours, warm)?;
     let round = |number: usize| {
-        if number % 2 == 0 {
+        if number.is_multiple_of(2) {
             let first = measure(peer, load)?;
             Ok([first, measure(ours, load)?, alone])
         } else {
