@@ -7,7 +7,7 @@
 //! The modules form layers; a module uses only lower rows (checked by the tidy test):
 //!
 //! ```text
-//! row 5  mail and chat formats   mule   bsmtp
+//! row 5  mail and chat formats   mule   bsmtp   xmpp
 //! row 4  carriers                acp142
 //! row 3  subnetwork              s5066::{rcop, udop} → s5066::sis → s5066::node
 //! row 2  meaning                 message   compress   smtp
@@ -26,3 +26,4 @@ pub mod message;
 pub mod mule;
 pub mod s5066;
 pub mod smtp;
+pub mod xmpp;

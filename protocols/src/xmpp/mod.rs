@@ -1,0 +1,21 @@
+//! XMPP: stanzas, the streams of a local server, and the constrained links.
+//!
+//! ```text
+//! stanza    one checked message, presence or iq, and its canonical octets
+//! reader    cuts a stream into elements; every limit is counted while reading
+//! writer    canonical serialisation: one form for one tree
+//! ```
+//!
+//! Promises: what the reader yields is well formed, namespaces resolved, within [`limits`]; canonical octets parse back to
+//! the same tree. Refuses: DTDs, processing instructions, comments, undeclared prefixes, octets that are no UTF-8.
+
+pub mod fault;
+pub mod limits;
+pub mod ns;
+pub mod reader;
+pub mod stanza;
+pub mod writer;
+
+pub use fault::XmppFault;
+pub use reader::{Header, Item, StreamReader};
+pub use stanza::{Kind, Stanza};
