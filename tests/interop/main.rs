@@ -1,4 +1,4 @@
-//! Tests with real servers: Postfix, openssl and tshark around the running program. Run by `cargo verify`, which
+//! Tests with real servers: Postfix, Prosody, ejabberd, slixmpp, openssl and tshark around the running program. Run by `cargo verify`, which
 //! installs the servers (feature `interop`); the only tests that wait on a real clock.
 //!
 //! Every server is a process of the test's own with its own folders and high loopback ports, stopped by its own id.
@@ -20,3 +20,4 @@ mod sink;
 mod site;
 mod tshark;
 mod wait;
+mod xmpp;

@@ -4,6 +4,7 @@
 //! time things start their own processes on loopback ports, with folders of their own, and end them; they are never
 //! tests. `mail` counts octets in the world and gives the same figures on every machine. Tests here try the arithmetic.
 
+pub mod chat;
 pub mod folder;
 pub mod latency;
 pub mod load;
@@ -16,6 +17,7 @@ pub mod sink;
 pub mod site;
 pub mod table;
 pub mod tools;
+pub mod xmpp;
 
 /// Why a bench gave no figures.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

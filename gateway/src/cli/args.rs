@@ -350,6 +350,15 @@ pub enum BenchVerb {
     },
     /// Octets of a mail of 500 characters on its way over HF
     Mail,
+    /// What chat costs on a link, and how fast gateways carry it
+    Chat {
+        /// Only these parts
+        #[arg(value_enum)]
+        parts: Vec<crate::bench::chat::Part>,
+        /// One-way delays of the slow wire in seconds
+        #[arg(long, value_name = "SECONDS", value_delimiter = ',', default_value = "1,5")]
+        delays: Vec<u32>,
+    },
     /// Mails made durable in a second by the store alone
     Store {
         /// Mails of a row

@@ -6,7 +6,7 @@ use super::args::{Bench, BenchVerb};
 use super::exit::{self, Fault};
 use crate::bench::folder::Folder;
 use crate::bench::table::Report;
-use crate::bench::{BenchFault, latency, mail, memory, relay};
+use crate::bench::{BenchFault, chat, latency, mail, memory, relay};
 use crate::shell::clock::Clock;
 
 /// Runs the bench that is asked for.
@@ -25,6 +25,11 @@ pub(super) fn bench(bench: &Bench) -> Result<(), Fault> {
             memory::run(&memory::Options { starts: *starts, octets: *octets, place: bench.place.clone() })
         }
         BenchVerb::Mail => mail::run(),
+        BenchVerb::Chat { parts, delays } => chat::run(&chat::Options {
+            parts: parts.clone(),
+            delays_seconds: delays.clone(),
+            place: bench.place.clone(),
+        }),
         BenchVerb::Store { mails, octets } => return store(bench, *mails, *octets),
     };
     print(bench, &report.map_err(fault)?);

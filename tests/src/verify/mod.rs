@@ -7,6 +7,7 @@
 
 mod counts;
 mod packages;
+pub mod python;
 mod steps;
 
 use std::io::{BufRead, BufReader, Write};
@@ -99,7 +100,7 @@ fn judge(step: &Step, counts: &mut Counts) -> Verdict {
             Some(_) => all(std::slice::from_ref(command)),
             None => Some(Verdict::Skipped("the tool is not installed")),
         },
-        Work::WithPackages(commands) => match packages::install_missing() {
+        Work::WithPackages(commands) => match packages::install_missing().and_then(|()| python::make()) {
             Ok(()) => all(commands),
             Err(reason) => Some(Verdict::Failed(reason)),
         },

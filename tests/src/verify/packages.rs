@@ -2,11 +2,18 @@
 
 use std::process::Command;
 
+use super::python;
 use super::steps::on_path;
 
 /// A program and the package that has it.
-const NEEDED: [(&str, &str); 4] =
-    [("postfix", "postfix"), ("smtp-source", "postfix"), ("tshark", "tshark"), ("openssl", "openssl")];
+const NEEDED: [(&str, &str); 6] = [
+    ("postfix", "postfix"),
+    ("smtp-source", "postfix"),
+    ("tshark", "tshark"),
+    ("openssl", "openssl"),
+    ("prosody", "prosody lua-unbound"),
+    ("ejabberdctl", "ejabberd"),
+];
 
 /// Answers to the questions that these packages would ask.
 const ANSWERS: [&str; 2] = [
@@ -33,7 +40,9 @@ pub fn install_missing() -> Result<(), String> {
         shell(&format!("echo '{answer}' | debconf-set-selections")).map_err(|why| format!("{by_hand}; {why}"))?;
     }
     // A machine whose package lists are fresh enough need not fetch them; a clean one must.
-    let install = format!("DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends {names}");
+    // In run level 1 no service is started by its installation: the tests start servers of their own.
+    let install =
+        format!("RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends {names}");
     shell(&install)
         .or_else(|_| shell("apt-get update -q").and_then(|()| shell(&install)))
         .map_err(|why| format!("{by_hand}; {why}"))?;
@@ -46,6 +55,9 @@ pub fn install_missing() -> Result<(), String> {
 fn missing() -> Vec<&'static str> {
     let mut missing: Vec<&str> =
         NEEDED.iter().filter(|(program, _)| on_path(program).is_none()).map(|(_, package)| *package).collect();
+    if !python::can_make() {
+        missing.push("python3-venv");
+    }
     missing.dedup();
     missing
 }

@@ -77,7 +77,7 @@ pub fn all() -> Vec<Step> {
     }
     steps.push(Step {
         name: "interop",
-        what: "Postfix, openssl and tshark against the running program",
+        what: "Postfix, Prosody, ejabberd, slixmpp, openssl and tshark against the running program",
         work: Work::WithPackages(vec![
             words("cargo build --quiet --workspace --bins"),
             words("cargo test --quiet --workspace --features skywave-tests/interop --test interop -- --test-threads=1"),

@@ -1,0 +1,46 @@
+//! `skywave bench chat`: what chat costs on a link and how fast gateways carry it.
+//!
+//! Its parts are run one by one or together: [`ordinary`] holds the same conversation by ordinary server-to-server XMPP
+//! over a slow wire, for comparison.
+
+pub mod ordinary;
+
+use std::path::PathBuf;
+
+use super::BenchFault;
+use super::table::Report;
+
+/// A part of the bench.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, clap::ValueEnum)]
+pub enum Part {
+    /// The same conversation by ordinary server-to-server XMPP over a slow wire (as root; package prosody)
+    Ordinary,
+}
+
+/// What is run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// Which parts; none means all.
+    pub parts: Vec<Part>,
+    /// One-way delays of the slow wire, in seconds.
+    pub delays_seconds: Vec<u32>,
+    /// Below which folder everything lies.
+    pub place: PathBuf,
+}
+
+/// Runs the parts that are asked for.
+///
+/// # Errors
+/// When a part cannot be run.
+pub fn run(options: &Options) -> Result<Report, BenchFault> {
+    let all = [Part::Ordinary];
+    let mut report = Report::default();
+    for part in all.iter().filter(|part| options.parts.is_empty() || options.parts.contains(part)) {
+        let found = match part {
+            Part::Ordinary => ordinary::run(&options.delays_seconds, &options.place)?,
+        };
+        report.facts.extend(found.facts);
+        report.tables.extend(found.tables);
+    }
+    Ok(report)
+}

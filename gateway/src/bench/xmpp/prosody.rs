@@ -1,0 +1,276 @@
+//! Prosody: a server of its own for one domain and its rooms, without DNS.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use super::super::BenchFault;
+use super::super::process::{Running, listening, program};
+use super::Identity;
+
+/// Prosody knows no table of where servers are; this module of ours has one.
+const STATIC_ROUTES: &str = include_str!("mod_s2s_static.lua");
+
+/// How servers prove to each other who they are.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Trust {
+    /// Dialback in clear.
+    DialbackInClear,
+    /// Dialback inside TLS, whose certificates nobody checks.
+    Dialback,
+    /// Certificates: TLS and SASL EXTERNAL.
+    External,
+}
+
+/// What a server is to be.
+#[derive(Clone, Debug)]
+pub struct ProsodyPlan {
+    /// Its users' domain.
+    pub domain: String,
+    /// The domain of its rooms, if it has any.
+    pub rooms: Option<String>,
+    /// Users and their passwords.
+    pub users: Vec<(String, String)>,
+    /// Where servers of other domains are.
+    pub routes: Vec<(String, SocketAddr)>,
+    /// Names that others serve through it (XEP-0114), and the secret of each.
+    pub components: Vec<(String, String)>,
+    /// How it and its peers prove who they are.
+    pub trust: Trust,
+    /// What it shows and whom it trusts; needed unless all is in clear.
+    pub identity: Option<Identity>,
+    /// Whether one stream carries both directions (XEP-0288).
+    pub bidi: bool,
+    /// Whether streams between servers are managed (XEP-0198).
+    pub managed: bool,
+    /// Where clients connect.
+    pub for_clients: SocketAddr,
+    /// Where servers connect.
+    pub for_servers: SocketAddr,
+    /// Where components connect.
+    pub for_components: SocketAddr,
+}
+
+impl ProsodyPlan {
+    /// A server for `domain` with rooms at `rooms.DOMAIN`, at ports of `address` that nobody uses.
+    ///
+    /// # Errors
+    /// When there are no ports.
+    pub fn new(domain: &str, address: IpAddr) -> Result<Self, BenchFault> {
+        Ok(Self {
+            domain: domain.to_owned(),
+            rooms: Some(format!("rooms.{domain}")),
+            users: Vec::new(),
+            routes: Vec::new(),
+            components: Vec::new(),
+            trust: Trust::Dialback,
+            identity: None,
+            bidi: false,
+            managed: false,
+            for_clients: free_port(address)?,
+            for_servers: free_port(address)?,
+            for_components: free_port(address)?,
+        })
+    }
+
+    /// The configuration, in Prosody's language.
+    fn configuration(&self, folder: &Path) -> String {
+        let mut text = String::new();
+        let place = folder.display();
+        let modules = self.modules();
+        let (clients, servers, components) =
+            (self.for_clients.port(), self.for_servers.port(), self.for_components.port());
+        let _ = write!(
+            text,
+            "run_as_root = true
+daemonize = false
+pidfile = \"{place}/prosody.pid\"
+data_path = \"{place}/data\"
+plugin_paths = {{ \"{place}/modules\" }}
+log = {{ {{ levels = {{ min = \"debug\" }}, to = \"file\", filename = \"{place}/prosody.log\" }} }}
+interfaces = {{ \"{address}\" }}
+local_interfaces = {{ \"{address}\" }}
+c2s_ports = {{ {clients} }}
+s2s_ports = {{ {servers} }}
+s2s_direct_tls_ports = {{ }}
+component_ports = {{ {components} }}
+component_interfaces = {{ \"{address}\" }}
+http_ports = {{ }}
+https_ports = {{ }}
+authentication = \"internal_plain\"
+storage = \"internal\"
+c2s_require_encryption = false
+allow_unencrypted_plain_auth = true
+s2s_require_encryption = {encrypted}
+s2s_secure_auth = {secure}
+unbound = {{ resolvconf = false, hoststxt = false }}
+modules_enabled = {{ {modules} }}
+{static_routes}{identity}
+VirtualHost \"{domain}\"
+",
+            address = self.for_clients.ip(),
+            encrypted = self.trust != Trust::DialbackInClear,
+            secure = self.trust == Trust::External,
+            static_routes = self.static_routes(),
+            identity = self.identity(),
+            domain = self.domain,
+        );
+        if let Some(rooms) = &self.rooms {
+            let _ = write!(
+                text,
+                "Component \"{rooms}\" \"muc\"\n  modules_enabled = {{ {modules} }}\n  \
+                 restrict_room_creation = false\n  muc_room_locking = false\n"
+            );
+        }
+        for (name, secret) in &self.components {
+            let _ = writeln!(text, "Component \"{name}\"\n  component_secret = \"{secret}\"");
+        }
+        text
+    }
+
+    /// What is loaded on the users' host and on the rooms alike: global modules do not reach components.
+    fn modules(&self) -> String {
+        let mut names = vec!["roster", "saslauth", "disco", "ping", "s2s_static", "posix"];
+        if self.trust != Trust::DialbackInClear {
+            names.push("tls");
+        }
+        if self.trust != Trust::External {
+            names.push("dialback");
+        }
+        if self.bidi {
+            names.push("s2s_bidi");
+        }
+        if self.managed {
+            names.push("smacks");
+        }
+        names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join("; ")
+    }
+
+    fn static_routes(&self) -> String {
+        let mut text = "s2s_static = {\n".to_owned();
+        for (domain, to) in &self.routes {
+            let _ = writeln!(text, "  [\"{domain}\"] = {{ \"{}\", {} }};", to.ip(), to.port());
+        }
+        text + "}\n"
+    }
+
+    fn identity(&self) -> String {
+        let Some(Identity { chain, key, roots }) = &self.identity else { return String::new() };
+        let (chain, key, roots) = (chain.display(), key.display(), roots.display());
+        format!("ssl = {{ certificate = \"{chain}\"; key = \"{key}\"; cafile = \"{roots}\" }}\n")
+    }
+}
+
+/// A running Prosody; ended when dropped.
+#[derive(Debug)]
+pub struct Prosody {
+    /// What it is.
+    pub plan: ProsodyPlan,
+    folder: PathBuf,
+    running: Option<Running>,
+}
+
+/// That Prosody is here.
+///
+/// # Errors
+/// `Missing`.
+pub fn present() -> Result<(), BenchFault> {
+    match program("prosody") {
+        Some(_) => Ok(()),
+        None => Err(BenchFault::Missing { programs: "prosody".to_owned(), packages: "prosody lua-unbound".to_owned() }),
+    }
+}
+
+impl Prosody {
+    /// Starts one in `folder`, which it has for itself.
+    ///
+    /// # Errors
+    /// When it does not listen in time, with the end of its log.
+    pub fn start(folder: &Path, plan: ProsodyPlan) -> Result<Self, BenchFault> {
+        let mut prosody = Self { plan, folder: folder.to_path_buf(), running: None };
+        prosody.write().map_err(|error| BenchFault::local("Prosody's folder", error))?;
+        prosody.start_again()?;
+        Ok(prosody)
+    }
+
+    /// Starts it again after [`Self::stop`], with the users and rooms it had.
+    ///
+    /// # Errors
+    /// When it does not listen in time.
+    pub fn start_again(&mut self) -> Result<(), BenchFault> {
+        let said = fs::File::create(self.folder.join("said")).map_err(|error| BenchFault::local("a log", error))?;
+        let mut command = Command::new("prosody");
+        command.arg("-F").arg("--config").arg(self.folder.join("prosody.cfg.lua"));
+        command.stdout(Stdio::null()).stderr(said);
+        self.running = Some(Running::start(&mut command)?);
+        for address in [self.plan.for_clients, self.plan.for_servers] {
+            listening(address, "prosody").map_err(|fault| BenchFault::Process(format!("{fault}\n{}", self.log())))?;
+        }
+        if !self.plan.components.is_empty() {
+            listening(self.plan.for_components, "prosody")?;
+        }
+        Ok(())
+    }
+
+    /// Ends it in good order.
+    pub fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop();
+        }
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        let read = |name| fs::read_to_string(self.folder.join(name)).unwrap_or_default();
+        read("said") + &read("prosody.log")
+    }
+
+    fn write(&self) -> std::io::Result<()> {
+        let accounts = self.folder.join("data").join(self.plan.domain.replace('.', "%2e")).join("accounts");
+        fs::create_dir_all(&accounts)?;
+        fs::create_dir_all(self.folder.join("modules"))?;
+        fs::write(self.folder.join("modules/mod_s2s_static.lua"), STATIC_ROUTES)?;
+        fs::write(self.folder.join("prosody.cfg.lua"), self.plan.configuration(&self.folder))?;
+        for (user, password) in &self.plan.users {
+            fs::write(
+                accounts.join(format!("{user}.dat")),
+                format!("return {{ [\"password\"] = \"{password}\"; }};\n"),
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// A port of this address that nobody listens at.
+fn free_port(address: IpAddr) -> Result<SocketAddr, BenchFault> {
+    let listener = TcpListener::bind((address, 0));
+    listener.and_then(|listener| listener.local_addr()).map_err(|error| BenchFault::local("a free port", error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_configuration_says_what_the_plan_says() {
+        let mut plan = ProsodyPlan::new("hq.test", IpAddr::from([127, 0, 0, 1])).unwrap();
+        plan.routes = vec![("field.test".to_owned(), SocketAddr::from(([127, 0, 0, 9], 5269)))];
+        plan.components = vec![("rooms.field.test".to_owned(), "s3".to_owned())];
+        plan.trust = Trust::External;
+        plan.managed = true;
+        let text = plan.configuration(Path::new("/x"));
+        for part in [
+            "[\"field.test\"] = { \"127.0.0.9\", 5269 };",
+            "s2s_secure_auth = true",
+            "VirtualHost \"hq.test\"",
+            "Component \"rooms.hq.test\" \"muc\"\n  modules_enabled = { \"roster\"",
+            "Component \"rooms.field.test\"\n  component_secret = \"s3\"",
+            "\"smacks\"",
+        ] {
+            assert!(text.contains(part), "{part} is missing in\n{text}");
+        }
+        assert!(!text.contains("\"dialback\"") && !text.contains("\"s2s_bidi\""), "{text}");
+    }
+}

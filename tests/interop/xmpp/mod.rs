@@ -1,0 +1,7 @@
+//! Ordinary XMPP servers and clients at both ends: client → server A → Skywave A → medium → Skywave B → server B →
+//! client. The same conversation is also held between two servers directly: what differs is ours.
+
+mod client;
+mod ejabberd;
+mod servers;
+mod talk;

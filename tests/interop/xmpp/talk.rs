@@ -1,0 +1,130 @@
+//! What people say to each other across two sites, and what must come of it.
+
+use std::net::SocketAddr;
+
+use serde_json::json;
+
+use super::client::{Client, Clients, has_code};
+
+/// Where the users of both sites find their servers.
+#[derive(Clone, Copy)]
+pub struct Ends {
+    /// `hq.test`.
+    pub hq: SocketAddr,
+    /// `field.test`.
+    pub field: SocketAddr,
+}
+
+/// Users at each site.
+pub const HQ_USERS: [&str; 2] = ["alice", "anna"];
+/// See [`HQ_USERS`].
+pub const FIELD_USERS: [&str; 2] = ["bob", "ben"];
+const ROOM: &str = "ops@rooms.field.test";
+
+/// Alice at headquarters and Bob in the field.
+pub struct Talk<'a> {
+    /// Knows nothing of radios.
+    pub alice: Client<'a>,
+    /// Neither does he.
+    pub bob: Client<'a>,
+}
+
+impl<'a> Talk<'a> {
+    /// Both log in and say that they are there.
+    pub fn begin(clients: &'a Clients, ends: Ends) -> Self {
+        let alice = clients.login("alice@hq.test/desk", ends.hq);
+        let bob = clients.login("bob@field.test/tent", ends.field);
+        alice.available("", "");
+        bob.available("", "");
+        Self { alice, bob }
+    }
+
+    /// Everything: words, presence, a room.
+    pub fn whole(&self) {
+        self.words("first");
+        self.presence();
+        self.room();
+    }
+
+    /// A line each way, to the bare and to the full address; ids and texts stay what they were.
+    pub fn words(&self, tag: &str) {
+        let (there, back) = (format!("{tag}: over? <&> \u{fc}\u{1f4e1}"), format!("{tag}: over and out"));
+        self.alice.send("bob@field.test", &format!("{tag}-1"), &there);
+        let heard = self.bob.message(&there);
+        assert_eq!(
+            (heard["id"].as_str(), heard["from"].as_str()),
+            (Some(&*format!("{tag}-1")), Some("alice@hq.test/desk"))
+        );
+        self.bob.send("alice@hq.test/desk", &format!("{tag}-2"), &back);
+        let heard = self.alice.message(&back);
+        assert_eq!(
+            (heard["id"].as_str(), heard["from"].as_str()),
+            (Some(&*format!("{tag}-2")), Some("bob@field.test/tent"))
+        );
+    }
+
+    /// Each subscribes to the other and sees that the other is there, away and back.
+    pub fn presence(&self) {
+        self.alice.presence("bob@field.test", "subscribe");
+        self.bob.presence_from("alice@hq.test", "subscribe");
+        // Bob's client agrees and asks back; Alice's agrees.
+        self.alice.presence_from("bob@field.test/tent", "available");
+        self.bob.presence_from("alice@hq.test/desk", "available");
+        self.bob.order(json!({ "do": "presence", "kind": "unavailable" }));
+        self.alice.presence_from("bob@field.test/tent", "unavailable");
+        self.alice.order(json!({ "do": "presence", "kind": "unavailable" }));
+        self.alice.available("", "");
+        self.bob.available("", "");
+        self.words("after presence");
+    }
+
+    /// Bob opens a room in the field; Alice enters, reads what was said before, and they talk, rename and leave.
+    pub fn room(&self) {
+        let (alice, bob) = (self.alice, self.bob);
+        bob.join(ROOM, "bob");
+        bob.order(
+            json!({ "do": "send", "to": ROOM, "id": "topic-1", "kind": "groupchat", "subject": "Evening report" }),
+        );
+        bob.event("message", |event| event["subject"] == "Evening report");
+        bob.say(ROOM, "room-1", "said before Alice came");
+        bob.message("said before Alice came");
+        alice.join(ROOM, "alice");
+        bob.presence_from(&format!("{ROOM}/alice"), "available");
+        let history = alice.message("said before Alice came");
+        assert_eq!(history["from"], format!("{ROOM}/bob"));
+        alice.event("message", |event| event["subject"] == "Evening report");
+        alice.presence_from(&format!("{ROOM}/bob"), "available");
+        self.room_words("in the room");
+        alice.order(json!({ "do": "presence", "to": format!("{ROOM}/alpha") }));
+        bob.presence_from(&format!("{ROOM}/alpha"), "available");
+        alice.event("presence", |event| event["from"] == format!("{ROOM}/alpha") && has_code(event, "110"));
+        alice.presence(&format!("{ROOM}/alpha"), "unavailable");
+        bob.presence_from(&format!("{ROOM}/alpha"), "unavailable");
+    }
+
+    /// One line each way in the room; both hear both.
+    pub fn room_words(&self, tag: &str) {
+        let lines = [(self.bob, "bob"), (self.alice, "alice")].map(|(who, name)| (who, format!("{name} {tag}")));
+        for (who, line) in &lines {
+            who.say(ROOM, &line.replace(' ', "-"), line);
+            self.alice.message(line);
+            self.bob.message(line);
+        }
+    }
+
+    /// Nobody lost a word or heard one twice.
+    pub fn nothing_repeated(&self) {
+        for who in [self.alice, self.bob] {
+            let mut ids: Vec<String> = who
+                .all("message")
+                .iter()
+                .filter(|event| event["delay"].is_null())
+                .filter_map(|event| Some(format!("{} {}", event["from"], event["id"].as_str()?)))
+                .collect();
+            let count = ids.len();
+            ids.sort();
+            ids.dedup();
+            assert_eq!(ids.len(), count, "{} heard a message twice", who.who);
+        }
+    }
+}
