@@ -4,15 +4,23 @@
 //! stanza    one checked message, presence or iq, and its canonical octets
 //! reader    cuts a stream into elements; every limit is counted while reading
 //! writer    canonical serialisation: one form for one tree
+//! rules     what may cross a link: stanza rules, requests by namespace, folding
+//! local     errors, and requests answered here
+//! fate      how long a stanza waits, and what happens then
+//! precedence  how urgent a stanza is
 //! ```
 //!
 //! Promises: what the reader yields is well formed, namespaces resolved, within [`limits`]; canonical octets parse back to
 //! the same tree. Refuses: DTDs, processing instructions, comments, undeclared prefixes, octets that are no UTF-8.
 
+pub mod fate;
 pub mod fault;
 pub mod limits;
+pub mod local;
 pub mod ns;
+pub mod precedence;
 pub mod reader;
+pub mod rules;
 pub mod stanza;
 pub mod writer;
 

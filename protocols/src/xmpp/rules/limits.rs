@@ -1,0 +1,33 @@
+//! What bounds the rules and what they remember.
+
+/// Stanza rules of one filter.
+pub const RULES_MAX: usize = 500;
+/// Entries of one list of a rule: names, addresses, types.
+pub const LIST_MAX: usize = 200;
+/// Octets of a pattern.
+pub const PATTERN_OCTETS_MAX: usize = 512;
+/// Rules and folds a profile may be built on.
+pub const NAME_OCTETS_MAX: usize = 64;
+/// Senders or pairs that the token buckets of one rule remember; beyond it the one longest unused is forgotten, and
+/// starts with a full bucket when it comes again.
+pub const BUCKETS_MAX: usize = 1000;
+/// Requests whose results a cache rule waits for.
+pub const CACHE_WAITING_MAX: usize = 256;
+/// Results that a cache rule keeps.
+pub const CACHE_RESULTS_MAX: usize = 256;
+/// Octets of all results that a filter keeps.
+pub const CACHE_OCTETS_MAX: usize = 1 << 20;
+/// Octets of one result that is kept.
+pub const CACHE_RESULT_OCTETS_MAX: usize = 32 << 10;
+/// Notices that wait to be taken; further ones are only counted.
+pub const NOTICES_MAX: usize = 100;
+/// Names of counters (`count`) of one filter.
+pub const COUNTERS_MAX: usize = 200;
+/// Characters that `truncate` may leave at most, and the least.
+pub const TRUNCATE_CHARACTERS_MAX: usize = 100_000;
+/// Characters of the mark at a cut.
+pub const MARK_CHARACTERS_MAX: usize = 16;
+/// Characters of a text that replaces a body.
+pub const REPLACEMENT_CHARACTERS_MAX: usize = 500;
+/// Longest span in a rule: a year.
+pub const SPAN_SECONDS_MAX: u64 = 366 * 24 * 3600;
