@@ -24,9 +24,9 @@ use incoming::Incoming;
 use limits::{REJECTED_WAIT, UNITS_MAX};
 use outgoing::{After, Leg, Outgoing};
 
-use crate::radio::{AirEvent, AirLink, AirPdu, Offer, Port, Segment, Service};
+use crate::radio::{AirEvent, AirLink, AirPdu, Offer, Port, Segment, Service, Tokens};
 use crate::transport::{
-    ArrivalId, Emission, Notice, Profile, Progress, Room, Sent, SiteName, Transport, TransportEvent, TransportFault,
+    ArrivalId, Emission, Profile, Progress, Room, Sent, SiteName, Transport, TransportEvent, TransportFault,
     TransportInput, TransportOutput, Unit, UnitTicket,
 };
 
@@ -38,8 +38,7 @@ pub struct BatchLink {
     /// Order of submission; ties of priority are served so.
     submitted: u64,
     /// What is in the air: which unit, which leg, which segment.
-    tokens: BTreeMap<u64, (UnitTicket, usize, u16)>,
-    tokens_given: u64,
+    tokens: Tokens<(UnitTicket, usize, u16)>,
     next_u_pdu_id: u8,
     /// Octets of application data in one PDU; `None` without a session.
     mtu: Option<usize>,
@@ -59,8 +58,7 @@ impl BatchLink {
             config,
             outgoing: BTreeMap::new(),
             submitted: 0,
-            tokens: BTreeMap::new(),
-            tokens_given: 0,
+            tokens: Tokens::default(),
             next_u_pdu_id: random.below(256) as u8,
             mtu: None,
             emission: Emission::Free,
@@ -123,7 +121,7 @@ impl BatchLink {
     }
 
     fn on_sent(&mut self, now: Now, token: u64) {
-        let Some((ticket, leg, number)) = self.tokens.remove(&token) else { return };
+        let Some((ticket, leg, number)) = self.tokens.end(token) else { return };
         let Some(outgoing) = self.outgoing.get_mut(&ticket) else { return };
         match outgoing.on_sent(leg, number, now.mono + self.config.round_gap) {
             After::More => self.tell_progress(ticket),
@@ -132,7 +130,7 @@ impl BatchLink {
     }
 
     fn on_returned(&mut self, token: u64, not_before: Option<Instant>) {
-        let Some((ticket, leg, number)) = self.tokens.remove(&token) else { return };
+        let Some((ticket, leg, number)) = self.tokens.end(token) else { return };
         if let Some(outgoing) = self.outgoing.get_mut(&ticket) {
             outgoing.on_returned(leg, number, not_before);
         }
@@ -140,16 +138,12 @@ impl BatchLink {
 
     fn on_rejected(&mut self, now: Now, token: u64, reason: DataRejection) {
         let later = Some(now.mono + REJECTED_WAIT);
-        match reason {
-            // The peer may come back; the unit's own expiry ends the trying.
-            DataRejection::NotBound | DataRejection::NotResponding | DataRejection::TtlExpired => {
-                self.on_returned(token, later);
-            }
-            DataRejection::TooLarge | DataRejection::NoMode | DataRejection::Other(_) => {
-                let Some((ticket, leg, _)) = self.tokens.remove(&token) else { return };
-                let fault = TransportFault::Refused(format!("the node rejected it: {reason}"));
-                self.fail_leg(ticket, leg, &fault);
-            }
+        if reason.may_pass() {
+            // The unit's own expiry ends the trying.
+            self.on_returned(token, later);
+        } else if let Some((ticket, leg, _)) = self.tokens.end(token) {
+            let fault = TransportFault::Refused(format!("the node rejected it: {reason}"));
+            self.fail_leg(ticket, leg, &fault);
         }
     }
 
@@ -248,9 +242,7 @@ impl AirLink for BatchLink {
         }
         let outgoing = self.outgoing.get_mut(&ticket)?;
         let (number, octets) = outgoing.take_segment(leg)?;
-        self.tokens_given += 1;
-        let token = self.tokens_given;
-        self.tokens.insert(token, (ticket, leg, number));
+        let token = self.tokens.begin((ticket, leg, number));
         let Leg { to, u_pdu_id, .. } = outgoing.legs[leg];
         Some(AirPdu {
             token,
@@ -391,10 +383,6 @@ impl Transport for BatchLink {
             "incoming": self.incoming.describe(),
         })
     }
-}
-
-fn notice(name: &'static str, detail: String) -> TransportEvent {
-    TransportEvent::Notice(Notice { alarm: false, name, detail })
 }
 
 #[cfg(test)]

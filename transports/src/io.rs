@@ -37,7 +37,8 @@ pub enum PipeInput {
 /// What is known of the other end after TLS.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Secured {
-    /// DNS names of the peer's verified certificate; empty without one.
+    /// DNS names of the peer's certificate where an authority or a pin vouches for them, wildcards as they are written;
+    /// empty otherwise.
     pub peer_names: Vec<String>,
     /// The agreed ALPN protocol.
     pub alpn: Option<String>,
@@ -61,6 +62,8 @@ pub enum PipeOutput {
     Pause,
     /// Read again.
     Resume,
+    /// Say `Drained` of this pipe too, although it was accepted: by itself that is said only of pipes we opened.
+    TellDrained,
     /// Start TLS. Octets read in clear before it are discarded.
     Secure(Secure),
 }
@@ -89,13 +92,25 @@ pub enum TlsRole {
     Server,
 }
 
+/// Who vouches for certificates.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Authority {
+    /// The system's roots.
+    System,
+    /// Those in a file that the shell's configuration knows by this name.
+    Named(String),
+}
+
 /// What makes the other end of TLS trusted.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Trust {
     /// No certificate is asked for (server) or any is taken (client, opportunistic).
     Anybody,
-    /// The system's roots.
-    Roots,
+    /// Any certificate is taken, or none; the names in it are told only where the authority vouches for them. For
+    /// those who decide after TLS (SASL EXTERNAL or dialback).
+    Asked(Authority),
+    /// A certificate for which this authority vouches.
+    Authority(Authority),
     /// One of these SHA-256 digests of the certificate, in hex.
     Pins(Vec<String>),
 }

@@ -9,4 +9,5 @@ pub mod io;
 pub mod modem;
 pub mod node;
 pub mod radio;
+pub mod stream;
 pub mod transport;

@@ -3,7 +3,7 @@
 //! A transport is object safe, synchronous and free of I/O: it is handed [`TransportInput`] and yields
 //! [`TransportOutput`], like every machine here. A *unit* is a run of octets that arrives whole or not at all.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -121,6 +121,9 @@ pub enum TransportFault {
         /// The limit.
         limit: usize,
     },
+    /// The connection it was written to is gone; whether it arrived is not known.
+    #[error("connection lost: {0}")]
+    Lost(String),
     /// The destination is not in the link's table.
     #[error("site {0} is not on this link")]
     UnknownSite(String),
@@ -176,6 +179,13 @@ pub enum TransportEvent {
     Notice(Notice),
 }
 
+impl TransportEvent {
+    /// Something to be counted and seen, for which nobody is woken.
+    pub const fn notice(name: &'static str, detail: String) -> Self {
+        Self::Notice(Notice { alarm: false, name, detail })
+    }
+}
+
 /// How far a unit is.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct Progress {
@@ -205,8 +215,11 @@ pub struct Notice {
 /// What the shell (through the node) hands a transport.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum TransportInput {
-    /// Of a pipe it opened.
+    /// Of a pipe it opened, or that was accepted for it.
     Pipe(PipeId, PipeInput),
+    /// Somebody connected to the listener that the configuration gives this link. The pipe's number is the node's, above
+    /// all that the transport chooses itself.
+    Accepted(PipeId, SocketAddr),
     /// Of a socket it bound.
     Socket(SocketId, SocketInput),
     /// A batch of its records is on the disk.
@@ -268,6 +281,9 @@ pub trait Transport: Send {
     fn set_emission(&mut self, now: Now, emission: Emission);
     /// Says that a site is (or is no more) in EMCON and will not answer.
     fn set_silence(&mut self, now: Now, site: &SiteName, silent: bool);
+    /// Whether the gateway has something to send: a transport that opens connections on demand opens one, although
+    /// nothing can be submitted yet. The others pay no heed.
+    fn set_wanted(&mut self, _now: Now, _wanted: bool) {}
     /// The gateway has an arrived unit on its disk: the final acknowledgement may go.
     fn accept(&mut self, now: Now, arrival: ArrivalId);
     /// The gateway cannot take an arrived unit now (`retry`) or ever.

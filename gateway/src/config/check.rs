@@ -14,6 +14,9 @@ use crate::node::config::{LocalConfig, MailConfig, QueueConfig, SiteConfig};
 use crate::shell::ShellConfig;
 use crate::shell::tls::CertificateFiles;
 
+/// The name of the system's roots where an authority is named.
+pub(super) const SYSTEM_AUTHORITY: &str = "system";
+
 /// Checks everything; `None` only when something is wrong that was noted.
 pub(super) fn check(raw: &Raw, found: &mut Found<'_>) -> Option<(SiteConfig, ShellConfig)> {
     let site = found.required(&Key::new("site"), raw.site.as_ref());
@@ -138,18 +141,21 @@ fn listen(key: &Key, texts: &[String], found: &mut Found<'_>) -> Vec<SocketAddr>
 fn networks(key: &Key, texts: &[String], found: &mut Found<'_>) -> Vec<(IpAddr, u8)> {
     let mut all = Vec::new();
     for text in texts {
-        let (address, length) = text.split_once('/').map_or((text.as_str(), None), |(a, l)| (a, Some(l)));
-        let parsed = address.parse::<IpAddr>().ok().and_then(|address| {
-            let longest = if address.is_ipv4() { 32 } else { 128 };
-            let length = length.map_or(Some(longest), |length| length.parse().ok())?;
-            (length <= longest).then_some((address, length))
-        });
-        match parsed {
+        match network(text) {
             Some(network) => all.push(network),
             None => found.wrong(key, format!("{text:?} is no network, as 10.0.0.0/8")),
         }
     }
     all
+}
+
+/// An address and the length of its prefix, the whole of it where none is written.
+pub(super) fn network(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, length) = text.split_once('/').map_or((text, None), |(a, l)| (a, Some(l)));
+    let address = address.parse::<IpAddr>().ok()?;
+    let longest = if address.is_ipv4() { 32 } else { 128 };
+    let length = length.map_or(Some(longest), |length| length.parse().ok())?;
+    (length <= longest).then_some((address, length))
 }
 
 fn check_local(name: &str, raw: &RawLocal, found: &mut Found<'_>) -> Option<LocalConfig> {
@@ -251,6 +257,15 @@ fn shell(raw: &Raw, found: &mut Found<'_>) -> ShellConfig {
         let private = found.required(&key.at("key_file"), certificate.key_file.as_ref());
         if let (Some(chain), Some(key)) = (chain, private) {
             shell.certificates.insert(name.clone(), CertificateFiles { chain, key });
+        }
+    }
+    for (name, authority) in &raw.authority {
+        let key = Key::new("authority").at(name);
+        if name == SYSTEM_AUTHORITY {
+            found.wrong(&key, "is the name of the system's own");
+        }
+        if let Some(file) = found.required(&key.at("file"), authority.file.as_ref()) {
+            shell.authorities.insert(name.clone(), file);
         }
     }
     for (host, addresses) in &raw.hosts {

@@ -3,8 +3,11 @@
 use std::net::IpAddr;
 
 use super::mistake::{Key, Mistake};
+use super::xmpp_links::differences as chat_differences;
 use super::{Loaded, raw::RawLink};
-use crate::node::config::{Acp142LinkConfig, Carriage, LinkConfig, LinkSite, Route, TransportConfig, covers};
+use crate::node::config::{
+    Acp142LinkConfig, Carriage, LinkConfig, LinkSite, RadioConfig, Route, TransportConfig, covers,
+};
 
 /// Compares two sites in both directions; empty when they fit.
 pub fn compare(a: &Loaded, b: &Loaded) -> Vec<Mistake> {
@@ -104,6 +107,8 @@ const fn kind(link: &LinkConfig) -> &'static str {
         TransportConfig::Acp142Radio { .. } => "acp142_radio",
         TransportConfig::Acp142Udp { .. } => "acp142_udp",
         TransportConfig::BatchRadio { .. } => "batch_radio",
+        TransportConfig::XmppTcp { .. } => "xmpp_tcp",
+        TransportConfig::XmppRcop { .. } => "xmpp_rcop",
     }
 }
 
@@ -111,42 +116,48 @@ const fn carriage(link: &LinkConfig) -> &'static str {
     match link.carriage {
         Carriage::Mule => "mule",
         Carriage::Batch => "batch",
+        Carriage::Xmpp => "xmpp",
     }
 }
 
 const fn acp142(link: &LinkConfig) -> Option<&Acp142LinkConfig> {
     match &link.transport {
         TransportConfig::Acp142Radio { acp142, .. } | TransportConfig::Acp142Udp { acp142, .. } => Some(acp142),
-        TransportConfig::BatchRadio { .. } => None,
+        TransportConfig::BatchRadio { .. } | TransportConfig::XmppTcp { .. } | TransportConfig::XmppRcop { .. } => None,
     }
 }
 
 fn site_of<'a>(link: &'a LinkConfig, site: &str) -> Option<&'a LinkSite> {
-    let sites = match &link.transport {
-        TransportConfig::Acp142Radio { acp142, .. } | TransportConfig::Acp142Udp { acp142, .. } => &acp142.sites,
-        TransportConfig::BatchRadio { sites, .. } => sites,
-    };
-    sites.iter().find(|known| &*known.site == site)
+    link.transport.sites().iter().find(|known| &*known.site == site)
+}
+
+/// The radio that a link is on.
+fn radio<'a>(site: &'a Loaded, link: &LinkConfig) -> Option<&'a RadioConfig> {
+    let name = link.transport.radio()?;
+    site.site.radios.iter().find(|known| known.name == *name)
 }
 
 /// The address that a site has on a link by its own words.
 fn own_address(site: &Loaded, link: &LinkConfig) -> Option<String> {
     match &link.transport {
-        TransportConfig::Acp142Radio { radio, .. } | TransportConfig::BatchRadio { radio, .. } => {
-            site.site.radios.iter().find(|known| known.name == *radio).map(|radio| radio.address.clone())
-        }
         TransportConfig::Acp142Udp { bind, .. } => {
             Some(*bind).filter(|bind: &IpAddr| !bind.is_unspecified()).map(|bind| bind.to_string())
+        }
+        // Where it listens need not be where the peer finds it.
+        TransportConfig::XmppTcp { .. } => None,
+        TransportConfig::Acp142Radio { .. } | TransportConfig::BatchRadio { .. } | TransportConfig::XmppRcop { .. } => {
+            radio(site, link).map(|radio| radio.address.clone())
         }
     }
 }
 
 fn rate(site: &Loaded, link: &LinkConfig) -> Option<u32> {
     match &link.transport {
-        TransportConfig::Acp142Radio { radio, .. } | TransportConfig::BatchRadio { radio, .. } => {
-            site.site.radios.iter().find(|known| known.name == *radio).map(|radio| radio.bits_per_second)
-        }
         TransportConfig::Acp142Udp { bits_per_second, .. } => Some(*bits_per_second),
+        TransportConfig::XmppTcp { tcp, .. } => Some(tcp.bits_per_second),
+        TransportConfig::Acp142Radio { .. } | TransportConfig::BatchRadio { .. } | TransportConfig::XmppRcop { .. } => {
+            radio(site, link).map(|radio| radio.bits_per_second)
+        }
     }
 }
 
@@ -176,6 +187,9 @@ impl Ends<'_> {
             let words = |rate: Option<u32>| rate.map_or_else(|| "unknown".to_owned(), |rate| rate.to_string());
             mistakes.push(differ("bits_per_second", &words(ours), &words(theirs)));
         }
+        for (what, ours, theirs) in chat_differences(self.ours, self.theirs) {
+            mistakes.push(differ(what, &ours, &theirs));
+        }
         let raw = |site: &Loaded, link: &LinkConfig| site.raw.link.get(&*link.name).cloned().unwrap_or_default();
         let (ours, theirs): (RawLink, RawLink) = (raw(self.a, self.ours), raw(self.b, self.theirs));
         if let (Some(ours), Some(theirs)) = (&ours.group, &theirs.group)
@@ -188,8 +202,10 @@ impl Ends<'_> {
         }
         known_as(self.a, self.ours, self.b, self.theirs, mistakes);
         known_as(self.b, self.theirs, self.a, self.ours, mistakes);
-        takes_all(self.a, self.b, self.theirs, mistakes);
-        takes_all(self.b, self.a, self.ours, mistakes);
+        if self.ours.carriage.takes_mail() {
+            takes_all(self.a, self.b, self.theirs, mistakes);
+            takes_all(self.b, self.a, self.ours, mistakes);
+        }
     }
 }
 

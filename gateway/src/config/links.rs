@@ -17,6 +17,8 @@ use crate::node::config::{
 
 /// Ranks of clients (STANAG 5066 annex A; 15 is for management).
 const RANK_MAX: u8 = 14;
+/// Fastest radio that the pacing is made for.
+const RADIO_BITS_PER_SECOND_MAX: u32 = 1_000_000;
 /// Smallest and largest P_MUL PDU; a U_PDU of a node takes 2048 octets, 6 of them UDOP's.
 const PDU_OCTETS_MIN: usize = 64;
 const PDU_OCTETS_RADIO_MAX: usize = 2_042;
@@ -43,7 +45,10 @@ fn check_radio(name: &str, raw: &RawRadio, found: &mut Found<'_>) -> Option<Radi
     if raw.rank > RANK_MAX {
         found.wrong(&key.at("rank"), format!("cannot be {}: 0 to {RANK_MAX}", raw.rank));
     }
-    positive(&key.at("bits_per_second"), raw.bits_per_second.into(), found);
+    if !(1..=RADIO_BITS_PER_SECOND_MAX).contains(&raw.bits_per_second) {
+        let reason = format!("cannot be {}: 1 to {RADIO_BITS_PER_SECOND_MAX}", raw.bits_per_second);
+        found.wrong(&key.at("bits_per_second"), reason);
+    }
     positive(&key.at("air_ahead_seconds"), raw.air_ahead_seconds, found);
     Some(RadioConfig {
         name: name.into(),
@@ -57,18 +62,22 @@ fn check_radio(name: &str, raw: &RawRadio, found: &mut Found<'_>) -> Option<Radi
 }
 
 pub(super) fn links(raw: &Raw, own: &str, found: &mut Found<'_>) -> Vec<LinkConfig> {
-    raw.link.iter().filter_map(|(name, link)| LinkCheck { raw, own, name, link }.check(found)).collect()
+    let links: Vec<LinkConfig> =
+        raw.link.iter().filter_map(|(name, link)| LinkCheck { raw, own, name, link }.check(found)).collect();
+    super::xmpp_links::check_shared(&links, found);
+    links
 }
 
-struct LinkCheck<'a> {
-    raw: &'a Raw,
-    own: &'a str,
-    name: &'a str,
-    link: &'a RawLink,
+/// One link while it is checked.
+pub(super) struct LinkCheck<'a> {
+    pub(super) raw: &'a Raw,
+    pub(super) own: &'a str,
+    pub(super) name: &'a str,
+    pub(super) link: &'a RawLink,
 }
 
 impl LinkCheck<'_> {
-    fn key(&self) -> Key {
+    pub(super) fn key(&self) -> Key {
         Key::new("link").at(self.name)
     }
 
@@ -85,8 +94,9 @@ impl LinkCheck<'_> {
         let carriage = carriage.and_then(|text| match text.as_str() {
             "mule" => Some(Carriage::Mule),
             "batch" => Some(Carriage::Batch),
+            "xmpp" => Some(Carriage::Xmpp),
             other => {
-                found.wrong(&key.at("carriage"), format!("{other:?} is none: mule, batch"));
+                found.wrong(&key.at("carriage"), format!("{other:?} is none: mule, batch, xmpp"));
                 None
             }
         });
@@ -96,14 +106,17 @@ impl LinkCheck<'_> {
         {
             found.wrong(
                 &key.at("transport"),
-                "does not fit the carriage: mule goes over acp142, batch over batch_radio",
+                "does not fit the carriage: mule goes over acp142, batch over batch_radio, xmpp over xmpp_tcp, \
+                 xmpp_rcop or acp142",
             );
         }
+        let xmpp = self.xmpp(carriage, transport.as_ref(), found);
         Some(LinkConfig {
             name: self.name.into(),
             carriage: carriage?,
             transport: transport?,
             inflated_octets_max: self.link.inflated_octets_max,
+            xmpp,
         })
     }
 
@@ -114,8 +127,11 @@ impl LinkCheck<'_> {
             "acp142_radio" => self.acp142_radio(found),
             "acp142_udp" => self.acp142_udp(found),
             "batch_radio" => self.batch_radio(found),
+            "xmpp_tcp" => self.xmpp_tcp(found),
+            "xmpp_rcop" => self.xmpp_rcop(found),
             other => {
-                found.wrong(&key.at("transport"), format!("{other:?} is none: acp142_radio, acp142_udp, batch_radio"));
+                let all = "acp142_radio, acp142_udp, batch_radio, xmpp_tcp, xmpp_rcop";
+                found.wrong(&key.at("transport"), format!("{other:?} is none: {all}"));
                 None
             }
         }
@@ -165,7 +181,7 @@ impl LinkCheck<'_> {
         })
     }
 
-    fn radio(&self, found: &mut Found<'_>) -> Option<Arc<str>> {
+    pub(super) fn radio(&self, found: &mut Found<'_>) -> Option<Arc<str>> {
         let key = self.key().at("radio");
         let radio = found.required(&key, self.link.radio.as_ref())?;
         if !self.raw.radio.contains_key(&radio) {
@@ -224,7 +240,7 @@ impl LinkCheck<'_> {
         }
     }
 
-    fn sites(&self, medium: Medium, with_ids: bool, found: &mut Found<'_>) -> Vec<LinkSite> {
+    pub(super) fn sites(&self, medium: Medium, with_ids: bool, found: &mut Found<'_>) -> Vec<LinkSite> {
         let mut sites: Vec<LinkSite> = Vec::new();
         for (name, raw) in &self.link.site {
             let key = self.key().at("site").at(name);
@@ -268,7 +284,7 @@ fn link_site(
 
 /// What addresses of a link look like.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Medium {
+pub(super) enum Medium {
     Radio,
     Udp,
 }
@@ -313,11 +329,12 @@ fn node_address(key: &Key, text: &str, group: bool, found: &mut Found<'_>) {
 }
 
 const fn fits(carriage: Carriage, transport: &TransportConfig) -> bool {
-    match (carriage, transport) {
-        (Carriage::Mule, TransportConfig::Acp142Radio { .. } | TransportConfig::Acp142Udp { .. })
-        | (Carriage::Batch, TransportConfig::BatchRadio { .. }) => true,
-        (Carriage::Mule, TransportConfig::BatchRadio { .. })
-        | (Carriage::Batch, TransportConfig::Acp142Radio { .. } | TransportConfig::Acp142Udp { .. }) => false,
+    match carriage {
+        Carriage::Mule => {
+            matches!(transport, TransportConfig::Acp142Radio { .. } | TransportConfig::Acp142Udp { .. })
+        }
+        Carriage::Batch => matches!(transport, TransportConfig::BatchRadio { .. }),
+        Carriage::Xmpp => !matches!(transport, TransportConfig::BatchRadio { .. }),
     }
 }
 
@@ -368,6 +385,9 @@ fn check_reach(links: &BTreeMap<String, RawLink>, key: &Key, link: &str, site: O
         (None, _) => found.wrong(key, format!("there is no [link.{link}]")),
         (Some(raw), Some(site)) if !raw.site.contains_key(site) => {
             found.wrong(key, format!("link {link} does not reach {site}"));
+        }
+        (Some(raw), _) if raw.carriage.as_deref() == Some("xmpp") => {
+            found.wrong(key, format!("link {link} carries chat and no mail"));
         }
         (Some(_), _) => {}
     }

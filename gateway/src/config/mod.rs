@@ -9,6 +9,7 @@ pub mod compare;
 mod links;
 pub mod mistake;
 pub mod raw;
+mod xmpp_links;
 
 use std::collections::BTreeMap;
 

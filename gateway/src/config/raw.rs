@@ -32,6 +32,8 @@ pub struct Raw {
     pub mail: RawMail,
     /// Certificates by name.
     pub certificate: BTreeMap<String, RawCertificate>,
+    /// Authorities that vouch for certificates, by name; `system` is there by itself.
+    pub authority: BTreeMap<String, RawAuthority>,
     /// Addresses of hosts that DNS is not asked for.
     pub hosts: BTreeMap<String, Vec<IpAddr>>,
     /// Local MTAs by name.
@@ -59,6 +61,7 @@ impl Default for Raw {
             hand_over_tls: HandOverTls::default(),
             mail: RawMail::default(),
             certificate: BTreeMap::new(),
+            authority: BTreeMap::new(),
             hosts: BTreeMap::new(),
             local: BTreeMap::new(),
             radio: BTreeMap::new(),
@@ -136,6 +139,14 @@ pub struct RawCertificate {
     pub key_file: Option<PathBuf>,
 }
 
+/// `[authority.NAME]`: a PEM file of certificates.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawAuthority {
+    /// The file.
+    pub file: Option<PathBuf>,
+}
+
 /// `[local.NAME]`: a local MTA.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -208,9 +219,9 @@ impl Default for RawRadio {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawLink {
-    /// `mule` or `batch`.
+    /// `mule`, `batch` or `xmpp`.
     pub carriage: Option<String>,
-    /// `acp142_radio`, `acp142_udp` or `batch_radio`.
+    /// `acp142_radio`, `acp142_udp`, `batch_radio`, `xmpp_tcp` or `xmpp_rcop`.
     pub transport: Option<String>,
     /// The radio's name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -245,6 +256,81 @@ pub struct RawLink {
     pub repeats: u8,
     /// What one unit may inflate to.
     pub inflated_octets_max: usize,
+    /// Profile of chat: `skywave`, `standard`, `m-link-r17` or `units`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Whether chat is compressed; always with `skywave` and `units`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compression: Option<bool>,
+    /// Name of the preset dictionary of both ends.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dictionary: Option<String>,
+    /// XEP-0198 without negotiation: `off`, `implicit` or `explicit` (`xmpp_tcp`, `standard` and `m-link-r17`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stream_management: Option<String>,
+    /// Largest block of chat before compression; by the rate without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_block_octets: Option<usize>,
+    /// How long an idle link waits for more stanzas; by the rate without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub linger_milliseconds: Option<u64>,
+    /// Largest stanza that may cross.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stanza_octets_max: Option<usize>,
+    /// Where the peer connects to (`xmpp_tcp`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<String>,
+    /// Host and port where we connect (`xmpp_tcp`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connect: Option<String>,
+    /// Who opens: `either`, `we` or `they` (`xmpp_tcp`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub opener: Option<String>,
+    /// Networks the peer may connect from, `192.0.2.1`, `192.0.2.0/24` or `192.0.2.1:5270` with the source port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub accept_from: Option<Vec<String>>,
+    /// `none`, `server` or `mutual` (`xmpp_tcp`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<String>,
+    /// Name of the certificate we show.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// Name of the authority that vouches for the peer's certificate: `system`, or one of `[authority]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
+    /// SHA-256 digests of the peer's certificates, in hex, instead of an authority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pins: Option<Vec<String>>,
+    /// Names of which the peer's certificate must have one; the site's name without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peer_names: Option<Vec<String>>,
+    /// Whether the connection is kept open without anything to send (`xmpp_tcp`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permanent: Option<bool>,
+    /// White space after so long without anything else; none without (`xmpp_tcp`, `standard` without compression).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub whitespace_interval_seconds: Option<u64>,
+    /// Code point of packets (`xmpp_tcp`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dscp: Option<u8>,
+    /// The SAP (`xmpp_rcop`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sap: Option<u8>,
+    /// The connection id (`xmpp_rcop`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<u8>,
+    /// The connection id for high precedence (`xmpp_rcop`, `skywave`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub urgent_connection_id: Option<u8>,
+    /// The application id (`xmpp_rcop`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub application_id: Option<u16>,
+    /// Units that may be unconfirmed (`xmpp_rcop`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub window: Option<usize>,
+    /// Whether Flash and Override go by the node's expedited service (`xmpp_rcop`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub expedited: Option<bool>,
     /// The sites it reaches, by name.
     pub site: BTreeMap<String, RawSite>,
 }
@@ -267,6 +353,31 @@ impl Default for RawLink {
             bits_per_second: None,
             repeats: 3,
             inflated_octets_max: 64 << 20,
+            profile: None,
+            compression: None,
+            dictionary: None,
+            stream_management: None,
+            max_block_octets: None,
+            linger_milliseconds: None,
+            stanza_octets_max: None,
+            listen: None,
+            connect: None,
+            opener: None,
+            accept_from: None,
+            tls: None,
+            certificate: None,
+            authority: None,
+            pins: None,
+            peer_names: None,
+            permanent: None,
+            whitespace_interval_seconds: None,
+            dscp: None,
+            sap: None,
+            connection_id: None,
+            urgent_connection_id: None,
+            application_id: None,
+            window: None,
+            expedited: None,
             site: BTreeMap::new(),
         }
     }

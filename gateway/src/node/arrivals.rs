@@ -82,6 +82,8 @@ impl Node {
         link.units_received += 1;
         let octets_max = link.inflated_octets_max;
         let job = match link.carriage {
+            // Told to the chat machine: `Node::chat_link_event`.
+            Carriage::Xmpp => return,
             Carriage::Mule => Job::UnwrapMule { unit: unit.clone(), octets_max },
             Carriage::Batch => Job::UnwrapBatch { unit: unit.clone(), octets_max },
         };
@@ -152,6 +154,7 @@ impl Node {
             protocol: match carriage {
                 Carriage::Mule => "MULE",
                 Carriage::Batch => "BSMTP",
+                Carriage::Xmpp => "XMPP",
             },
             ticket: &number,
             priority: None,

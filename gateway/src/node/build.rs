@@ -15,10 +15,14 @@ use skywave_protocols::time::{Duration, Now};
 use skywave_transports::acp142::{self, Acp142Link, Air, AirConfig, Group, Site, Udp, UdpConfig};
 use skywave_transports::batch::{BatchConfig, BatchLink};
 use skywave_transports::radio::{AirLink, Radio};
+use skywave_transports::stream::RcopLink;
+use skywave_transports::transport::SiteName;
 
 use super::Node;
-use super::config::{Acp142LinkConfig, LinkConfig, LinkSite, RadioConfig, TransportConfig};
+use super::config::{Acp142LinkConfig, Carriage, LinkConfig, LinkSite, RadioConfig, TransportConfig};
 
+/// Application id of chat units over ACP 142 (defaults.md).
+const CHAT_UNITS: u16 = 0x8003;
 /// Turn of a network that is no radio.
 const IP_TURNAROUND: Duration = Duration::from_millis(600);
 
@@ -63,7 +67,11 @@ impl Node {
             TransportConfig::Acp142Radio { radio, acp142 } => {
                 let (carrier, radio) = carriers.get(radio).ok_or_else(|| format!("there is no radio {radio}"))?;
                 let core = core(acp142, radio.bits_per_second, radio.turnaround)?;
-                let link = Acp142Link::new(core, Air::new(air(acp142)?), now, self.seeded());
+                let mut air = air(acp142)?;
+                if config.carriage == Carriage::Xmpp {
+                    (air.udop.application, air.rcop.application) = (CHAT_UNITS, CHAT_UNITS);
+                }
+                let link = Acp142Link::new(core, Air::new(air), now, self.seeded());
                 self.add_air_link(*carrier, config, Box::new(link));
             }
             TransportConfig::Acp142Udp { acp142, bind, ports, bits_per_second } => {
@@ -76,6 +84,15 @@ impl Node {
                 let (carrier, radio) = carriers.get(radio).ok_or_else(|| format!("there is no radio {radio}"))?;
                 let batch = batch(sites, group.as_deref(), *repeats, radio)?;
                 let link = BatchLink::new(batch, self.random.as_mut());
+                self.add_air_link(*carrier, config, Box::new(link));
+            }
+            TransportConfig::XmppTcp { .. } => return Err("chat over TCP is not carried yet".to_owned()),
+            TransportConfig::XmppRcop { radio, sites, rcop } => {
+                let (carrier, radio) = carriers.get(radio).ok_or_else(|| format!("there is no radio {radio}"))?;
+                let mut rcop = rcop.link(addresses(sites)?)?;
+                rcop.bits_per_second = radio.bits_per_second;
+                rcop.turnaround = radio.turnaround;
+                let link = RcopLink::new(rcop, self.random.as_mut());
                 self.add_air_link(*carrier, config, Box::new(link));
             }
         }
@@ -148,8 +165,7 @@ fn udp(link: &Acp142LinkConfig, bind: IpAddr, ports: [u16; 4]) -> Result<UdpConf
 }
 
 fn batch(sites: &[LinkSite], group: Option<&str>, repeats: u8, radio: &RadioConfig) -> Result<BatchConfig, String> {
-    let address = |site: &LinkSite| node_address(&site.address).map(|address| (site.site.clone(), address));
-    let sites = sites.iter().map(address).collect::<Result<_, _>>()?;
+    let sites = addresses(sites)?;
     let mut batch = match group {
         Some(group) => BatchConfig::udop(sites, Some(node_address(group)?)),
         None => BatchConfig::rcop(sites),
@@ -162,4 +178,9 @@ fn batch(sites: &[LinkSite], group: Option<&str>, repeats: u8, radio: &RadioConf
 
 fn node_address(text: &str) -> Result<NodeAddress, String> {
     text.parse::<NodeAddress>().map_err(|error| format!("{text}: {error}"))
+}
+
+fn addresses(sites: &[LinkSite]) -> Result<BTreeMap<SiteName, NodeAddress>, String> {
+    let address = |site: &LinkSite| node_address(&site.address).map(|address| (site.site.clone(), address));
+    sites.iter().map(address).collect()
 }

@@ -36,11 +36,13 @@ impl Node {
         let envelope = outgoing(record, usize::from(key.hop), now.wall);
         let content = vec![whole(record)];
         let Some(link) = self.links.link_mut(index) else { return false };
-        link.wrapping += 1;
         let job = match link.carriage {
+            // It carried mail by an earlier configuration.
+            Carriage::Xmpp => return self.lane_is_gone(now, key),
             Carriage::Mule => Job::WrapMule { envelope, content },
             Carriage::Batch => Job::WrapBatch { hello: self.config.mail.hostname.clone(), envelope, content },
         };
+        link.wrapping += 1;
         self.lanes.start(key);
         let number = self.storekeeper.number();
         self.pending.insert(number, Pending::Wrap { key: key.clone(), link: index });
@@ -170,7 +172,11 @@ impl Node {
     }
 
     fn link_event(&mut self, now: Now, index: usize, event: TransportEvent) {
-        let Some(name) = self.links.link(index).map(|link| link.name.to_string()) else { return };
+        let Some(link) = self.links.link(index) else { return };
+        let name = link.name.to_string();
+        if link.carriage == Carriage::Xmpp {
+            return self.chat_link_event(now, index, event);
+        }
         match event {
             TransportEvent::Up => self.link_state(index, None),
             TransportEvent::Down(why) => self.link_state(index, Some(why)),
@@ -187,6 +193,30 @@ impl Node {
                 name: notice.name.to_owned(),
                 detail: notice.detail,
             }),
+        }
+    }
+
+    /// An event of a link that carries chat.
+    // The chat machine takes its place here; until then what arrives is counted and refused, and nothing is sent.
+    fn chat_link_event(&mut self, now: Now, index: usize, event: TransportEvent) {
+        match event {
+            TransportEvent::Up => self.link_state(index, None),
+            TransportEvent::Down(why) => self.link_state(index, Some(why)),
+            TransportEvent::Arrived { arrival, .. } => {
+                if let Some(link) = self.links.link_mut(index) {
+                    link.units_received += 1;
+                }
+                self.links.with(now, index, |transport| transport.refuse(now, arrival, true));
+            }
+            TransportEvent::Notice(notice) => {
+                let part = self.links.link(index).map_or_else(String::new, |link| link.name.to_string());
+                self.notice(&part, notice.alarm, notice.name, notice.detail);
+            }
+            TransportEvent::Profile(_)
+            | TransportEvent::RoomChanged
+            | TransportEvent::Progress(_)
+            | TransportEvent::Delivered { .. }
+            | TransportEvent::Failed { .. } => {}
         }
     }
 
@@ -249,7 +279,7 @@ impl Node {
         // A batch is repeated by plan and confirmed by nobody: relayed is all that can be said.
         let (status, words) = match carriage {
             Some(Carriage::Batch) => (Status::Relayed, "sent by plan, nobody confirms"),
-            Some(Carriage::Mule) | None => (Status::Sent, "on the disk of the next site"),
+            Some(Carriage::Mule | Carriage::Xmpp) | None => (Status::Sent, "on the disk of the next site"),
         };
         for &recipient in &recipients {
             self.tell_tried(now, key, recipient, relay, "2.0.0", status, words);
@@ -265,7 +295,7 @@ impl Node {
         let (status, kind) = match fault {
             TransportFault::Cancelled => return,
             TransportFault::Expired => ("5.4.7", Kind::Expired),
-            TransportFault::Refused(_) => ("5.3.0", Kind::Failed),
+            TransportFault::Refused(_) | TransportFault::Lost(_) => ("5.3.0", Kind::Failed),
             TransportFault::TooLarge { .. } => ("5.3.4", Kind::Failed),
             TransportFault::UnknownSite(_) => ("5.4.4", Kind::Failed),
         };

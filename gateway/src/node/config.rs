@@ -1,11 +1,16 @@
 //! The configuration of a site, checked: nothing in it can be wrong for itself. `crate::config` makes it from files.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
+use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::s5066::sis::fields::SapId;
 use skywave_protocols::time::Duration;
+use skywave_transports::radio::Port;
+use skywave_transports::stream::{RcopConfig, TcpConfig};
 use skywave_transports::transport::SiteName;
 
 /// Everything a node needs to know. Addresses of transports are inside [`LinkConfig::transport`].
@@ -125,6 +130,8 @@ pub struct LinkConfig {
     pub transport: TransportConfig,
     /// Cap of what one arriving unit may inflate to.
     pub inflated_octets_max: usize,
+    /// How chat is written; there with [`Carriage::Xmpp`] and only then.
+    pub xmpp: Option<XmppLinkConfig>,
 }
 
 /// The formats a link can carry. A new one must say what every place does with it.
@@ -135,6 +142,8 @@ pub enum Carriage {
     Mule,
     /// RFC 2442 batches.
     Batch,
+    /// Chat: what the slow side of XMPP makes of stanzas.
+    Xmpp,
 }
 
 /// The transports a link can use.
@@ -169,6 +178,164 @@ pub enum TransportConfig {
         /// How often a batch is sent by UDOP.
         repeats: u8,
     },
+    /// Chat over TCP (XEP-0361).
+    XmppTcp {
+        /// The one site it reaches; its address is where we connect, if we do.
+        sites: Vec<LinkSite>,
+        /// Where we listen, if the peer may connect.
+        listen: Option<SocketAddr>,
+        /// The link's parameters.
+        tcp: TcpConfig,
+    },
+    /// Chat over a radio's STANAG 5066 node by RCOP (XEP-0365 0.2.1).
+    XmppRcop {
+        /// The radio's name.
+        radio: Arc<str>,
+        /// Sites and their STANAG 5066 addresses.
+        sites: Vec<LinkSite>,
+        /// The link's parameters.
+        rcop: XmppRcopConfig,
+    },
+}
+
+impl TransportConfig {
+    /// The sites that a link reaches.
+    pub fn sites(&self) -> &[LinkSite] {
+        match self {
+            Self::Acp142Radio { acp142, .. } | Self::Acp142Udp { acp142, .. } => &acp142.sites,
+            Self::BatchRadio { sites, .. } | Self::XmppTcp { sites, .. } | Self::XmppRcop { sites, .. } => sites,
+        }
+    }
+
+    /// The radio it shares with others, if it is on one.
+    pub const fn radio(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Acp142Radio { radio, .. } | Self::BatchRadio { radio, .. } | Self::XmppRcop { radio, .. } => {
+                Some(radio)
+            }
+            Self::Acp142Udp { .. } | Self::XmppTcp { .. } => None,
+        }
+    }
+}
+
+impl Carriage {
+    /// Whether mail can go by a link with it.
+    pub const fn takes_mail(self) -> bool {
+        match self {
+            Self::Mule | Self::Batch => true,
+            Self::Xmpp => false,
+        }
+    }
+}
+
+/// How chat is written on a link: what both ends have to be configured for, as nothing is negotiated (XEP-0361).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct XmppLinkConfig {
+    /// The profile of the slow side.
+    pub profile: XmppProfile,
+    /// Whether the stream is compressed (zlib). Always with [`XmppProfile::Skywave`] and [`XmppProfile::Units`].
+    pub compression: bool,
+    /// Name of the preset dictionary that both ends have, if there is one.
+    pub dictionary: Option<String>,
+    /// XEP-0198; only [`XmppProfile::Standard`] over TCP.
+    pub stream_management: StreamManagement,
+    /// Largest block in octets, before compression; `None` by the rate of the link.
+    pub block_octets_max: Option<usize>,
+    /// How long an idle link waits for more stanzas before it sends; `None` by the rate of the link.
+    pub linger: Option<Duration>,
+    /// Largest stanza in octets that may cross, before compression.
+    pub stanza_octets_max: usize,
+}
+
+/// The profiles of the slow side (defaults.md).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum XmppProfile {
+    /// Numbered blocks between two Skywave sites.
+    Skywave,
+    /// XEP-0361, XEP-0365 0.2.1 and nothing else.
+    Standard,
+    /// As the M-Link R17 guide configures it.
+    MLinkR17,
+    /// Each unit for itself, over ACP 142.
+    Units,
+}
+
+impl XmppProfile {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Skywave, Self::Standard, Self::MLinkR17, Self::Units];
+
+    /// Its name in configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Skywave => "skywave",
+            Self::Standard => "standard",
+            Self::MLinkR17 => "m-link-r17",
+            Self::Units => "units",
+        }
+    }
+}
+
+/// Stream management on a link without negotiation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StreamManagement {
+    /// None.
+    Off,
+    /// Counting begins with the connection; nothing is said.
+    Implicit,
+    /// `<enable/>` goes first.
+    Explicit,
+}
+
+impl StreamManagement {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Off, Self::Implicit, Self::Explicit];
+
+    /// Its name in configurations.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Implicit => "implicit",
+            Self::Explicit => "explicit",
+        }
+    }
+}
+
+/// What a link for chat over RCOP needs to know.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct XmppRcopConfig {
+    /// The SAP of both ends.
+    pub sap: u8,
+    /// The connection id of context 0.
+    pub connection_id: u8,
+    /// The connection id of the context for high precedence, if there is one.
+    pub urgent_connection_id: Option<u8>,
+    /// The application id.
+    pub application_id: u16,
+    /// Units of one context that may be unconfirmed.
+    pub window: usize,
+    /// Whether Flash and Override go by the expedited service.
+    pub expedited: bool,
+}
+
+impl XmppRcopConfig {
+    /// The link's configuration towards these nodes.
+    ///
+    /// # Errors
+    /// The SAP is none, in words.
+    pub fn link(&self, sites: BTreeMap<SiteName, NodeAddress>) -> Result<RcopConfig, String> {
+        let sap = SapId::try_from(self.sap).map_err(|error| error.to_string())?;
+        let port = |id| Port { sap, ..Port::rcop(id, self.application_id) };
+        let ids = [Some(self.connection_id), self.urgent_connection_id];
+        let mut config = RcopConfig::skywave(sites);
+        config.ports = ids.into_iter().flatten().map(port).collect();
+        config.window = self.window;
+        config.expedited = self.expedited;
+        // Between Skywave sites there are two contexts, and units are whole.
+        config.segments = self.urgent_connection_id.is_none();
+        Ok(config)
+    }
 }
 
 /// What an ACP 142 link needs to know.

@@ -420,6 +420,9 @@ impl Node {
         if self.operator.pings.len() >= PINGS_MAX {
             return self.reply_error(reply_to, "too many pings are under way", 75);
         }
+        if self.links.link(index).is_some_and(|link| !link.carriage.takes_mail()) {
+            return self.reply_error(reply_to, "a link for chat carries nothing else, pings neither", USAGE);
+        }
         let wait = Duration::from_secs(u64::from(timeout_seconds));
         let ticket = UnitTicket(PING | self.random.number() >> 1);
         let unit = Unit {

@@ -87,13 +87,9 @@ pub fn link<'a>(config: &'a SiteConfig, name: &str) -> Option<&'a LinkConfig> {
     config.links.iter().find(|link| &*link.name == name)
 }
 
-/// Whether a link reaches a site.
+/// Whether mail for a site can go by a link.
 pub fn reaches(link: &LinkConfig, site: &SiteName) -> bool {
-    let sites = match &link.transport {
-        TransportConfig::Acp142Radio { acp142, .. } | TransportConfig::Acp142Udp { acp142, .. } => &acp142.sites,
-        TransportConfig::BatchRadio { sites, .. } => sites,
-    };
-    sites.iter().any(|known| known.site == *site)
+    link.carriage.takes_mail() && link.transport.sites().iter().any(|known| known.site == *site)
 }
 
 /// Whether one transmission on the link reaches several sites.
@@ -103,5 +99,6 @@ pub const fn has_group(link: &LinkConfig) -> bool {
             acp142.group.is_some()
         }
         TransportConfig::BatchRadio { group, .. } => group.is_some(),
+        TransportConfig::XmppTcp { .. } | TransportConfig::XmppRcop { .. } => false,
     }
 }

@@ -20,6 +20,8 @@ pub struct ShellConfig {
     pub passwords: Option<PathBuf>,
     /// Certificates by name.
     pub certificates: BTreeMap<String, CertificateFiles>,
+    /// PEM files of authorities that vouch for certificates, by name.
+    pub authorities: BTreeMap<String, PathBuf>,
     /// Addresses of hosts that DNS is not asked for, names in lower case.
     pub hosts: BTreeMap<String, Vec<IpAddr>>,
     /// Whether hand-over uses STARTTLS.
@@ -40,6 +42,7 @@ impl ShellConfig {
             run: None,
             passwords: None,
             certificates: BTreeMap::new(),
+            authorities: BTreeMap::new(),
             hosts: BTreeMap::new(),
             hand_over_tls: HandOverTls::default(),
             log: LogFormat::default(),

@@ -98,7 +98,8 @@ impl Site {
         let (inbox, happenings) = mpsc::channel(inbox::INBOX_MAX);
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let (listening_sender, listening) = watch::channel(Vec::new());
-        let tls = tls::Tls::new(&shell.certificates).map_err(|mistakes| StartFault::File(mistakes.join("; ")))?;
+        let tls = tls::Tls::new(&shell.certificates, &shell.authorities)
+            .map_err(|mistakes| StartFault::File(mistakes.join("; ")))?;
         let passwords = read_passwords(&shell)?;
         let capture = open_capture(&shell)?;
         let control = match &shell.run {

@@ -107,11 +107,12 @@ async fn serve(
     pipe: PipeId,
     mut stream: Stream,
     mut orders: mpsc::UnboundedReceiver<PipeOutput>,
-    tells_drained: bool,
+    mut tells_drained: bool,
 ) {
     loop {
         let mut turn = Turn::new(context, pipe, stream, tells_drained);
         let end = turn.run(&mut orders).await;
+        tells_drained = turn.tells_drained;
         stream = turn.reader.unsplit(turn.writer);
         match end {
             End::Closed(why) => return context.say(pipe, PipeInput::Closed(why)).await,
@@ -167,7 +168,8 @@ struct Turn<'a> {
     /// What the node has not been told.
     untold: Option<PipeInput>,
     drained: bool,
-    /// Nobody asks on accepted pipes: a session says one thing at a time. It would wake the node once for each reply.
+    /// By itself not on accepted pipes: a session of mail says one thing at a time, and it would wake the node once for
+    /// each reply.
     tells_drained: bool,
     paused: bool,
     /// What follows when everything has left.
@@ -256,6 +258,7 @@ impl<'a> Turn<'a> {
             PipeOutput::Close => self.then = Some(End::Finished),
             PipeOutput::Pause => self.paused = true,
             PipeOutput::Resume => self.paused = false,
+            PipeOutput::TellDrained => self.tells_drained = true,
             PipeOutput::Secure(secure) => self.then = Some(End::Secure(secure)),
             // A pipe is opened once; the run loop starts a new task for a new pipe.
             PipeOutput::Open { .. } => {}

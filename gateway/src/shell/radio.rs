@@ -85,7 +85,7 @@ impl Radio {
         })?;
         let listeners = listeners.into_iter().filter_map(|(id, name)| Some((id, simulator.station(&name)?))).collect();
         let (orders, received) = mpsc::unbounded_channel();
-        let tls = Tls::new(&BTreeMap::new()).map_err(|mistakes| mistakes.join("; "))?;
+        let tls = Tls::new(&BTreeMap::new(), &BTreeMap::new()).map_err(|mistakes| mistakes.join("; "))?;
         let pipes = PipeContext { inbox, names: Arc::new(Names::new(BTreeMap::new())), tls: Arc::new(tls) };
         let running = Running {
             clock,

@@ -1,19 +1,23 @@
-//! TLS on a pipe: certificates by name, roots of the system or pinned digests, both roles.
+//! TLS on a pipe: certificates by name, authorities or pinned digests, both roles.
+//!
+//! Promises: the names of a certificate are told only if a pin or an authority vouches for it; a server asks for a
+//! certificate unless the machine trusts anybody, and insists unless it only asks. The handshake's signatures are
+//! checked in every case.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig};
 use rustls::{SignatureScheme, sign::CertifiedKey};
 use sha2::{Digest, Sha256};
-use skywave_transports::io::{Secure, Secured, TlsRole, Trust};
+use skywave_transports::io::{Authority, Secure, Secured, TlsRole, Trust};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
@@ -30,24 +34,35 @@ pub struct CertificateFiles {
 pub struct Tls {
     provider: Arc<CryptoProvider>,
     certificates: BTreeMap<String, Arc<CertifiedKey>>,
-    roots: OnceLock<Arc<RootCertStore>>,
+    authorities: BTreeMap<String, Arc<RootCertStore>>,
+    system: OnceLock<Arc<RootCertStore>>,
 }
 
 impl Tls {
-    /// Reads the certificates.
+    /// Reads the certificates, and those of the authorities.
     ///
     /// # Errors
     /// All mistakes, in words with the file.
-    pub fn new(files: &BTreeMap<String, CertificateFiles>) -> Result<Self, Vec<String>> {
+    pub fn new(
+        files: &BTreeMap<String, CertificateFiles>,
+        authorities: &BTreeMap<String, PathBuf>,
+    ) -> Result<Self, Vec<String>> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let (mut certificates, mut mistakes) = (BTreeMap::new(), Vec::new());
+        let mut mistakes = Vec::new();
+        let mut tls =
+            Self { provider, certificates: BTreeMap::new(), authorities: BTreeMap::new(), system: OnceLock::new() };
         for (name, files) in files {
-            match certificate(&provider, &files.chain, &files.key) {
-                Ok(key) => drop(certificates.insert(name.clone(), Arc::new(key))),
+            match certificate(&tls.provider, &files.chain, &files.key) {
+                Ok(key) => drop(tls.certificates.insert(name.clone(), Arc::new(key))),
                 Err(why) => mistakes.push(format!("certificate {name}: {why}")),
             }
         }
-        let tls = Self { provider, certificates, roots: OnceLock::new() };
+        for (name, file) in authorities {
+            match authority(file) {
+                Ok(roots) => drop(tls.authorities.insert(name.clone(), Arc::new(roots))),
+                Err(why) => mistakes.push(format!("authority {name}: {why}")),
+            }
+        }
         if mistakes.is_empty() { Ok(tls) } else { Err(mistakes) }
     }
 
@@ -57,30 +72,27 @@ impl Tls {
         secure: &Secure,
         stream: TcpStream,
     ) -> Result<(Secured, TlsStream<TcpStream>), String> {
+        let judge = Arc::new(self.judge(&secure.trust).map_err(|error| error.to_string())?);
         let stream: TlsStream<TcpStream> = match secure.role {
             TlsRole::Client => {
-                let config = self.client(secure).map_err(|error| error.to_string())?;
+                let config = self.client(secure, &judge).map_err(|error| error.to_string())?;
                 let name = secure.server_name.clone().ok_or("TLS needs the server's name")?;
                 let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
                 TlsConnector::from(Arc::new(config)).connect(name, stream).await.map(TlsStream::from)
             }
             TlsRole::Server => {
-                let config = self.server(secure).map_err(|error| error.to_string())?;
+                let config = self.server(secure, &judge).map_err(|error| error.to_string())?;
                 TlsAcceptor::from(Arc::new(config)).accept(stream).await.map(TlsStream::from)
             }
         }
         .map_err(|error| error.to_string())?;
-        Ok((secured(&stream), stream))
+        Ok((secured(&stream, judge.vouched.load(Ordering::Acquire)), stream))
     }
 
-    fn client(&self, secure: &Secure) -> Result<ClientConfig, Error> {
+    fn client(&self, secure: &Secure, judge: &Arc<Judge>) -> Result<ClientConfig, Error> {
         let builder =
             ClientConfig::builder_with_provider(Arc::clone(&self.provider)).with_safe_default_protocol_versions()?;
-        let builder = match &secure.trust {
-            Trust::Roots => builder.with_root_certificates(self.roots()),
-            Trust::Anybody => builder.dangerous().with_custom_certificate_verifier(self.pinned(None)),
-            Trust::Pins(pins) => builder.dangerous().with_custom_certificate_verifier(self.pinned(Some(pins))),
-        };
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::<Judge>::clone(judge));
         let mut config = match &secure.certificate {
             Some(name) => builder.with_client_cert_resolver(Arc::new(rustls::sign::SingleCertAndKey::from(
                 Arc::clone(self.certificate(name)?),
@@ -91,17 +103,14 @@ impl Tls {
         Ok(config)
     }
 
-    fn server(&self, secure: &Secure) -> Result<ServerConfig, Error> {
+    fn server(&self, secure: &Secure, judge: &Arc<Judge>) -> Result<ServerConfig, Error> {
         let builder =
             ServerConfig::builder_with_provider(Arc::clone(&self.provider)).with_safe_default_protocol_versions()?;
         let builder = match &secure.trust {
             Trust::Anybody => builder.with_no_client_auth(),
-            Trust::Roots => {
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(self.roots(), Arc::clone(&self.provider)).build();
-                builder.with_client_cert_verifier(verifier.map_err(|error| Error::General(error.to_string()))?)
+            Trust::Asked(_) | Trust::Authority(_) | Trust::Pins(_) => {
+                builder.with_client_cert_verifier(Arc::<Judge>::clone(judge))
             }
-            Trust::Pins(pins) => builder.with_client_cert_verifier(self.pinned(Some(pins))),
         };
         let name = secure.certificate.as_deref().unwrap_or_default();
         let key = rustls::sign::SingleCertAndKey::from(Arc::clone(self.certificate(name)?));
@@ -110,23 +119,34 @@ impl Tls {
         Ok(config)
     }
 
+    fn judge(&self, trust: &Trust) -> Result<Judge, Error> {
+        let (rule, insists) = match trust {
+            Trust::Anybody => (Rule::Anybody, false),
+            Trust::Asked(authority) => (Rule::Asked(self.authority(authority)?), false),
+            Trust::Authority(authority) => (Rule::Authority(self.authority(authority)?), true),
+            Trust::Pins(pins) => {
+                (Rule::Pins(pins.iter().map(|pin| pin.replace(':', "").to_lowercase()).collect()), true)
+            }
+        };
+        Ok(Judge { provider: Arc::clone(&self.provider), rule, insists, vouched: AtomicBool::new(false) })
+    }
+
     fn certificate(&self, name: &str) -> Result<&Arc<CertifiedKey>, Error> {
         self.certificates.get(name).ok_or_else(|| Error::General(format!("no certificate is named {name:?}")))
     }
 
-    fn roots(&self) -> Arc<RootCertStore> {
-        Arc::clone(self.roots.get_or_init(|| {
-            let mut roots = RootCertStore::empty();
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-            Arc::new(roots)
-        }))
-    }
-
-    fn pinned(&self, pins: Option<&[String]>) -> Arc<Pinned> {
-        Arc::new(Pinned {
-            provider: Arc::clone(&self.provider),
-            pins: pins.map(|pins| pins.iter().map(|pin| pin.replace(':', "").to_lowercase()).collect()),
-        })
+    fn authority(&self, authority: &Authority) -> Result<Arc<RootCertStore>, Error> {
+        match authority {
+            Authority::System => Ok(Arc::clone(self.system.get_or_init(|| {
+                let mut roots = RootCertStore::empty();
+                roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+                Arc::new(roots)
+            }))),
+            Authority::Named(name) => {
+                let unknown = || Error::General(format!("no authority is named {name:?}"));
+                self.authorities.get(name).map(Arc::clone).ok_or_else(unknown)
+            }
+        }
     }
 }
 
@@ -144,9 +164,19 @@ fn certificate(provider: &CryptoProvider, chain: &Path, key: &Path) -> Result<Ce
     CertifiedKey::from_der(certificates, private, provider).map_err(|error| at(chain, &error))
 }
 
-fn secured(stream: &TlsStream<TcpStream>) -> Secured {
+fn authority(file: &Path) -> Result<RootCertStore, String> {
+    let at = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| at(&error))? {
+        let certificate = certificate.map_err(|error| at(&error))?;
+        roots.add(certificate).map_err(|error| at(&error))?;
+    }
+    if roots.is_empty() { Err(at(&"holds no certificate")) } else { Ok(roots) }
+}
+
+fn secured(stream: &TlsStream<TcpStream>, vouched: bool) -> Secured {
     let (_, session) = stream.get_ref();
-    let first = session.peer_certificates().and_then(<[_]>::first);
+    let first = session.peer_certificates().and_then(<[_]>::first).filter(|_| vouched);
     let peer_names = first
         .and_then(|certificate| webpki::EndEntityCert::try_from(certificate).ok())
         .map(|certificate| certificate.valid_dns_names().map(str::to_owned).collect())
@@ -155,22 +185,79 @@ fn secured(stream: &TlsStream<TcpStream>) -> Secured {
     Secured { peer_names, alpn }
 }
 
-/// Takes the certificates with these digests, or any; the handshake's signatures are checked in both cases.
+/// What a certificate is judged by.
 #[derive(Debug)]
-struct Pinned {
-    provider: Arc<CryptoProvider>,
-    pins: Option<Vec<String>>,
+enum Rule {
+    /// Any is taken, none is vouched for.
+    Anybody,
+    /// Any is taken; the authority vouches or not.
+    Asked(Arc<RootCertStore>),
+    /// The authority has to vouch.
+    Authority(Arc<RootCertStore>),
+    /// SHA-256 digests, of which it must have one.
+    Pins(Vec<String>),
 }
 
-impl Pinned {
-    fn takes(&self, certificate: &CertificateDer<'_>) -> Result<(), Error> {
-        let digest: String = Sha256::digest(certificate).iter().map(|octet| format!("{octet:02x}")).collect();
-        match &self.pins {
-            Some(pins) if !pins.contains(&digest) => {
-                Err(Error::General(format!("the certificate with SHA-256 {digest} is not pinned")))
+/// Judges the certificate of one connection.
+#[derive(Debug)]
+struct Judge {
+    provider: Arc<CryptoProvider>,
+    rule: Rule,
+    /// Whether a client must show a certificate.
+    insists: bool,
+    /// Whether the certificate that came is vouched for.
+    vouched: AtomicBool,
+}
+
+impl Judge {
+    /// Takes a certificate or refuses it. A name is checked where we know whom we called.
+    fn takes(
+        &self,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: Option<&ServerName<'_>>,
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let vouched = match &self.rule {
+            Rule::Anybody => return Ok(()),
+            Rule::Asked(roots) => self.vouches(roots, certificate, chain, now).is_ok(),
+            Rule::Authority(roots) => {
+                self.vouches(roots, certificate, chain, now)?;
+                if let Some(name) = name {
+                    let parsed = rustls::server::ParsedCertificate::try_from(certificate)?;
+                    rustls::client::verify_server_name(&parsed, name)?;
+                }
+                true
             }
-            Some(_) | None => Ok(()),
-        }
+            Rule::Pins(pins) => {
+                let digest: String = Sha256::digest(certificate).iter().map(|octet| format!("{octet:02x}")).collect();
+                if !pins.contains(&digest) {
+                    return Err(Error::General(format!("the certificate with SHA-256 {digest} is not pinned")));
+                }
+                true
+            }
+        };
+        self.vouched.store(vouched, Ordering::Release);
+        Ok(())
+    }
+
+    /// Whether a chain leads to a root. Servers that call others show what they have: a certificate made out for
+    /// servers alone is as good as one for clients.
+    fn vouches(
+        &self,
+        roots: &RootCertStore,
+        certificate: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<(), Error> {
+        let judged = |usage: webpki::KeyUsage| {
+            let certificate = webpki::EndEntityCert::try_from(certificate)?;
+            let algorithms = self.provider.signature_verification_algorithms.all;
+            certificate.verify_for_usage(algorithms, &roots.roots, chain, now, usage, None, None).map(drop)
+        };
+        judged(webpki::KeyUsage::server_auth())
+            .or_else(|_| judged(webpki::KeyUsage::client_auth()))
+            .map_err(|error| Error::General(format!("no authority vouches for the certificate: {error}")))
     }
 
     fn schemes(&self) -> Vec<SignatureScheme> {
@@ -180,16 +267,16 @@ impl Pinned {
 
 type Signature = Result<HandshakeSignatureValid, Error>;
 
-impl ServerCertVerifier for Pinned {
+impl ServerCertVerifier for Judge {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
         _ocsp_response: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        self.takes(end_entity).map(|()| ServerCertVerified::assertion())
+        self.takes(end_entity, intermediates, Some(server_name), now).map(|()| ServerCertVerified::assertion())
     }
 
     fn verify_tls12_signature(&self, m: &[u8], c: &CertificateDer<'_>, s: &DigitallySignedStruct) -> Signature {
@@ -205,18 +292,23 @@ impl ServerCertVerifier for Pinned {
     }
 }
 
-impl ClientCertVerifier for Pinned {
+impl ClientCertVerifier for Judge {
+    /// None: what one authority vouches for another may have issued, and hints tell strangers whom we trust.
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.insists
     }
 
     fn verify_client_cert(
         &self,
         end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _now: UnixTime,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        self.takes(end_entity).map(|()| ClientCertVerified::assertion())
+        self.takes(end_entity, intermediates, None, now).map(|()| ClientCertVerified::assertion())
     }
 
     fn verify_tls12_signature(&self, m: &[u8], c: &CertificateDer<'_>, s: &DigitallySignedStruct) -> Signature {
@@ -231,3 +323,7 @@ impl ClientCertVerifier for Pinned {
         self.schemes()
     }
 }
+
+#[cfg(test)]
+#[path = "tls_tests.rs"]
+mod tests;

@@ -142,7 +142,9 @@ impl World {
                 let failed = PipeInput::SecureFailed("there is no TLS in the world".to_owned());
                 self.tell_node(site, PIPE_DELAY, Input::Pipe(pipe, failed));
             }
-            (PipeOutput::Write(_) | PipeOutput::Close | PipeOutput::Pause | PipeOutput::Resume, None)
+            // All pipes of the world say when they have drained.
+            (PipeOutput::TellDrained, _)
+            | (PipeOutput::Write(_) | PipeOutput::Close | PipeOutput::Pause | PipeOutput::Resume, None)
             | (PipeOutput::Secure(_), None) => {}
         }
     }

@@ -147,7 +147,7 @@ impl Plan {
                 repeats: 1,
             },
         };
-        LinkConfig { name: kind.name().into(), carriage, transport, inflated_octets_max: 64 << 20 }
+        LinkConfig { name: kind.name().into(), carriage, transport, inflated_octets_max: 64 << 20, xmpp: None }
     }
 
     fn acp142(&self, index: usize, kind: LinkKind) -> Acp142LinkConfig {

@@ -231,7 +231,7 @@ impl Lone {
             }
             PipeOutput::Pause => self.paused.push(pipe),
             PipeOutput::Resume => self.paused.retain(|paused| *paused != pipe),
-            PipeOutput::Open { .. } | PipeOutput::Secure(_) => {}
+            PipeOutput::Open { .. } | PipeOutput::Secure(_) | PipeOutput::TellDrained => {}
         }
     }
 

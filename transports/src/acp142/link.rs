@@ -97,7 +97,9 @@ impl<B: Bearer> Transport for Acp142Link<B> {
                 self.core.restore(now, rows);
                 self.bearer.start(now, &mut self.core);
             }
-            TransportInput::Pipe(..) | TransportInput::Socket(..) => self.bearer.handle(now, &mut self.core, input),
+            TransportInput::Pipe(..) | TransportInput::Accepted(..) | TransportInput::Socket(..) => {
+                self.bearer.handle(now, &mut self.core, input);
+            }
         }
         self.pump(now);
     }

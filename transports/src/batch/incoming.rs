@@ -5,13 +5,11 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use skywave_protocols::bytes::Bytes;
-use skywave_protocols::message::precedence::{MtPriority, Precedence};
 use skywave_protocols::s5066::reassembly::{Outcome, Reassembly, UnitKey};
 use skywave_protocols::time::{Instant, Now, Wakeup};
 
 use super::config::BatchConfig;
 use super::limits::{SEEN_MAX, SEEN_SPAN, UNANSWERED_MAX};
-use super::notice;
 use crate::radio::Arrival;
 use crate::transport::{ArrivalId, TransportEvent};
 
@@ -61,7 +59,9 @@ impl Incoming {
         match self.reassembly.handle_segment(now, key, arrival.segment.number, &arrival.octets) {
             Ok(Outcome::Held | Outcome::Duplicate) => None,
             Ok(Outcome::Whole(content)) => self.on_unit(now, config, arrival, content),
-            Err(fault) => Some(notice("batch_segment_refused", format!("{fault}, from {}", arrival.source))),
+            Err(fault) => {
+                Some(TransportEvent::notice("batch_segment_refused", format!("{fault}, from {}", arrival.source)))
+            }
         }
     }
 
@@ -109,7 +109,10 @@ impl Incoming {
         }
         if self.unanswered.len() >= UNANSWERED_MAX {
             self.counters.no_room += 1;
-            return Some(notice("batch_unit_dropped", "too many units wait for the gateway".to_owned()));
+            return Some(TransportEvent::notice(
+                "batch_unit_dropped",
+                "too many units wait for the gateway".to_owned(),
+            ));
         }
         self.counters.units += 1;
         self.arrivals += 1;
@@ -120,7 +123,7 @@ impl Incoming {
             arrival: number,
             from,
             source: arrival.source.to_string(),
-            priority: priority_of(arrival.priority),
+            priority: arrival.mt_priority(),
             confirmed: false,
             key,
             content,
@@ -142,10 +145,4 @@ fn unit_key(arrival: &Arrival, content: &[u8]) -> Key {
     let mut key = arrival.source.octets().to_vec();
     key.extend_from_slice(&Sha256::digest(content)[..16]);
     key
-}
-
-/// The precedence whose priority inside the node is at most this one (defaults.md).
-fn priority_of(sis_priority: u8) -> MtPriority {
-    let fits = |precedence: &Precedence| precedence.sis_priority() <= sis_priority;
-    Precedence::ALL.into_iter().rev().find(fits).unwrap_or(Precedence::Deferred).mt_priority()
 }

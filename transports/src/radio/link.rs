@@ -1,7 +1,9 @@
 //! What a link is to the radio it shares: [`AirLink`], and the PDUs and events between them.
 
+use std::collections::BTreeMap;
+
 use skywave_protocols::bytes::Bytes;
-use skywave_protocols::message::precedence::MtPriority;
+use skywave_protocols::message::precedence::{MtPriority, Precedence};
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::sis::fields::{DeliveryMode, SapId};
 use skywave_protocols::s5066::sis::reason::{Availability, DataRejection};
@@ -168,4 +170,39 @@ pub struct Arrival {
     pub priority: u8,
     /// Application data.
     pub octets: Bytes,
+}
+
+impl Arrival {
+    /// The precedence whose priority inside the node is at most that of the U_PDU (defaults.md).
+    pub fn mt_priority(&self) -> MtPriority {
+        let fits = |precedence: &Precedence| precedence.sis_priority() <= self.priority;
+        Precedence::ALL.into_iter().rev().find(fits).unwrap_or(Precedence::Deferred).mt_priority()
+    }
+}
+
+/// What a link has in the air, by token: [`AirPdu::token`] is unique, and ends once.
+#[derive(Debug)]
+pub struct Tokens<T> {
+    given: u64,
+    open: BTreeMap<u64, T>,
+}
+
+impl<T> Default for Tokens<T> {
+    fn default() -> Self {
+        Self { given: 0, open: BTreeMap::new() }
+    }
+}
+
+impl<T> Tokens<T> {
+    /// A token for something that goes into the air.
+    pub fn begin(&mut self, what: T) -> u64 {
+        self.given += 1;
+        self.open.insert(self.given, what);
+        self.given
+    }
+
+    /// What a token stood for; `None` if it has ended before.
+    pub fn end(&mut self, token: u64) -> Option<T> {
+        self.open.remove(&token)
+    }
 }

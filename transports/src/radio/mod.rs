@@ -13,7 +13,7 @@ mod pacing;
 mod session;
 
 pub use config::RadioConfig;
-pub use link::{AirEvent, AirLink, AirPdu, Arrival, Offer, Port, Segment, Service};
+pub use link::{AirEvent, AirLink, AirPdu, Arrival, Offer, Port, Segment, Service, Tokens};
 pub use machine::{Radio, RadioCounters, RadioOutput};
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 
 use std::collections::VecDeque;
 
-use super::event::{BackOff, SessionEnd, SisConfig, SisCounters, SisEvent, SisRequest, SubmitFault};
+use super::event::{SessionEnd, SisConfig, SisCounters, SisEvent, SisRequest, SubmitFault};
 use super::fields::{Confirmation, DeliveryMode, HardLink, TransmissionMode};
 use super::frame::{Frame, FrameReader};
 use super::limits::{
@@ -21,7 +21,7 @@ use super::reason::{Availability, AvailabilityReason, DataRejection};
 use super::state::{On, State};
 use super::unidata::{Returned, UnidataIndication, UnidataRequest};
 use crate::bytes::Bytes;
-use crate::random::{Random, Seeded};
+use crate::random::Seeded;
 use crate::s5066::address::NodeAddress;
 use crate::time::{Duration, Instant, Now, Timers, Wakeup};
 
@@ -486,11 +486,8 @@ impl SisClient {
 
     /// Sets the timer for the next try: doubling, with up to a quarter less so that clients spread.
     fn back_off(&mut self, now: Now) -> Duration {
-        let BackOff { first, longest } = self.config.back_off;
-        let wait = first.saturating_mul(1 << self.tries.min(20)).min(longest);
+        let wait = self.config.back_off.wait(self.tries, &mut self.random);
         self.tries = self.tries.saturating_add(1);
-        let spread = u64::try_from(wait.as_micros() / 4).unwrap_or(u64::MAX);
-        let wait = wait - Duration::from_micros(self.random.below(spread));
         self.timers.set(Timer::BackOff, now.mono + wait);
         wait
     }

@@ -11,6 +11,7 @@ use super::reason::{
 };
 use super::unidata::{Quirks, UnidataIndication};
 use crate::bytes::Bytes;
+use crate::random::Random;
 use crate::s5066::address::NodeAddress;
 use crate::time::Duration;
 
@@ -40,6 +41,16 @@ pub struct BackOff {
     pub first: Duration,
     /// The longest.
     pub longest: Duration,
+}
+
+impl BackOff {
+    /// The wait before the next try after `tries` that failed: up to a quarter shorter, so that many do not come at
+    /// once.
+    pub fn wait(self, tries: u32, random: &mut dyn Random) -> Duration {
+        let wait = self.first.saturating_mul(1 << tries.min(20)).min(self.longest);
+        let spread = u64::try_from(wait.as_micros() / 4).unwrap_or(u64::MAX);
+        wait - Duration::from_micros(random.below(spread))
+    }
 }
 
 impl Default for BackOff {

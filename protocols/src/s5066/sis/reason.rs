@@ -120,6 +120,16 @@ codes! {
     }
 }
 
+impl DataRejection {
+    /// Whether the same U_PDU may be taken later: the peer may come back.
+    pub const fn may_pass(self) -> bool {
+        match self {
+            Self::NotBound | Self::NotResponding | Self::TtlExpired => true,
+            Self::TooLarge | Self::NoMode | Self::Other(_) => false,
+        }
+    }
+}
+
 codes! {
     /// What the subnetwork can do at present.
     Availability {
