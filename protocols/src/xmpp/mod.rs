@@ -6,6 +6,7 @@
 //! writer    canonical serialisation: one form for one tree
 //! rules     what may cross a link: stanza rules, requests by namespace, folding
 //! local     errors, and requests answered here
+//! presence  only what changed crosses, and questions are answered here
 //! fate      how long a stanza waits, and what happens then
 //! precedence  how urgent a stanza is
 //! ```
@@ -19,6 +20,7 @@ pub mod limits;
 pub mod local;
 pub mod ns;
 pub mod precedence;
+pub mod presence;
 pub mod reader;
 pub mod rules;
 pub mod stanza;

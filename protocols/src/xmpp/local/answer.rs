@@ -99,6 +99,8 @@ pub struct Reach {
     pub link_up: bool,
     /// For a full address: whether the presence cache says that it is online; `None` when it does not know.
     pub online: Option<bool>,
+    /// Whether the addressee is a room or somebody in it.
+    pub room: bool,
 }
 
 /// An identity of XEP-0030.
@@ -195,7 +197,9 @@ fn ping(request: &Stanza, gateway: &Gateway, reach: Reach) -> Option<Stanza> {
         return refuse(request, gateway, Condition::RemoteServerTimeout);
     }
     if request.to().is_full() && request.to().node().is_some() && reach.online != Some(true) {
-        return refuse(request, gateway, Condition::ServiceUnavailable);
+        // From a room service-unavailable would mean: you are in, but cannot be pinged (XEP-0410 section 3.3).
+        let condition = if reach.room { Condition::NotAcceptable } else { Condition::ServiceUnavailable };
+        return refuse(request, gateway, condition);
     }
     Stanza::from_element(reply(request, "result")).ok()
 }

@@ -14,7 +14,7 @@ use super::ns;
 use super::stanza::{Kind, Stanza};
 use super::writer::set_attribute;
 
-pub use answer::{Answer, Disco, Gateway, Identity, Reach, answer};
+pub use answer::{Answer, Disco, Gateway, Identity, Reach, answer, stamp};
 pub use condition::{Cause, Condition, ErrorType};
 
 /// Characters of the text in an error; longer ones are cut.
@@ -115,6 +115,11 @@ fn reply(stanza: &Stanza, typ: &str) -> Element {
     }
     set_attribute(&mut element, xml_ncname!("type"), typ);
     element
+}
+
+/// The result without content of a request.
+pub(crate) fn result(request: &Stanza) -> Option<Stanza> {
+    Stanza::from_element(reply(request, "result")).ok()
 }
 
 /// Presence of that type from one address to another, without content.

@@ -111,19 +111,21 @@ fn answered(how: Answer, request: &Stanza, reach: Reach) -> String {
     octets(answer(how, request, &disco, &gateway, reach, WallTime::from_unix_seconds(1_000_000)))
 }
 
-const UP: Reach = Reach { link_up: true, online: None };
+const UP: Reach = Reach { link_up: true, online: None, room: false };
 const FROM: &str = "<iq to='ann@hq.test/a'";
 
 #[test]
 fn pings_by_addressee_link_and_presence() {
-    let down = Reach { link_up: false, online: Some(true) };
-    let online = Reach { link_up: true, online: Some(true) };
+    let down = Reach { link_up: false, online: Some(true), room: false };
+    let online = Reach { online: Some(true), ..UP };
     for (to, reach, expected) in [
         ("field.test", UP, "type='result'/>"),
         ("bob@field.test", UP, "type='result'/>"),
         ("bob@field.test/x", online, "type='result'/>"),
         ("bob@field.test/x", UP, "service-unavailable"),
         ("bob@field.test/x", Reach { online: Some(false), ..UP }, "service-unavailable"),
+        ("ops@chat.field.test/ann", Reach { room: true, ..UP }, "not-acceptable"),
+        ("ops@chat.field.test/ann", Reach { room: true, ..online }, "type='result'/>"),
         ("field.test", down, "remote-server-timeout"),
         ("bob@field.test/x", down, "remote-server-timeout"),
     ] {

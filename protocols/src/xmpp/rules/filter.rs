@@ -389,7 +389,7 @@ fn local(
     stanza: &Stanza,
     to_room: bool,
 ) -> Option<Stanza> {
-    let reach = Reach { link_up: facts.link_up, online: facts.online };
+    let reach = Reach { link_up: facts.link_up, online: facts.online, room: to_room };
     answer(how, stanza, &desk.disco(stanza, to_room), &desk.gateway, reach, facts.now.wall)
 }
 

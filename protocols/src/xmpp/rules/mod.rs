@@ -36,5 +36,7 @@ pub use name::{AddressPattern, BadPattern, Glob, Name};
 pub use profiles::{PROFILES, builtin};
 pub use report::{Notice, Report, Saved};
 
+pub(crate) use fold::{Folding, is_room_presence};
+
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,393 @@
+//! The presence of one peer: which part of the machine a stanza concerns, and what the clock brings.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+use jid::Jid;
+use serde::Serialize;
+
+use super::super::fate::is_directed;
+use super::super::local::{Complaint, Condition, ErrorType, bounce, presence, result};
+use super::super::ns;
+use super::super::rules::config::FoldPresenceConfig;
+use super::super::rules::{Folding, is_room_presence};
+use super::super::stanza::{Kind, Stanza};
+use super::body::{Pair, Pool};
+use super::config::{PresenceConfig, PresenceMode, PresenceSync, SyntheticPresence};
+use super::contacts::{Authorised, Contacts, LinkView, Question};
+use super::limits::PER_WAKEUP_MAX;
+use super::own::Own;
+use super::record::{self, RowKind};
+use super::seats::Seats;
+use crate::time::{Duration, Instant, Now, Wakeup};
+
+/// What becomes of a stanza, and what else is to be said.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Presence {
+    /// The stanza itself, as it goes on; `None` when it goes nowhere.
+    pub cross: Option<Stanza>,
+    /// What older stanza it replaces in the queue for the link: one with the same key.
+    pub replace: Option<Vec<u8>>,
+    /// Further stanzas for the side that the stanza came from; without a stanza, for the local side.
+    pub back: Vec<Stanza>,
+    /// Further stanzas for the other side; without a stanza, for the link.
+    pub on: Vec<Stanza>,
+}
+
+impl Presence {
+    fn cross(stanza: Stanza) -> Self {
+        Self { cross: Some(stanza), ..Self::default() }
+    }
+
+    fn newest(stanza: Stanza) -> Self {
+        let key = key_of(&stanza);
+        Self { cross: Some(stanza), replace: Some(key), ..Self::default() }
+    }
+
+    fn back(back: Vec<Stanza>) -> Self {
+        Self { back, ..Self::default() }
+    }
+}
+
+/// Presence that replaces what waits: one key for each sender and addressee, a room's whatever the nick.
+fn key_of(stanza: &Stanza) -> Vec<u8> {
+    let to = stanza.to().to_bare();
+    let seat = if is_directed(stanza) { "d" } else { "p" };
+    format!("{seat}\0{}\0{to}", stanza.from()).into_bytes()
+}
+
+/// For the console.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct PresenceFacts {
+    /// Pairs of far contact and local subscriber.
+    pub pairs: usize,
+    /// Clients of far contacts that are available.
+    pub clients: usize,
+    /// Local clients that showed themselves, by far subscriber.
+    pub shown: usize,
+    /// Of these, changes that wait for the hold-down.
+    pub held: usize,
+    /// Seats of local users in far rooms.
+    pub seats: usize,
+    /// Octets of all different presences.
+    pub octets: usize,
+}
+
+/// The presence of one peer.
+#[derive(Debug)]
+pub struct PresenceCache {
+    config: PresenceConfig,
+    pool: Pool,
+    contacts: Contacts,
+    own: Own,
+    seats: Seats,
+    link_up: bool,
+    /// When contacts appear as unavailable, while the link is down.
+    hide_at: Option<Instant>,
+    /// When the next contact is asked after an outage.
+    resync_at: Option<Instant>,
+    /// Rows that could not be read and go.
+    unreadable: BTreeSet<Vec<u8>>,
+}
+
+impl PresenceCache {
+    /// Nothing is known, and the link is down.
+    pub fn new(config: PresenceConfig) -> Self {
+        Self {
+            config,
+            pool: Pool::default(),
+            contacts: Contacts::new(),
+            own: Own::new(),
+            seats: Seats::default(),
+            link_up: false,
+            hide_at: None,
+            resync_at: None,
+            unreadable: BTreeSet::new(),
+        }
+    }
+
+    /// Takes its own rows after a restart. What cannot be read is deleted by the next [`Self::changes`].
+    //= xmpp/PRES-008
+    pub fn restore(&mut self, rows: Vec<(Vec<u8>, Bytes)>) {
+        for (key, value) in rows {
+            let read = record::parse(&key).and_then(|(kind, one, other)| {
+                let pair = self.pool.pair(one, other);
+                match kind {
+                    RowKind::Contact => self.contacts.read(&mut self.pool, &pair, &value),
+                    RowKind::Sent => self.own.read(&mut self.pool, &pair, &value),
+                    RowKind::Seat => self.seats.read(&pair, &value),
+                }
+            });
+            if read.is_none() {
+                self.unreadable.insert(key);
+            }
+        }
+    }
+
+    /// Rows to write, or to delete where there is no value, since the last call.
+    pub fn changes(&mut self) -> Vec<(Vec<u8>, Option<Bytes>)> {
+        let mut rows: Vec<(Vec<u8>, Option<Bytes>)> =
+            std::mem::take(&mut self.unreadable).into_iter().map(|key| (key, None)).collect();
+        let mut add = |kind: RowKind, changed: &mut BTreeSet<Pair>, write: &dyn Fn(&Pair) -> Option<Bytes>| {
+            let changed = std::mem::take(changed);
+            rows.extend(changed.iter().map(|pair| (record::key(kind, pair), write(pair))));
+        };
+        let mut changed = std::mem::take(&mut self.contacts.changed);
+        add(RowKind::Contact, &mut changed, &|pair| self.contacts.write(pair));
+        let mut changed = std::mem::take(&mut self.own.changed);
+        add(RowKind::Sent, &mut changed, &|pair| self.own.write(pair));
+        let mut changed = std::mem::take(&mut self.seats.changed);
+        add(RowKind::Seat, &mut changed, &|pair| self.seats.write(pair));
+        rows
+    }
+
+    /// A stanza from a local server for the far site, of any kind; after the rules.
+    pub fn outbound(&mut self, now: Now, stanza: Stanza) -> Presence {
+        match stanza.kind() {
+            Kind::Presence => self.outbound_presence(now, stanza),
+            Kind::Iq => match self.self_ping(&stanza) {
+                Some(answer) => Presence::back(vec![answer]),
+                None => Presence::cross(stanza),
+            },
+            Kind::Message => Presence::cross(stanza),
+        }
+    }
+
+    fn outbound_presence(&mut self, now: Now, stanza: Stanza) -> Presence {
+        match stanza.typ() {
+            Some("probe") => self.question(now, stanza),
+            Some(typ @ ("subscribe" | "subscribed" | "unsubscribe" | "unsubscribed")) => {
+                self.outbound_subscription(&typ.to_owned(), stanza)
+            }
+            // It answers what the gateway made up: the far contact never sent it.
+            Some("error") if self.contacts.is_hidden(&mut self.pool, stanza.to(), stanza.from()) => Presence::default(),
+            Some("error") => Presence::cross(stanza),
+            _ if is_directed(&stanza) => self.outbound_directed(stanza),
+            None | Some("unavailable") => self.broadcast(now, stanza),
+            // The far server knows what to say to a type that nobody knows.
+            Some(_) => Presence::cross(stanza),
+        }
+    }
+
+    /// Subscriptions cross always, in order.
+    //= xmpp/PRES-004
+    fn outbound_subscription(&mut self, typ: &str, stanza: Stanza) -> Presence {
+        if self.config.to_link == PresenceMode::None && !self.config.allow_subscriptions {
+            return Presence::default();
+        }
+        match typ {
+            "subscribed" | "unsubscribed" => self.own.forget(stanza.from(), stanza.to()),
+            "unsubscribe" => self.contacts.authorise(&mut self.pool, stanza.to(), stanza.from(), Authorised::No),
+            _ => {}
+        }
+        Presence::cross(stanza)
+    }
+
+    fn outbound_directed(&mut self, stanza: Stanza) -> Presence {
+        if self.config.to_link == PresenceMode::None && !self.config.allow_rooms {
+            return Presence::default();
+        }
+        if self.seats.outbound(&mut self.pool, &stanza) { Presence::newest(stanza) } else { Presence::cross(stanza) }
+    }
+
+    fn broadcast(&mut self, now: Now, stanza: Stanza) -> Presence {
+        let stanza = match self.config.to_link {
+            PresenceMode::None => return Presence::default(),
+            PresenceMode::Full => return Presence::newest(stanza),
+            mode => folded(mode, stanza),
+        };
+        let hold = Duration::from_secs(self.config.hold_down_seconds());
+        if self.own.broadcast(&mut self.pool, now.mono, &stanza, hold) {
+            Presence::newest(stanza)
+        } else {
+            Presence::default()
+        }
+    }
+
+    fn question(&mut self, now: Now, probe: Stanza) -> Presence {
+        if probe.to().node().is_none() {
+            let typ = (!self.link_up).then_some("unavailable");
+            return Presence::back(presence(probe.to(), probe.from(), typ).into_iter().collect());
+        }
+        match self.config.from_link {
+            PresenceMode::Full => return Presence::cross(probe),
+            // Nothing would come back; who is to appear as available does.
+            PresenceMode::None if self.config.synthetic == SyntheticPresence::Never => return Presence::default(),
+            _ => {}
+        }
+        let link = LinkView { up: self.link_up, now };
+        match self.contacts.question(&mut self.pool, link, &self.config, &probe) {
+            Question::Cross(_) if self.config.from_link == PresenceMode::None => Presence::default(),
+            Question::Cross(probe) => Presence::newest(probe),
+            Question::Answered(back) => Presence::back(back),
+        }
+    }
+
+    /// A stanza from the link for a local server, of any kind; after the rules.
+    pub fn inbound(&mut self, now: Now, stanza: Stanza) -> Presence {
+        if stanza.kind() != Kind::Presence {
+            return Presence::cross(stanza);
+        }
+        match stanza.typ() {
+            Some("probe") => {
+                self.own.asked(&mut self.pool, now.mono, &stanza);
+                Presence::cross(stanza)
+            }
+            Some(typ @ ("subscribe" | "subscribed" | "unsubscribe" | "unsubscribed")) => {
+                self.inbound_subscription(&typ.to_owned(), stanza)
+            }
+            Some("error") => {
+                self.own.refused(now.mono, stanza.to(), stanza.from());
+                self.seats.inbound(&mut self.pool, &stanza);
+                Presence::cross(stanza)
+            }
+            _ if is_room_presence(&stanza) => self.inbound_room(stanza),
+            _ if is_directed(&stanza) => Presence::cross(stanza),
+            None | Some("unavailable") => self.inbound_broadcast(now, stanza),
+            Some(_) => Presence::cross(stanza),
+        }
+    }
+
+    fn inbound_subscription(&mut self, typ: &str, stanza: Stanza) -> Presence {
+        if self.config.from_link == PresenceMode::None && !self.config.allow_subscriptions {
+            return Presence::default();
+        }
+        let mut authorise =
+            |authorised| self.contacts.authorise(&mut self.pool, stanza.from(), stanza.to(), authorised);
+        match typ {
+            "subscribed" => authorise(Authorised::Yes),
+            "unsubscribed" => authorise(Authorised::No),
+            "unsubscribe" => self.own.forget(stanza.to(), stanza.from()),
+            _ => {}
+        }
+        Presence::cross(stanza)
+    }
+
+    fn inbound_room(&mut self, stanza: Stanza) -> Presence {
+        if self.config.from_link == PresenceMode::None && !self.config.allow_rooms {
+            return Presence::default();
+        }
+        self.seats.inbound(&mut self.pool, &stanza);
+        Presence::cross(stanza)
+    }
+
+    fn inbound_broadcast(&mut self, now: Now, stanza: Stanza) -> Presence {
+        let stanza = match self.config.from_link {
+            PresenceMode::None => return Presence::default(),
+            PresenceMode::Full => return Presence::cross(stanza),
+            mode => folded(mode, stanza),
+        };
+        if stanza.typ().is_none() {
+            self.contacts.show(&mut self.pool, now.wall, &stanza);
+        } else {
+            self.contacts.gone(&mut self.pool, now.wall, &stanza);
+        }
+        Presence::cross(stanza)
+    }
+
+    /// The answer to a user's question whether it still sits in a far room (XEP-0410), if a seat is known.
+    //= xmpp/LOCAL-007
+    pub fn self_ping(&self, request: &Stanza) -> Option<Stanza> {
+        let ping = request.kind() == Kind::Iq && request.typ() == Some("get");
+        if !ping || !request.to().is_full() || request.child(ns::PING, "ping").is_none() {
+            return None;
+        }
+        if self.seats.is_in(request.from(), request.to())? {
+            return result(request);
+        }
+        let not_in = Complaint { error_type: ErrorType::Cancel, ..Complaint::new(Condition::NotAcceptable) };
+        bounce(request, &not_in)
+    }
+
+    /// Whether a far client is online, or an occupant's seat taken by a local user; `None` when nobody knows.
+    pub fn is_online(&self, address: &Jid) -> Option<bool> {
+        if address.is_full() && self.seats.is_taken(address) {
+            return Some(true);
+        }
+        self.contacts.online(address)
+    }
+
+    /// The far site has this stanza: after a restart it is not sent again.
+    pub fn delivered(&mut self, stanza: &Stanza) {
+        if stanza.kind() == Kind::Presence && matches!(stanza.typ(), None | Some("unavailable")) && !is_directed(stanza)
+        {
+            self.own.delivered(&mut self.pool, stanza);
+        }
+    }
+
+    /// This stanza was given up before it left: whatever comes next is news.
+    pub fn lost(&mut self, stanza: &Stanza) {
+        if stanza.kind() == Kind::Presence && !is_directed(stanza) {
+            self.own.lost(stanza);
+        }
+    }
+
+    /// The link went up or down. `back` is for the local side, `on` for the link.
+    pub fn link(&mut self, now: Now, up: bool) -> Presence {
+        let was = std::mem::replace(&mut self.link_up, up);
+        match (was, up) {
+            (true, false) => {
+                self.contacts.link_lost(now.wall);
+                let seconds = self.config.offline_after_seconds;
+                self.hide_at = (seconds > 0).then(|| now.mono + Duration::from_secs(seconds));
+                self.resync_at = None;
+                Presence::default()
+            }
+            (false, true) => {
+                self.hide_at = None;
+                let asks = self.config.sync == PresenceSync::Probe && self.contacts.wants_resync(now, &self.config);
+                self.resync_at = asks.then_some(now.mono);
+                Presence::back(self.contacts.link_back(&self.config))
+            }
+            (true, true) | (false, false) => Presence::default(),
+        }
+    }
+
+    /// What the clock brings. `back` is for the local side, `on` for the link.
+    pub fn handle_wakeup(&mut self, now: Now) -> Presence {
+        let mut presence = Presence::default();
+        while presence.on.len() < PER_WAKEUP_MAX
+            && let Some(stanza) = self.own.due(now.mono)
+        {
+            presence.on.push(stanza);
+        }
+        if self.hide_at.is_some_and(|at| at <= now.mono) {
+            self.hide_at = None;
+            presence.back = self.contacts.hide(&self.config);
+        }
+        if self.resync_at.is_some_and(|at| at <= now.mono) {
+            let probe = self.contacts.resync(now, &self.config);
+            let interval = Duration::from_secs(60) / self.config.resync_per_minute.max(1);
+            self.resync_at = probe.is_some().then(|| now.mono + interval);
+            presence.on.extend(probe);
+        }
+        presence
+    }
+
+    /// When it wants to be woken.
+    pub fn next_wakeup(&self) -> Option<Wakeup> {
+        let due = self.own.next_due().map(|at| Wakeup { at, why: "presence held down" });
+        let hide = self.hide_at.map(|at| Wakeup { at, why: "contacts unreachable" });
+        let resync = self.resync_at.map(|at| Wakeup { at, why: "ask contacts again" });
+        [due, hide, resync].into_iter().fold(None, Wakeup::earlier)
+    }
+
+    /// For the console.
+    pub fn describe(&self) -> PresenceFacts {
+        let (pairs, clients) = self.contacts.sizes();
+        let (shown, held) = self.own.sizes();
+        PresenceFacts { pairs, clients, shown, held, seats: self.seats.len(), octets: self.pool.octets() }
+    }
+}
+
+/// Broadcast presence as the mode lets it through.
+fn folded(mode: PresenceMode, stanza: Stanza) -> Stanza {
+    let keep_show = match mode {
+        PresenceMode::Folded => false,
+        PresenceMode::FoldedShow => true,
+        PresenceMode::Full | PresenceMode::Cached | PresenceMode::OnChangeOnly | PresenceMode::None => return stanza,
+    };
+    let mut folding = Folding::new(&stanza, false, &[]);
+    folding.fold_presence(&FoldPresenceConfig { keep_show, ..FoldPresenceConfig::default() });
+    folding.finish().unwrap_or(stanza)
+}
