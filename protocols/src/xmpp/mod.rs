@@ -1,4 +1,4 @@
-//! XMPP: stanzas, the streams of a local server, and the constrained links.
+//! XMPP: stanzas, the streams of local servers, and the constrained links.
 //!
 //! ```text
 //! stanza    one checked message, presence or iq, and its canonical octets
@@ -8,12 +8,21 @@
 //! local     errors, and requests answered here
 //! presence  only what changed crosses, and questions are answered here
 //! fate      how long a stanza waits, and what happens then
+//! dialback    keys, and the elements that carry them
+//! sasl        EXTERNAL
+//! sm          stream management: what was sent and confirmed, what arrived and was taken
+//! stream      one stream between servers, from either end
+//! component   one connection of a component
+//! door        all connections of a site to its local servers
 //! precedence  how urgent a stanza is
 //! ```
 //!
 //! Promises: what the reader yields is well formed, namespaces resolved, within [`limits`]; canonical octets parse back to
 //! the same tree. Refuses: DTDs, processing instructions, comments, undeclared prefixes, octets that are no UTF-8.
 
+pub mod component;
+pub mod dialback;
+pub mod door;
 pub mod fate;
 pub mod fault;
 pub mod limits;
@@ -23,7 +32,10 @@ pub mod precedence;
 pub mod presence;
 pub mod reader;
 pub mod rules;
+pub mod sasl;
+pub mod sm;
 pub mod stanza;
+pub mod stream;
 pub mod writer;
 
 pub use fault::XmppFault;

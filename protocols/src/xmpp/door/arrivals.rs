@@ -1,0 +1,66 @@
+//! Stanzas that arrive: numbered, counted until they are taken, and no more read than can be held.
+
+use super::Door;
+use super::conn::Untaken;
+use super::event::{ConnId, DoorEvent, DoorOutput};
+use super::limits::{UNTAKEN_OCTETS_MAX, UNTAKEN_STANZAS_MAX, UNTAKEN_STANZAS_RESUME};
+use crate::time::Now;
+use crate::xmpp::stanza::Stanza;
+use crate::xmpp::stream::stanzas::pong;
+
+impl Door {
+    pub(super) fn arrived(&mut self, now: Now, id: ConnId, stanza: Stanza) {
+        //= xmpp/PING-001
+        if let Some(pong) = pong(&stanza) {
+            self.passed_over(id);
+            return self.dispatch(now, None, &pong);
+        }
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        self.next_number += 1;
+        let arrival = self.next_number;
+        let octets = stanza.octets().len();
+        conn.untaken.push_back(Untaken { arrival, octets, taken: false });
+        conn.untaken_octets += octets;
+        let full = conn.untaken.len() >= UNTAKEN_STANZAS_MAX || conn.untaken_octets >= UNTAKEN_OCTETS_MAX;
+        if full && !conn.paused {
+            conn.paused = true;
+            self.outputs.push_back(DoorOutput::Pause(id));
+        }
+        self.arrivals.insert(arrival, id);
+        self.tell(DoorEvent::Arrived { arrival, stanza });
+    }
+
+    /// Something in the place of a stanza that nobody will take: it counts when what came before it does.
+    pub(super) fn passed_over(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        self.next_number += 1;
+        let arrival = self.next_number;
+        conn.untaken.push_back(Untaken { arrival, octets: 0, taken: false });
+        self.arrivals.insert(arrival, id);
+        self.take(arrival);
+    }
+
+    //= xmpp/SM-002
+    pub(super) fn take(&mut self, arrival: u64) {
+        let Some(id) = self.arrivals.remove(&arrival) else { return };
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let taken = conn.take(arrival);
+        let left = conn.untaken.len();
+        if let Some(stream) = conn.stream.server() {
+            stream.taken(taken, left);
+        }
+        if conn.paused && left <= UNTAKEN_STANZAS_RESUME && conn.untaken_octets < UNTAKEN_OCTETS_MAX / 2 {
+            conn.paused = false;
+            self.outputs.push_back(DoorOutput::Resume(id));
+        }
+        self.stirred.push_back(id);
+    }
+
+    pub(super) fn tell_handled(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let left = conn.untaken.len();
+        if let Some(stream) = conn.stream.server() {
+            stream.tell_handled(left);
+        }
+    }
+}

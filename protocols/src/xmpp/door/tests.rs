@@ -1,0 +1,6 @@
+//! Doors wired back to back in memory: each is the other's local server.
+
+mod component;
+mod hostile;
+mod net;
+mod servers;
