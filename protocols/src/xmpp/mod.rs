@@ -1,19 +1,19 @@
 //! XMPP: stanzas, the streams of local servers, and the constrained links.
 //!
 //! ```text
-//! stanza    one checked message, presence or iq, and its canonical octets
-//! reader    cuts a stream into elements; every limit is counted while reading
-//! writer    canonical serialisation: one form for one tree
-//! rules     what may cross a link: stanza rules, requests by namespace, folding
-//! local     errors, and requests answered here
-//! presence  only what changed crosses, and questions are answered here
-//! fate      how long a stanza waits, and what happens then
+//! stanza      one checked message, presence or iq, and its canonical octets
+//! reader      cuts a stream into elements; every limit is counted while reading
+//! writer      canonical serialisation: one form for one tree
 //! dialback    keys, and the elements that carry them
 //! sasl        EXTERNAL
 //! sm          stream management: what was sent and confirmed, what arrived and was taken
 //! stream      one stream between servers, from either end
 //! component   one connection of a component
 //! door        all connections of a site to its local servers
+//! rules       what may cross a link: stanza rules, requests by namespace, folding
+//! local       errors, and requests answered here
+//! presence    only what changed crosses, and questions are answered here
+//! fate        how long a stanza waits, and what happens then
 //! precedence  how urgent a stanza is
 //! ```
 //!
