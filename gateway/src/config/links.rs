@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use skywave_protocols::acp142::config::EngineConfig;
 use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::time::Duration;
@@ -23,7 +24,6 @@ const RADIO_BITS_PER_SECOND_MAX: u32 = 1_000_000;
 const PDU_OCTETS_MIN: usize = 64;
 const PDU_OCTETS_RADIO_MAX: usize = 2_042;
 const PDU_OCTETS_UDP_MAX: usize = 65_000;
-const PDU_OCTETS_RADIO: usize = 512;
 const PDU_OCTETS_UDP: usize = 1_400;
 /// Profiles of foreign peers.
 const QUIRKS: [&str; 2] = ["none", "libjpmul"];
@@ -197,7 +197,7 @@ impl LinkCheck<'_> {
         if id.is_none_or(|id| id == 0) {
             found.wrong(&key.at("id"), "is missing, or 0");
         }
-        let octets = link.pdu_octets_max.unwrap_or_else(|| medium.pdu_octets());
+        let octets = link.pdu_octets_max.unwrap_or_else(|| self.pdu_octets(medium));
         if !(PDU_OCTETS_MIN..=medium.pdu_octets_max()).contains(&octets) {
             let range = format!("{PDU_OCTETS_MIN} to {}", medium.pdu_octets_max());
             found.wrong(&key.at("pdu_octets_max"), format!("cannot be {octets}: {range}"));
@@ -224,6 +224,15 @@ impl LinkCheck<'_> {
             emcon_repeats: link.emcon_repeats,
             emcon_interval: Duration::from_secs(link.emcon_interval_seconds),
         })
+    }
+
+    /// The size of PDUs that fits the medium.
+    fn pdu_octets(&self, medium: Medium) -> usize {
+        let radio = self.link.radio.as_ref().and_then(|radio| self.raw.radio.get(radio));
+        match medium {
+            Medium::Radio => EngineConfig::pdu_octets_by_rate(radio.map_or(0, |radio| radio.bits_per_second)),
+            Medium::Udp => PDU_OCTETS_UDP,
+        }
     }
 
     fn group(&self, medium: Medium, found: &mut Found<'_>) {
@@ -290,13 +299,6 @@ pub(super) enum Medium {
 }
 
 impl Medium {
-    const fn pdu_octets(self) -> usize {
-        match self {
-            Self::Radio => PDU_OCTETS_RADIO,
-            Self::Udp => PDU_OCTETS_UDP,
-        }
-    }
-
     const fn pdu_octets_max(self) -> usize {
         match self {
             Self::Radio => PDU_OCTETS_RADIO_MAX,

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use skywave_protocols::acp142::config::EngineConfig;
+use skywave_protocols::acp142::config::{EngineConfig, Medium};
 use skywave_protocols::acp142::pdu::NodeId;
 use skywave_protocols::acp142::quirks::Quirks;
 use skywave_protocols::random::Seeded;
@@ -66,7 +66,7 @@ impl Node {
         match &config.transport {
             TransportConfig::Acp142Radio { radio, acp142 } => {
                 let (carrier, radio) = carriers.get(radio).ok_or_else(|| format!("there is no radio {radio}"))?;
-                let core = core(acp142, radio.bits_per_second, radio.turnaround)?;
+                let core = core(acp142, &acp142::radio_medium(radio.bits_per_second, radio.turnaround))?;
                 let mut air = air(acp142)?;
                 if config.carriage == Carriage::Xmpp {
                     (air.udop.application, air.rcop.application) = (CHAT_UNITS, CHAT_UNITS);
@@ -75,7 +75,7 @@ impl Node {
                 self.add_air_link(*carrier, config, Box::new(link));
             }
             TransportConfig::Acp142Udp { acp142, bind, ports, bits_per_second } => {
-                let core = core(acp142, *bits_per_second, IP_TURNAROUND)?;
+                let core = core(acp142, &acp142::ip_medium(*bits_per_second, IP_TURNAROUND))?;
                 let udp = udp(acp142, *bind, *ports)?;
                 let link = Acp142Link::new(core, Udp::new(udp), now, self.seeded());
                 self.links.add_direct(config, Box::new(link));
@@ -109,7 +109,8 @@ impl Node {
     }
 }
 
-fn core(link: &Acp142LinkConfig, bits_per_second: u32, turnaround: Duration) -> Result<acp142::Config, String> {
+fn core(link: &Acp142LinkConfig, medium: &Medium) -> Result<acp142::Config, String> {
+    let Medium { bits_per_second, turnaround, .. } = *medium;
     let mut engine = EngineConfig::new(NodeId(link.id));
     engine.pdu_octets_max = link.pdu_octets_max;
     engine.back_off_percent = link.back_off_hundredths;
@@ -117,7 +118,7 @@ fn core(link: &Acp142LinkConfig, bits_per_second: u32, turnaround: Duration) -> 
         plan.interval = link.emcon_interval;
         plan.repeats = link.emcon_repeats;
     }
-    engine.pace(bits_per_second, turnaround);
+    engine.pace(medium);
     if let Some(wait) = link.ack_wait {
         engine.ack_wait = wait;
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use skywave_protocols::acp142::config::EngineConfig;
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
 use skywave_protocols::time::Duration;
 use skywave_transports::modem::weather::{Weather, WeatherGroup};
@@ -153,7 +154,9 @@ impl Plan {
     fn acp142(&self, index: usize, kind: LinkKind) -> Acp142LinkConfig {
         let many = self.names.len() > 2;
         let (group, pdu_octets_max) = match kind {
-            LinkKind::Hf | LinkKind::Batch => (many.then(|| GROUP_ADDRESS.to_owned()), 512),
+            LinkKind::Hf | LinkKind::Batch => {
+                (many.then(|| GROUP_ADDRESS.to_owned()), EngineConfig::pdu_octets_by_rate(self.bits_per_second))
+            }
             LinkKind::Udp => (Some("239.1.1.7".to_owned()), 1400),
         };
         Acp142LinkConfig {

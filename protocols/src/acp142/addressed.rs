@@ -15,16 +15,19 @@ impl Receiver {
     //= acp142/PMUL-050
     pub(super) fn address(&mut self, now: Now, address: &Address, config: &EngineConfig, effects: &mut Effects) {
         let id = address.message;
-        let listed = address.destinations.iter().any(|destination| destination.node == config.id);
+        let place = address.destinations.iter().position(|destination| destination.node == config.id);
+        let listed = place.is_some();
+        let named = self.sets.get(&id).copied().unwrap_or(0);
+        let before_us = place.map(|place| named.saturating_add(u16::try_from(place).unwrap_or(u16::MAX)));
         let left_out = self.left_out(address, listed);
         if self.done.contains_key(&id) {
-            return self.address_of_done(now, id, listed, left_out, config, effects);
+            return self.address_of_done(now, id, before_us, left_out, config, effects);
         }
         match self.receptions.get(&id).map(|r| r.stage) {
-            Some(Stage::Orphan) | None if listed => self.adopt(now, address, config, effects),
+            Some(Stage::Orphan) | None if listed => self.adopt(now, address, before_us, config, effects),
             Some(Stage::Orphan) if left_out => self.drop_reception(id, effects),
             Some(Stage::Orphan) | None => {}
-            Some(Stage::Collecting) => self.address_again(now, address, listed, config, effects),
+            Some(Stage::Collecting) => self.address_again(now, address, before_us, config, effects),
             Some(Stage::Offered(_) | Stage::Refused(_) | Stage::TooLarge) => {}
         }
     }
@@ -33,6 +36,7 @@ impl Receiver {
     //= acp142/PMUL-014
     fn left_out(&mut self, address: &Address, listed: bool) -> bool {
         let id = address.message;
+        let count = u16::try_from(address.destinations.len()).unwrap_or(u16::MAX);
         match (address.map, listed) {
             (Map::Only, _) => !listed,
             (_, true) => {
@@ -41,12 +45,15 @@ impl Receiver {
             }
             (Map::First, false) => {
                 if self.sets.len() < ADDRESS_SETS_MAX {
-                    self.sets.insert(id);
+                    self.sets.insert(id, count);
                 }
                 false
             }
-            (Map::Middle, false) => false,
-            (Map::Last, false) => self.sets.remove(&id),
+            (Map::Middle, false) => {
+                self.sets.entry(id).and_modify(|named| *named = named.saturating_add(count));
+                false
+            }
+            (Map::Last, false) => self.sets.remove(&id).is_some(),
         }
     }
 
@@ -54,17 +61,19 @@ impl Receiver {
         &mut self,
         now: Now,
         id: MessageId,
-        listed: bool,
+        before_us: Option<u16>,
         left_out: bool,
         config: &EngineConfig,
         effects: &mut Effects,
     ) {
-        if listed {
+        let Some(done) = self.done.get_mut(&id) else { return };
+        if let Some(before_us) = before_us {
+            (done.before_us, done.told) = (before_us, false);
             self.plan_ack(now, id, true, config, effects);
-        } else if left_out && let Some(done) = self.done.get_mut(&id) {
+        } else if left_out {
             // Our acknowledgement has arrived.
             let owed = done.ack.owed;
-            done.ack = AckPlan { sent_at: Some(now.mono), ..AckPlan::default() };
+            (done.told, done.ack) = (true, AckPlan { sent_at: Some(now.mono), ..AckPlan::default() });
             if owed {
                 effects.put(Key::Done(id).octets(), record::write_done(done));
             }
@@ -75,16 +84,15 @@ impl Receiver {
         &mut self,
         now: Now,
         address: &Address,
-        listed: bool,
+        before_us: Option<u16>,
         config: &EngineConfig,
         effects: &mut Effects,
     ) {
         let Some(r) = self.receptions.get_mut(&address.message) else { return };
         r.ack.answered();
         r.acked_in_round = false;
-        if !listed {
-            return;
-        }
+        let Some(before_us) = before_us else { return };
+        r.before_us = before_us;
         r.priority = r.priority.min(address.priority);
         // A total already learnt is never lowered.
         //= acp142/PMUL-022
@@ -98,7 +106,14 @@ impl Receiver {
         r.quiet = quiet_at(now, config);
     }
 
-    fn adopt(&mut self, now: Now, address: &Address, config: &EngineConfig, effects: &mut Effects) {
+    fn adopt(
+        &mut self,
+        now: Now,
+        address: &Address,
+        before_us: Option<u16>,
+        config: &EngineConfig,
+        effects: &mut Effects,
+    ) {
         let id = address.message;
         let said = WallTime::from_unix_seconds(u64::from(address.expiry));
         if said + config.clock_grace <= now.wall || address.total == 0 {
@@ -114,10 +129,7 @@ impl Receiver {
         r.priority = address.priority;
         r.expiry = said.min(now.wall + config.lifetime_max);
         r.total = address.total;
-        r.receivers = u16::try_from(address.destinations.len()).unwrap_or(u16::MAX);
-        if address.map != Map::Only {
-            r.receivers = r.receivers.saturating_mul(2);
-        }
+        r.before_us = before_us.unwrap_or(0);
         self.fit_to_total(id, config, effects);
         let Some(r) = self.receptions.get_mut(&id) else { return };
         let highest = r.highest;

@@ -9,6 +9,13 @@ use super::quirks::Quirks;
 use crate::message::precedence::Precedence;
 use crate::time::Duration;
 
+/// Octets of an acknowledgement with a short list.
+const ACK_OCTETS_USUAL: usize = 64;
+/// Time on air of a PDU whose size follows from the rate.
+const PDU_SECONDS: usize = 6;
+/// Smallest and largest such PDU in octets: headers must not eat the air, and a U_PDU takes 2048 with 6 of RCOP.
+const PDU_OCTETS_BY_RATE: (usize, usize) = (160, 2_042);
+
 /// Plan of repetition towards receivers in EMCON, by precedence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SilentPlan {
@@ -16,6 +23,19 @@ pub struct SilentPlan {
     pub interval: Duration,
     /// EMCON_RTC: full repeats after the first sending.
     pub repeats: u32,
+}
+
+/// What carries the PDUs, as far as waiting times depend on it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Medium {
+    /// Its rate in bit/s, 1 or more.
+    pub bits_per_second: u32,
+    /// From the end of a transmission to the start of the answer.
+    pub turnaround: Duration,
+    /// What a short transmission takes besides its octets: contention, keying, preamble, padding. Zero on IP networks.
+    pub burst: Duration,
+    /// How long one station may keep the others from it. Zero on IP networks.
+    pub transmission_max: Duration,
 }
 
 /// Parameters of an engine. Names in capitals are those of ACP 142.
@@ -47,9 +67,10 @@ pub struct EngineConfig {
     pub ack_pdu_time: Duration,
     /// How often they are repeated at most.
     pub ack_pdu_repeats: u32,
-    /// Random delay of an acknowledgement for each receiver of the message; none when there is one receiver.
+    /// Time for the acknowledgement of one receiver: each waits for those that stand before it in the Address_PDU, and a
+    /// little more at random; the sender waits for all.
     pub ack_delay_per_receiver: Duration,
-    /// Its upper bound.
+    /// The longest such delay.
     pub ack_delay_max: Duration,
     /// Acknowledgements are gathered so long before one updated Address_PDU answers them.
     pub address_window: Duration,
@@ -91,7 +112,7 @@ impl EngineConfig {
             ack_pdu_time: Duration::from_secs(120),
             ack_pdu_repeats: 5,
             ack_delay_per_receiver: Duration::from_secs(5),
-            ack_delay_max: Duration::from_secs(60),
+            ack_delay_max: Duration::from_secs(900),
             address_window: Duration::from_secs(15),
             quiet: Duration::from_secs(60),
             orphan_validity: hours(3),
@@ -104,20 +125,29 @@ impl EngineConfig {
         }
     }
 
-    /// Sets the waiting times from the medium: its rate in bit/s (1 or more) and the time to turn it around.
-    pub fn pace(&mut self, bits_per_second: u32, turnaround: Duration) {
+    /// A size of PDUs for a rate in bit/s: about [`PDU_SECONDS`] on air, so that an urgent one need not wait long for
+    /// the one in front of it, and no larger than a STANAG 5066 node takes.
+    pub fn pdu_octets_by_rate(bits_per_second: u32) -> usize {
+        let octets = (bits_per_second as usize / 8).saturating_mul(PDU_SECONDS);
+        octets.clamp(PDU_OCTETS_BY_RATE.0, PDU_OCTETS_BY_RATE.1)
+    }
+
+    /// Sets the waiting times from the medium.
+    //= acp142/PMUL-063
+    pub fn pace(&mut self, medium: &Medium) {
+        let Medium { bits_per_second, turnaround, burst, transmission_max } = *medium;
         let air = |octets: usize| Duration::from_micros(octets as u64 * 8_000_000 / u64::from(bits_per_second.max(1)));
-        let pdu = air(self.pdu_octets_max);
-        let ack = air(64);
-        // Three PDUs may be lost in a row before silence means the end of a round.
-        self.quiet = turnaround * 2 + pdu * 3;
-        self.ack_delay_per_receiver = ack + turnaround;
-        let answer = turnaround * 4 + self.quiet + ack * 2 + self.ack_delay_max.min(self.ack_delay_per_receiver * 4);
+        let (pdu, ack) = (air(self.pdu_octets_max), air(ACK_OCTETS_USUAL));
+        // Three PDUs may be lost in a row, or another station may have its turn, before silence means the end of a round.
+        self.quiet = turnaround * 2 + burst * 2 + pdu * 3 + transmission_max;
+        // The acknowledgement, and that of the node below for it.
+        self.ack_delay_per_receiver = (burst + ack) * 2 + turnaround;
+        let answer = turnaround * 4 + self.quiet + (burst + ack) * 2;
         // Fast media answer sooner than a busy machine does.
         self.ack_wait = answer.max(Duration::from_secs(1));
         self.ack_wait_max = self.ack_wait_max.max(self.ack_wait * 8);
         self.ack_pdu_time = self.ack_wait;
-        self.address_window = turnaround + ack * 2;
+        self.address_window = turnaround + burst + ack * 2;
     }
 
     /// What is out of range: name of the parameter and why. Empty when all is well.
@@ -163,6 +193,17 @@ impl EngineConfig {
         Duration::from_micros(wait).min(self.ack_wait_max)
     }
 
+    /// The same, with time for the acknowledgements of so many receivers one after the other.
+    pub fn ack_wait_for(&self, round: u32, receivers: usize) -> Duration {
+        let others = u32::try_from(receivers.saturating_sub(1)).unwrap_or(u32::MAX);
+        self.ack_wait_in(round) + self.ack_delay(others)
+    }
+
+    /// How long the acknowledgement waits of who has so many receivers before it.
+    pub fn ack_delay(&self, before: u32) -> Duration {
+        self.ack_delay_per_receiver.saturating_mul(before).min(self.ack_delay_max)
+    }
+
     /// The quirks of a peer.
     pub fn quirks_of(&self, node: NodeId) -> Quirks {
         self.quirks.get(&node).copied().unwrap_or_default()
@@ -177,8 +218,16 @@ mod tests {
     fn starting_values_are_in_range_and_mistakes_are_all_named() {
         let mut config = EngineConfig::new(NodeId(1));
         assert_eq!(config.mistakes(), []);
-        config.pace(75, Duration::from_secs(10));
+        let seconds = Duration::from_secs;
+        let medium = |rate, burst| Medium {
+            bits_per_second: rate,
+            turnaround: seconds(10),
+            burst: seconds(burst),
+            transmission_max: seconds(120),
+        };
+        config.pace(&medium(75, 10));
         assert_eq!(config.mistakes(), []);
+        config.pace(&medium(75, 0));
         config.id = NodeId(0);
         config.pdu_octets_max = 63;
         config.back_off_percent = 99;
@@ -191,5 +240,18 @@ mod tests {
         let config = EngineConfig::new(NodeId(1));
         let waits: Vec<u64> = [0, 1, 2, 60, 1000].iter().map(|&r| config.ack_wait_in(r).as_secs()).collect();
         assert_eq!(waits, [120, 180, 270, 1800, 1800]);
+    }
+
+    #[test]
+    fn the_sender_waits_for_all_acknowledgements_one_after_the_other() {
+        let config = EngineConfig::new(NodeId(1));
+        let waits: Vec<u64> = [0, 1, 2, 11, 1000].iter().map(|&n| config.ack_wait_for(0, n).as_secs()).collect();
+        assert_eq!(waits, [120, 120, 125, 170, 120 + 900]);
+    }
+
+    #[test]
+    fn pdus_grow_with_the_rate_within_what_a_node_takes() {
+        let sizes = [75, 300, 1200, 2400, 9600, u32::MAX].map(EngineConfig::pdu_octets_by_rate);
+        assert_eq!(sizes, [160, 222, 900, 1800, 2042, 2042]);
     }
 }

@@ -264,8 +264,17 @@ impl Engine {
 
     /// A PDU has left the node below.
     pub fn pdu_left(&mut self, now: Now, token: Token) {
+        self.left(now, token, false);
+    }
+
+    /// A PDU has left the node below, and the receiver's node has confirmed it.
+    pub fn pdu_confirmed(&mut self, now: Now, token: Token) {
+        self.left(now, token, true);
+    }
+
+    fn left(&mut self, now: Now, token: Token, confirmed: bool) {
         self.acks_below.remove(&token);
-        self.transmitter.left(self.sending(now), token, &self.config, &mut self.effects);
+        self.transmitter.left(self.sending(now), token, confirmed, &self.config, &mut self.effects);
         self.turn(now);
     }
 

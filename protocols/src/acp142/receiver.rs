@@ -20,8 +20,8 @@ pub(super) struct Receiver {
     /// Those of them that have an acknowledgement planned; the window is too large to be searched at every PDU.
     acking: BTreeSet<MessageId>,
     forget: BTreeSet<(WallTime, MessageId)>,
-    /// Sets of Address_PDUs of unknown messages, begun and so far without us.
-    pub(super) sets: BTreeSet<MessageId>,
+    /// Sets of Address_PDUs, begun and so far without us, and how many receivers they have named.
+    pub(super) sets: BTreeMap<MessageId, u16>,
     pub(super) room: Room,
     emission: Emission,
     next_arrival: u64,
@@ -36,7 +36,7 @@ impl Receiver {
             done: BTreeMap::new(),
             acking: BTreeSet::new(),
             forget: BTreeSet::new(),
-            sets: BTreeSet::new(),
+            sets: BTreeMap::new(),
             room: Room::default(),
             emission: Emission::Free,
             next_arrival: 1,
@@ -87,7 +87,7 @@ impl Receiver {
         let id = data.message;
         if let Some(done) = self.done.get(&id) {
             // The sender does not know that we have it, unless the repeat is for others.
-            if done.ack.sent_at.is_none_or(|at| at + config.ack_wait <= now.mono) {
+            if !done.told && done.ack.sent_at.is_none_or(|at| at + config.ack_wait <= now.mono) {
                 self.plan_ack(now, id, true, config, effects);
             }
             return;
@@ -194,7 +194,8 @@ impl Receiver {
         self.room.leave(&r);
         forget_rows(&r, effects);
         let forget = r.expiry + config.clock_grace * 2;
-        let done = Done { forget, priority: r.priority, receivers: r.receivers, ack: AckPlan::default() };
+        let (priority, before_us) = (r.priority, r.before_us);
+        let done = Done { forget, priority, before_us, told: false, ack: AckPlan::default() };
         effects.put(Key::Done(id).octets(), record::write_done(&done));
         self.insert_done(id, done, effects);
         self.plan_ack(now, id, true, config, effects);
@@ -253,7 +254,7 @@ impl Receiver {
         }
     }
 
-    /// Plans an acknowledgement after a random delay; under own EMCON it is owed.
+    /// Plans an acknowledgement for when those before us have had their time; under own EMCON it is owed.
     //= acp142/PMUL-054
     pub(super) fn plan_ack(
         &mut self,
@@ -263,13 +264,13 @@ impl Receiver {
         config: &EngineConfig,
         effects: &mut Effects,
     ) {
-        let done = self.done.get(&id).map(|done| (done.receivers, done.ack.sent_at));
-        let Some((receivers, sent_at)) =
-            done.or_else(|| self.receptions.get(&id).map(|r| (r.receivers, r.ack.sent_at)))
+        let done = self.done.get(&id).map(|done| (done.before_us, done.ack.sent_at));
+        let Some((before_us, sent_at)) =
+            done.or_else(|| self.receptions.get(&id).map(|r| (r.before_us, r.ack.sent_at)))
         else {
             return;
         };
-        let at = (now.mono + self.ack_delay(receivers, config))
+        let at = (now.mono + self.ack_delay(before_us, config))
             .max(sent_at.map_or(Instant::ZERO, |at| at + config.ack_delay_per_receiver));
         let free = self.emission == Emission::Free;
         if let Some(done) = self.done.get_mut(&id) {
@@ -301,12 +302,12 @@ impl Receiver {
         }
     }
 
-    fn ack_delay(&mut self, receivers: u16, config: &EngineConfig) -> Duration {
-        if receivers <= 1 {
-            return Duration::ZERO;
-        }
-        let bound = (config.ack_delay_per_receiver * u32::from(receivers)).min(config.ack_delay_max);
-        Duration::from_micros(self.random.below(u64::try_from(bound.as_micros()).unwrap_or(u64::MAX)))
+    /// The first in the list answers at once. Who took a wrong place from a list in several PDUs may meet another: hence
+    /// a little at random.
+    fn ack_delay(&mut self, before_us: u16, config: &EngineConfig) -> Duration {
+        let delay = config.ack_delay(u32::from(before_us));
+        let jitter = u64::try_from(config.ack_delay_per_receiver.as_micros() / 4).unwrap_or(u64::MAX);
+        if before_us == 0 { delay } else { delay + Duration::from_micros(self.random.below(jitter.max(1))) }
     }
 
     /// Own EMCON begins or ends. What is owed at its end goes out, and is repeated until the sender answers.

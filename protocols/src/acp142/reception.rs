@@ -97,8 +97,8 @@ pub(super) struct Reception {
     /// Total_Number_of_PDUs; 0 while unknown.
     pub(super) total: u16,
     pub(super) expiry: WallTime,
-    /// Receivers of the message, as far as known: they share the random delay.
-    pub(super) receivers: u16,
+    /// How many receivers stand before us in the Address_PDU: they acknowledge before us.
+    pub(super) before_us: u16,
     pub(super) fragments: BTreeMap<u16, Bytes>,
     /// Octets it costs.
     pub(super) cost: usize,
@@ -127,7 +127,7 @@ impl Reception {
             stage: Stage::Orphan,
             total: 0,
             expiry: WallTime::default(),
-            receivers: 1,
+            before_us: 0,
             fragments: BTreeMap::new(),
             cost: FRAGMENT_OVERHEAD_OCTETS,
             valid_until: Instant::ZERO,
@@ -191,7 +191,9 @@ fn insert(numbers: &mut Numbers, first: u32, last: u32) {
 pub(super) struct Done {
     pub(super) forget: WallTime,
     pub(super) priority: u8,
-    pub(super) receivers: u16,
+    pub(super) before_us: u16,
+    /// The sender has our acknowledgement, it said so.
+    pub(super) told: bool,
     pub(super) ack: AckPlan,
 }
 

@@ -208,7 +208,7 @@ pub(super) fn write_reception(r: &Reception) -> Vec<u8> {
     out.put_u8(r.priority);
     out.put_u16(r.total);
     out.put_u64(r.expiry.unix_micros());
-    out.put_u16(r.receivers);
+    out.put_u16(r.before_us);
     out
 }
 
@@ -218,7 +218,7 @@ pub(super) fn read_reception(id: MessageId, value: &[u8]) -> Result<Reception, W
     r.stage = Stage::Collecting;
     r.total = reader.u16()?;
     r.expiry = WallTime::from_unix_micros(reader.u64()?);
-    r.receivers = reader.u16()?;
+    r.before_us = reader.u16()?;
     Ok(r)
 }
 
@@ -227,7 +227,7 @@ pub(super) fn write_done(done: &Done) -> Vec<u8> {
     let mut out = vec![VERSION];
     out.put_u64(done.forget.unix_micros());
     out.put_u8(done.priority);
-    out.put_u16(done.receivers);
+    out.put_u16(done.before_us);
     out.put_u8(u8::from(done.ack.owed));
     out
 }
@@ -235,7 +235,8 @@ pub(super) fn write_done(done: &Done) -> Vec<u8> {
 pub(super) fn read_done(value: &[u8]) -> Result<Done, WireError> {
     let mut reader = open(value)?;
     let forget = WallTime::from_unix_micros(reader.u64()?);
-    let mut done = Done { forget, priority: reader.u8()?, receivers: reader.u16()?, ack: Default::default() };
+    let (priority, before_us) = (reader.u8()?, reader.u16()?);
+    let mut done = Done { forget, priority, before_us, told: false, ack: Default::default() };
     done.ack.owed = reader.u8()? != 0;
     Ok(done)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::config::EngineConfig;
+use super::config::{EngineConfig, Medium};
 use super::engine::Engine;
 use super::event::{Emission, Event, OutPdu, Outgoing, Undelivered};
 use super::pdu::{Data, MessageId, NodeId, Pdu};
@@ -37,7 +37,12 @@ pub(super) struct World {
 pub(super) fn config(id: u32) -> EngineConfig {
     let mut config = EngineConfig::new(NodeId(id));
     config.pdu_octets_max = 128;
-    config.pace(2400, Duration::from_secs(2));
+    config.pace(&Medium {
+        bits_per_second: 2400,
+        turnaround: Duration::from_secs(2),
+        burst: Duration::ZERO,
+        transmission_max: Duration::ZERO,
+    });
     config
 }
 

@@ -83,6 +83,8 @@ pub(super) struct Transmission {
     in_flight: BTreeMap<Token, (Option<u16>, usize)>,
     back_off: u32,
     exhausted: bool,
+    /// All Data_PDUs that left were confirmed by the node of the receiver.
+    carried: bool,
     /// The node below refused a PDU: nothing is sent before this.
     resume_at: Option<Instant>,
 }
@@ -109,6 +111,7 @@ impl Transmission {
             in_flight: BTreeMap::new(),
             back_off: 0,
             exhausted: false,
+            carried: true,
             resume_at: None,
         }
     }
@@ -214,10 +217,11 @@ impl Transmission {
         Pdu::Data(Data { priority, message, sequence, fragment }).encode(config.checksum)
     }
 
-    /// A PDU has left the node below. Whether it was a Data_PDU.
-    pub(super) fn left(&mut self, token: Token) -> bool {
+    /// A PDU has left the node below, `confirmed` by the receiver's. Whether it was a Data_PDU.
+    pub(super) fn left(&mut self, token: Token, confirmed: bool) -> bool {
         let Some((number, octets)) = self.in_flight.remove(&token) else { return false };
         self.octets_sent += octets as u64;
+        self.carried &= confirmed || number.is_none();
         number.is_some()
     }
 
@@ -270,7 +274,8 @@ impl Transmission {
             let begun = self.begin_round(&missing, config);
             return Some(if begun { "repeating what is missing" } else { "rounds exhausted, waiting" });
         }
-        self.timer = Some((now + config.ack_wait_in(self.back_off), Wait::AckMissing));
+        let awaited = free.iter().filter(|r| !r.answered).count();
+        self.timer = Some((now + config.ack_wait_for(self.back_off, awaited), Wait::AckMissing));
         Some("sent, waiting for acknowledgement")
     }
 
@@ -315,18 +320,24 @@ impl Transmission {
 
     //= acp142/PMUL-042
     fn repeat_for_lack_of_acks(&mut self, config: &EngineConfig) -> Why {
-        let mut full = false;
+        // Where the message is known to have gone out, the acknowledgement is rather what was lost or late: the
+        // Address_PDU alone asks for it again, once.
+        let went_out = self.carried || self.recipients.values().any(|r| r.heard);
+        let (mut full, mut asking) = (false, went_out);
         for r in self.recipients.values_mut().filter(|r| !r.done && !r.silent && !r.answered) {
             r.unanswered += 1;
-            full |= !r.heard || r.unanswered >= UNANSWERED_ROUNDS_MAX;
+            let first = went_out && r.unanswered == 1;
+            full |= (!r.heard && !first) || r.unanswered >= UNANSWERED_ROUNDS_MAX;
+            asking &= first;
         }
         let missing = self.union_of_reported();
-        let full = full || missing.is_empty();
+        let full = full || (missing.is_empty() && !asking);
         let numbers = if full { Numbers::up_to(self.total()) } else { missing };
         self.back_off += 1;
         match (self.begin_round(&numbers, config), full) {
             (false, _) => "rounds exhausted, waiting",
             (true, true) => "no acknowledgement, repeating all",
+            (true, false) if asking && numbers.is_empty() => "no acknowledgement, asking again",
             (true, false) => "no acknowledgement, repeating what is missing",
         }
     }
@@ -337,16 +348,18 @@ impl Transmission {
         let Some(r) = self.recipients.get_mut(&node) else { return false };
         let news = !r.done;
         *r = Recipient { sequence: r.sequence, heard: true, done: true, answered: true, ..Recipient::default() };
-        // One updated Address_PDU answers all acknowledgements of a window; a round carries it anyway.
-        if !self.has_pdus() && self.window.is_none() {
-            self.window = Some(now + config.address_window);
-        }
         if self.is_done() {
             (self.pending, self.timer, self.window) = (Numbers::default(), None, None);
         } else if news {
             self.back_off = 0;
             self.trim();
             self.rethink();
+        }
+        // One updated Address_PDU answers all acknowledgements of a window. While others are awaited it would only be
+        // in their way: the next round or the end carries it.
+        let awaiting = matches!(self.timer, Some((_, Wait::AckMissing)));
+        if !self.is_done() && !self.has_pdus() && !awaiting && self.window.is_none() {
+            self.window = Some(now + config.address_window);
         }
         news
     }

@@ -245,9 +245,16 @@ impl Transmitter {
         Some(OutPdu { token, to, priority, octets, expiry, handle: None })
     }
 
-    pub(super) fn left(&mut self, now: Now, token: Token, config: &EngineConfig, effects: &mut Effects) {
+    pub(super) fn left(
+        &mut self,
+        now: Now,
+        token: Token,
+        confirmed: bool,
+        config: &EngineConfig,
+        effects: &mut Effects,
+    ) {
         let Some(t) = self.tokens.remove(&token).and_then(|number| self.messages.get_mut(&number)) else { return };
-        if t.left(token) {
+        if t.left(token, confirmed) {
             effects.put(Key::Pending(t.id.number).octets(), record::write_pending(&t.not_left()));
             if t.pending.count() > 0 && t.pending.count().is_multiple_of(TELL_EVERY_PDUS) {
                 effects.event(Event::Progress(t.advance("sending")));

@@ -156,6 +156,8 @@ impl AirLink for Acp142Link<Air> {
         match event {
             AirEvent::Ready { mtu } => {
                 self.bearer.ready = true;
+                // What the node may do is said after this, when it may not.
+                self.core.set_node_silent(now, false);
                 self.core.engine.limit_pdus(mtu);
                 self.core.set_up(Ok(()));
             }
@@ -163,9 +165,14 @@ impl AirLink for Acp142Link<Air> {
                 self.bearer.ready = false;
                 self.core.set_up(Err(why));
             }
-            AirEvent::Sent { token } | AirEvent::Confirmed { token } => {
+            AirEvent::Sent { token } => {
                 if self.bearer.released.remove(&token) {
                     self.core.engine.pdu_left(now, Token(token));
+                }
+            }
+            AirEvent::Confirmed { token } => {
+                if self.bearer.released.remove(&token) {
+                    self.core.engine.pdu_confirmed(now, Token(token));
                 }
             }
             AirEvent::Rejected { token, reason } => {
@@ -183,7 +190,7 @@ impl AirLink for Acp142Link<Air> {
                 let from = self.bearer.nodes.get(&arrival.source).copied();
                 self.core.engine.handle_pdu(now, from, &arrival.octets);
             }
-            AirEvent::Emission(_) => {}
+            AirEvent::Emission(status) => self.core.set_node_silent(now, !status.can_transmit()),
         }
         self.core.drain();
     }

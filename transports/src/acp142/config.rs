@@ -1,10 +1,29 @@
 //! What is configured of such a link, whatever carries it.
 
-use skywave_protocols::acp142::config::EngineConfig;
+use skywave_protocols::acp142::config::{EngineConfig, Medium};
 use skywave_protocols::acp142::pdu::NodeId;
 use skywave_protocols::time::Duration;
 
+use crate::modem::{Interleaver, Waveform};
 use crate::transport::SiteName;
+
+/// The shortest transmission of a waveform that is not known.
+const SHORT_TRANSMISSION: Duration = Duration::from_millis(1500);
+/// How long stations transmit in one go; our own node does.
+pub const TRANSMISSION_USUAL: Duration = Duration::from_secs(25);
+
+/// A radio, as far as the engine's waiting times depend on it: at a rate in bit/s, with the short interleaver.
+pub fn radio_medium(bits_per_second: u32, turnaround: Duration) -> Medium {
+    let waveform = Waveform::new(bits_per_second, Interleaver::Short);
+    let short = waveform.map_or(SHORT_TRANSMISSION, |waveform| waveform.airtime(0));
+    // Who contends for the channel waits for the answer to somebody else, and for slots.
+    Medium { bits_per_second, turnaround, burst: short + turnaround * 2, transmission_max: TRANSMISSION_USUAL }
+}
+
+/// An IP network at a rate in bit/s.
+pub fn ip_medium(bits_per_second: u32, turnaround: Duration) -> Medium {
+    Medium { bits_per_second, turnaround, burst: Duration::ZERO, transmission_max: Duration::ZERO }
+}
 
 /// A site on the link.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -33,6 +33,8 @@ pub struct Core {
     nodes: BTreeMap<SiteName, NodeId>,
     silent: BTreeSet<NodeId>,
     emission: Emission,
+    /// The node below says that it may not transmit.
+    node_silent: bool,
     outputs: VecDeque<TransportOutput>,
     /// Tickets whose fate is still to be told, per site. Tickets from before a restart may be missing here.
     open: BTreeMap<UnitTicket, BTreeSet<NodeId>>,
@@ -65,6 +67,7 @@ impl Core {
             nodes,
             silent,
             emission: Emission::Free,
+            node_silent: false,
             outputs: VecDeque::new(),
             open: BTreeMap::new(),
             unconfirmed: BTreeSet::new(),
@@ -105,7 +108,7 @@ impl Core {
 
     /// Whether PDUs may go: the records are back, and messages taken are on the disk.
     pub(super) fn may_send(&self) -> bool {
-        self.restored && self.hold.is_none() && self.emission == Emission::Free
+        self.restored && self.hold.is_none() && !self.is_silent()
     }
 
     pub(super) fn submit(&mut self, now: Now, unit: Unit) {
@@ -190,10 +193,21 @@ impl Core {
 
     pub(super) fn set_emission(&mut self, now: Now, emission: Emission) {
         self.emission = emission;
-        let own = match emission {
-            Emission::Free => event::Emission::Free,
-            Emission::Silent => event::Emission::Silent,
-        };
+        self.tell_emission(now);
+    }
+
+    /// The node below may not transmit, or may again: the same for our timers as our own silence.
+    pub(super) fn set_node_silent(&mut self, now: Now, silent: bool) {
+        self.node_silent = silent;
+        self.tell_emission(now);
+    }
+
+    fn is_silent(&self) -> bool {
+        self.emission == Emission::Silent || self.node_silent
+    }
+
+    fn tell_emission(&mut self, now: Now) {
+        let own = if self.is_silent() { event::Emission::Silent } else { event::Emission::Free };
         self.engine.set_own_emission(now, own);
         self.drain();
     }
@@ -231,7 +245,7 @@ impl Core {
             let silent = silent || self.silent.contains(&id);
             self.engine.set_silent(now, id, silent);
         }
-        if self.emission == Emission::Silent {
+        if self.is_silent() {
             self.engine.set_own_emission(now, event::Emission::Silent);
         }
         self.drain();
@@ -416,6 +430,7 @@ impl Core {
             "id": self.engine.config().id.to_string(),
             "up": self.up,
             "emission": self.emission,
+            "node_silent": self.node_silent,
             "units": units,
             "units_active": active,
             "octets": octets,

@@ -16,7 +16,7 @@ pub mod link;
 pub mod udp;
 
 pub use air::{Air, AirConfig};
-pub use config::{Config, Group, Site};
+pub use config::{Config, Group, Site, ip_medium, radio_medium};
 pub use link::{Acp142Link, Bearer};
 pub use udp::{Udp, UdpConfig};
 

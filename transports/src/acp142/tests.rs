@@ -13,7 +13,7 @@ use skywave_protocols::s5066::sis::reason::DataRejection;
 use skywave_protocols::time::{Duration, Instant, Now, WallTime};
 
 use super::air::{Air, AirConfig};
-use super::config::{Config, Group, Site};
+use super::config::{Config, Group, Site, ip_medium};
 use super::link::Acp142Link;
 use super::udp::{Udp, UdpConfig};
 use crate::io::{Row, SocketId, SocketInput, SocketOutput};
@@ -37,7 +37,7 @@ fn config(id: u32, count: u32, silent: &[u32]) -> Config {
     let sites: Vec<Site> = others.map(site).collect();
     let mut engine = EngineConfig::new(NodeId(id));
     engine.pdu_octets_max = 400;
-    engine.pace(RATE, Duration::from_secs(2));
+    engine.pace(&ip_medium(RATE, Duration::from_secs(2)));
     let group = Some(Group { members: sites.iter().map(|site| site.name.clone()).collect() });
     let config = Config { engine, sites, group, bits_per_second: RATE, turnaround: Duration::from_secs(2) };
     assert_eq!(config.mistakes(), []);
@@ -308,6 +308,54 @@ fn the_silent_ship() {
     radios.serve(2);
     radios.run(HOUR);
     assert_eq!(radios.gateway(1).delivered(), [(9, name(2))]);
+}
+
+#[test]
+fn when_only_the_node_is_in_emcon_timers_stand_still_and_nothing_goes() {
+    use skywave_protocols::s5066::sis::reason::Availability;
+    let mut radios = Radios::new(3, 2, &[]);
+    radios.submit(1, unit(9, &[2], Precedence::Routine, 3000));
+    radios.run(Duration::from_secs(4));
+    let ours = |radios: &Radios| radios.air.iter().filter(|(from, _)| *from == 1).count();
+    let sent = ours(&radios);
+    let now = radios.now;
+    radios.link(1).air(now, AirEvent::Emission(Availability::ReceiveOnly));
+    radios.serve(1);
+    radios.run(HOUR * 6);
+    assert!(ours(&radios) <= sent + 1, "one was in the air, {} more went", ours(&radios) - sent);
+    assert_eq!(radios.link(1).offer(), None);
+    let why = radios.link(1).next_wakeup().map(|wakeup| wakeup.why);
+    assert!(why.is_none_or(|why| why == "message expires"), "{why:?}");
+    assert_eq!(radios.link(1).describe()["node_silent"], true);
+    let now = radios.now;
+    radios.link(1).air(now, AirEvent::Emission(Availability::HalfDuplex));
+    radios.serve(1);
+    radios.run(HOUR);
+    assert_eq!(radios.gateway(1).delivered(), [(9, name(2))]);
+}
+
+#[test]
+fn a_receiver_whose_node_is_in_emcon_owes_its_acknowledgement() {
+    use skywave_protocols::s5066::sis::reason::Availability;
+    let mut radios = Radios::new(4, 2, &[]);
+    let now = radios.now;
+    radios.link(2).air(now, AirEvent::Emission(Availability::ReceiveOnly));
+    radios.submit(1, unit(9, &[2], Precedence::Routine, 500));
+    radios.run(HOUR);
+    let unconfirmed = |event: &TransportEvent| matches!(event, TransportEvent::Arrived { confirmed: false, .. });
+    assert!(radios.gateway(2).events.iter().any(unconfirmed));
+    assert!(radios.air.iter().all(|(from, _)| *from == 1));
+    let now = radios.now;
+    radios.link(2).air(now, AirEvent::Emission(Availability::HalfDuplex));
+    radios.serve(2);
+    radios.run(HOUR);
+    assert_eq!(radios.gateway(1).delivered(), [(9, name(2))]);
+    // A session that begins anew says again what the node may not do; until then it may.
+    let now = radios.now;
+    radios.link(2).air(now, AirEvent::Emission(Availability::ReceiveOnly));
+    radios.link(2).air(now, AirEvent::Lost("session lost".to_owned()));
+    radios.link(2).air(now, AirEvent::Ready { mtu: 2042 });
+    assert_eq!(radios.link(2).describe()["node_silent"], false);
 }
 
 #[test]

@@ -21,7 +21,11 @@ use super::limits::{
     EVENTS_WAITING_MAX, FRAMES_PER_TRANSMISSION_MAX, PERIODS_MAX, STATIONS_MAX, TRANSMISSION_SECONDS_MAX,
 };
 use super::loss::{Loss, LossProcess};
-use super::{Modem, ModemEvent, ModemFault, Waveform};
+use super::{ModemEvent, ModemFault, Waveform};
+
+mod port;
+
+pub use port::Port;
 
 /// The number of a station on its channel.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
@@ -236,6 +240,57 @@ impl Channel {
         self.steps.insert((data + delay, Step::Synchronised(number)));
         self.steps.insert((end, Step::Sent(number)));
         Ok(end)
+    }
+
+    /// How many frames of a station's transmission have begun.
+    pub fn begun(&self, now: Now, station: StationId) -> Option<usize> {
+        let number = self.stations.get(&station)?.sending?;
+        let transmission = self.transmissions.get(&number)?;
+        if now.mono < transmission.data {
+            return Some(0);
+        }
+        let block = now.mono.since(transmission.data).as_micros() / self.config.waveform.block.as_micros().max(1);
+        let begun = |frame: &&Frame| u128::from(frame.first_block) <= block;
+        Some(transmission.frames.iter().take_while(begun).count())
+    }
+
+    /// Puts other frames in the place of those from `from` on, which have not begun.
+    ///
+    /// # Errors
+    /// [`ModemFault`], and the transmission goes on as it was.
+    pub fn replace(
+        &mut self,
+        now: Now,
+        station: StationId,
+        from: usize,
+        frames: Vec<Bytes>,
+    ) -> Result<Instant, ModemFault> {
+        self.play(now.mono);
+        let waveform = self.config.waveform;
+        let begun = self.begun(now, station).ok_or(ModemFault::Begun)?;
+        let number = self.stations.get(&station).and_then(|receiver| receiver.sending).ok_or(ModemFault::Unattached)?;
+        let transmission = self.transmissions.get_mut(&number).ok_or(ModemFault::Begun)?;
+        // With all frames begun the end-of-message pattern is on its way too.
+        if from < begun || from >= transmission.frames.len() {
+            return Err(ModemFault::Begun);
+        }
+        let kept = transmission.frames.iter().take(from).map(|frame| frame.octets.clone());
+        let frames: Vec<Bytes> = kept.chain(frames).collect();
+        let octets: usize = frames.iter().map(Bytes::len).sum();
+        if frames.iter().any(Bytes::is_empty) || octets == 0 {
+            return Err(ModemFault::Empty);
+        }
+        let airtime = waveform.airtime(octets);
+        if airtime > TRANSMISSION_SECONDS_MAX || frames.len() > FRAMES_PER_TRANSMISSION_MAX {
+            return Err(ModemFault::TooLong { octets, frames: frames.len() });
+        }
+        self.steps.remove(&(transmission.end, Step::Sent(number)));
+        transmission.end = transmission.keyed + airtime;
+        transmission.blocks = waveform.blocks(octets);
+        transmission.octets = octets as u64;
+        transmission.frames = place(&waveform, frames);
+        self.steps.insert((transmission.end, Step::Sent(number)));
+        Ok(transmission.end)
     }
 
     /// Stops a station's transmission in mid-air.
@@ -509,47 +564,6 @@ fn place(waveform: &Waveform, frames: Vec<Bytes>) -> Vec<Frame> {
             Frame { first_block, last_block: bit.saturating_sub(1) / block_bits, octets }
         })
         .collect()
-}
-
-/// The modem of one station of a simulated channel.
-#[derive(Debug)]
-pub struct Port<'a> {
-    channel: &'a mut Channel,
-    station: StationId,
-}
-
-impl Modem for Port<'_> {
-    fn waveform(&self) -> Waveform {
-        self.channel.config.waveform
-    }
-
-    fn carrier(&self) -> bool {
-        self.channel.stations.get(&self.station).is_some_and(|receiver| !receiver.heard.is_empty())
-    }
-
-    fn transmitting(&self) -> bool {
-        self.channel.stations.get(&self.station).is_some_and(|receiver| receiver.sending.is_some())
-    }
-
-    fn transmit(&mut self, now: Now, frames: Vec<Bytes>) -> Result<Instant, ModemFault> {
-        self.channel.transmit(now, self.station, frames)
-    }
-
-    fn abort(&mut self, now: Now) {
-        self.channel.abort(now, self.station);
-    }
-
-    fn handle_wakeup(&mut self, now: Now) {
-        self.channel.handle_wakeup(now);
-    }
-
-    fn poll_event(&mut self) -> Option<ModemEvent> {
-        self.channel.poll_event(self.station)
-    }
-
-    fn next_wakeup(&self) -> Option<Wakeup> {
-        self.channel.next_wakeup()
-    }
 }
 
 #[cfg(test)]

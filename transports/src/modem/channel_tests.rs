@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use skywave_protocols::random::Random as _;
 
 use super::super::Interleaver;
+use super::super::Modem as _;
 use super::super::loss::Burst;
 use super::*;
 
@@ -155,6 +156,51 @@ fn an_aborted_transmission_ends_at_once() {
 }
 
 #[test]
+fn frames_that_have_not_begun_give_way() {
+    // Keyed at 0, data from 0.75; blocks of 90 octets end at 1.35, 1.95, 2.55, each frame fills one.
+    let urgent = || vec![Bytes::from(vec![9; 45]), Bytes::from(vec![8; 90])];
+    for (second, begun, end, heard) in [
+        (0.5, 0, 1.95, vec!["1.96 frame 9", "1.96 frame 8"]),
+        (0.8, 1, 2.55, vec!["frame 0", "2.56 frame 9", "2.56 frame 8"]),
+        (1.5, 2, 3.15, vec!["frame 0", "frame 1", "3.16 frame 9", "3.16 frame 8"]),
+    ] {
+        let mut channel = channel(config(1200));
+        channel.transmit(at(0.0), A, frames(3, 90)).unwrap();
+        assert_eq!(channel.begun(at(second), A), Some(begun), "{second}");
+        if begun > 0 {
+            let before = channel.replace(at(second), A, begun - 1, urgent());
+            assert_eq!(before, Err(ModemFault::Begun), "what has begun stays");
+        }
+        assert_eq!(channel.replace(at(second), A, begun, urgent()).unwrap().as_micros(), (end * 1e6_f64) as u64);
+        let story = story(&mut channel);
+        let frames = lines_of(B, &story).into_iter().filter(|line| line.contains("frame"));
+        let plain = |line: &str| line[line.find("frame").unwrap()..].to_owned();
+        assert_eq!(
+            frames.map(|line| plain(&line)).collect::<Vec<_>>(),
+            heard.iter().map(|line| plain(line)).collect::<Vec<_>>(),
+            "{second}"
+        );
+        assert_eq!(lines_of(A, &story), [format!("{end:.2} sent")]);
+        assert_eq!(channel.counters(A).octets_on_air, begun as u64 * 90 + 135);
+        assert!(channel.transmissions.is_empty());
+    }
+}
+
+#[test]
+fn a_transmission_may_be_cut_short_but_not_emptied_or_prolonged_after_its_last_frame() {
+    let mut channel = channel(config(1200));
+    assert_eq!(channel.begun(at(0.0), A), None);
+    assert_eq!(channel.replace(at(0.0), A, 0, frames(1, 9)), Err(ModemFault::Begun));
+    channel.transmit(at(0.0), A, frames(3, 90)).unwrap();
+    assert_eq!(channel.replace(at(0.1), A, 0, Vec::new()), Err(ModemFault::Empty));
+    assert_eq!(channel.replace(at(1.0), A, 1, Vec::new()), Ok(at(1.35).mono));
+    assert_eq!(channel.replace(at(1.1), A, 1, frames(1, 9)), Err(ModemFault::Begun));
+    let story = story(&mut channel);
+    assert_eq!(lines_of(B, &story).iter().filter(|line| line.contains("frame")).count(), 1, "{story:?}");
+    assert!(channel.transmissions.is_empty());
+}
+
+#[test]
 fn what_cannot_be_sent_is_refused() {
     let mut channel = channel(config(75));
     let rows = [
@@ -184,7 +230,13 @@ proptest! {
                 channel.handle_wakeup(at(now));
                 let station = StationId(random.below(3) as u16);
                 let frames = frames(1 + random.below(5) as usize, 1 + random.below(300) as usize);
-                let _ = channel.transmit(at(now), station, frames);
+                let _ = channel.transmit(at(now), station, frames.clone());
+                if random.below(3) == 0 {
+                    now += random.below(2_000) as f64 / 1000.0;
+                    channel.handle_wakeup(at(now));
+                    let begun = channel.begun(at(now), station).unwrap_or(0);
+                    let _ = channel.replace(at(now), station, begun + random.below(2) as usize, frames);
+                }
                 if random.below(5) == 0 {
                     channel.abort(at(now + 0.3), station);
                     now += 0.3;

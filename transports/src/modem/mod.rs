@@ -39,6 +39,9 @@ pub enum ModemFault {
     /// The last one is still in the air.
     #[error("the modem is transmitting")]
     Transmitting,
+    /// The frames that were to be replaced are in the air already, or nothing is.
+    #[error("the frames are in the air")]
+    Begun,
     /// There is nothing in it.
     #[error("a transmission needs at least one frame that is not empty")]
     Empty,
@@ -63,7 +66,7 @@ impl Fault for ModemFault {
     fn next(&self) -> Next {
         match self {
             Self::Transmitting => Next::Retry,
-            Self::Empty | Self::TooLong { .. } => Next::GiveUp,
+            Self::Empty | Self::TooLong { .. } | Self::Begun => Next::GiveUp,
             Self::Unattached => Next::CloseLink,
         }
     }
@@ -82,6 +85,15 @@ pub trait Modem {
     /// # Errors
     /// [`ModemFault`], and nothing was transmitted.
     fn transmit(&mut self, now: Now, frames: Vec<Bytes>) -> Result<Instant, ModemFault>;
+    /// How many frames of our transmission have begun, and so can no longer be taken back: all of them at a modem that
+    /// cannot take any back. `None` when nothing of ours is in the air.
+    fn begun(&self, now: Now) -> Option<usize>;
+    /// Puts other frames in the place of those of our transmission from the one with this index on; none of them may
+    /// have begun. `Sent` follows at the instant returned.
+    ///
+    /// # Errors
+    /// [`ModemFault`], and the transmission goes on as it was.
+    fn replace(&mut self, now: Now, from: usize, frames: Vec<Bytes>) -> Result<Instant, ModemFault>;
     /// Stops our transmission in mid-air: nothing more is emitted. No `Sent` follows.
     fn abort(&mut self, now: Now);
     /// Takes a wakeup.

@@ -12,6 +12,7 @@ use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::node::ClientId;
 use skywave_protocols::time::{Duration, Instant, Now, Wakeup, WallTime};
 
+use super::limits::QUEUE_OCTETS_MAX;
 use super::station::{ClientInput, ClientOutput, Station, StationConfig};
 use crate::modem::channel::{Channel, ChannelConfig, Outage, StationCounters, StationId};
 use crate::modem::limits::STATIONS_MAX;
@@ -69,6 +70,10 @@ impl Simulator {
             channel.attach(station_id(number));
             config.turnaround = weather.turnaround;
             config.transmission_max = weather.transmission_max.unwrap_or(config.transmission_max);
+            // A fast channel is only filled by what is there when a transmission begins.
+            let two_transmissions = weather.waveform.octets_within(config.transmission_max).saturating_mul(2);
+            let waiting = &mut config.server.queue_octets_max;
+            *waiting = two_transmissions.clamp(*waiting, QUEUE_OCTETS_MAX.max(*waiting));
             let station = Station::new(config, random.fork(&name));
             sites.push(Site { name, station });
         }

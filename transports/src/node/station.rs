@@ -4,8 +4,9 @@
 //! after the turnaround; its answer may carry data of its own; who was answered may go on. So two stations alternate,
 //! but only [`TURNS_MAX`] times before the channel is free for all. All others wait until that answer would have been
 //! heard and then for a random number of slots, fewer for urgent data, more for who had the channel last. A
-//! transmission is at most as long as configured, and the next one is put together afresh: a FLASH waits for what is in
-//! the air, no more.
+//! transmission is at most as long as configured; the longer, the less goes to turns and preambles. What of it has not
+//! begun gives way to a FLASH of the same station, so that one waits for the part in the air; a FLASH of another
+//! station waits for the end of the transmission, no more.
 //!
 //! Promises: pure; in EMCON nothing is emitted, a transmission in the air is cut off, nothing is answered, and what is
 //! owed goes out when the silence ends. Refuses: frames that claim to come from this station or from a group.
@@ -16,9 +17,9 @@ use serde_json::{Value, json};
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::{Random as _, Seeded};
 use skywave_protocols::s5066::address::NodeAddress;
-use skywave_protocols::s5066::node::ClientId;
 use skywave_protocols::s5066::node::hard_link::HardLinkMessage;
 use skywave_protocols::s5066::node::sis_server::{ServerCounters, ServerOutput, SisServer, SisServerConfig};
+use skywave_protocols::s5066::node::{Carriage, ClientId};
 use skywave_protocols::time::{Duration, Instant, Now, Timers, Wakeup};
 
 use super::frame::{AckFrame, AirFrame, DATA_OVERHEAD_OCTETS, DataFrame};
@@ -34,11 +35,19 @@ const ANSWER_GUARD: Duration = Duration::from_millis(500);
 const CONTENTION_GUARD: Duration = Duration::from_millis(100);
 /// A slot is key-up and this: whoever draws a later slot hears the carrier of an earlier one.
 const SLOT_GUARD: Duration = Duration::from_millis(30);
+/// Longest transmission: long against turns and preambles, and still what another station's FLASH can wait for.
+const TRANSMISSION_MAX: Duration = Duration::from_secs(25);
 const SLOTS_URGENT: u64 = 3;
 const SLOTS_ROUTINE: u64 = 6;
 /// Slots that routine leaves to what is urgent, and that the last user of the channel leaves to others.
 const SLOTS_POLITE: u64 = 2;
 const DOUBLINGS_MAX: u32 = 3;
+/// Interleaver blocks of a part where much is lost.
+const LOSSY_BLOCKS: u64 = 2;
+/// And where little is; or, at low rates, so many seconds, but not for the sake of more octets than these.
+const CALM_BLOCKS: u64 = 6;
+const CALM_SECONDS: usize = 6;
+const CALM_OCTETS: usize = 256;
 
 /// What a station is configured with.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -60,7 +69,7 @@ impl StationConfig {
             server: SisServerConfig::new(address),
             groups: Vec::new(),
             turnaround: Duration::from_millis(200),
-            transmission_max: Duration::from_secs(8),
+            transmission_max: TRANSMISSION_MAX,
         }
     }
 }
@@ -416,15 +425,31 @@ impl Station {
         let waveform = modem.waveform();
         let mut budget = self.budget(&waveform);
         let mut frames = self.inbox.acknowledge(self.address(), answer_to, turn.min(15), &mut budget);
-        let mut load = Load::default();
+        let mut load = Load::new(turn, &frames);
         if turn < TURNS_MAX {
-            load = self.outbox.compose(now.mono, budget, turn, &mut frames);
+            self.outbox.compose(now.mono, budget, &mut load, &mut frames);
         }
         if !frames.is_empty() && modem.transmit(now, frames).is_ok() {
             self.timers.clear(Timer::Contend);
             self.timers.clear(Timer::Answer);
             self.flight = Some(load);
         }
+    }
+
+    /// Something urgent waits while we transmit: what has not begun gives way to it.
+    fn amend(&mut self, now: Now, modem: &mut dyn Modem) {
+        let Some(begun) = self.flight.as_ref().and_then(|_| modem.begun(now)) else { return };
+        let Some(mut load) = self.flight.take() else { return };
+        let from = begun.max(load.acks);
+        if load.turn < TURNS_MAX && from < load.frames() && self.outbox.has_more_urgent(now.mono, &load, from) {
+            let before = load.clone();
+            let budget = self.budget(&modem.waveform());
+            let frames = self.outbox.amend(now.mono, &mut load, from, budget);
+            if modem.replace(now, from, frames).is_err() {
+                load = before;
+            }
+        }
+        self.flight = Some(load);
     }
 
     /// Octets of a transmission: what fits into the configured time, but at least one part, and at least the block that
@@ -436,19 +461,21 @@ impl Station {
         usual.max(least).min(waveform.octets_within(TRANSMISSION_SECONDS_MAX))
     }
 
-    /// Octets of a part: about two interleaver blocks, so that the loss of one costs little, and so that a whole number
-    /// of parts fills a transmission.
-    fn part_octets(&self, waveform: &Waveform) -> usize {
-        let two_blocks = usize::try_from(waveform.block_bits() / 4).unwrap_or(usize::MAX);
+    /// Octets of a part. Where much is lost about two interleaver blocks, so that the loss of one costs little; else more,
+    /// so that headers do. A whole number of parts fills a transmission.
+    fn part_octets(&self, waveform: &Waveform, lossy: bool) -> usize {
+        let octets =
+            |blocks: u64| usize::try_from(waveform.block_bits().saturating_mul(blocks) / 8).unwrap_or(usize::MAX);
+        let calm = (waveform.bits_per_second as usize / 8 * CALM_SECONDS).min(CALM_OCTETS).max(octets(CALM_BLOCKS));
+        let aim = if lossy { octets(LOSSY_BLOCKS) } else { calm };
         let [least, most] = [FRAGMENT_OCTETS_MIN, FRAGMENT_OCTETS_MAX].map(|octets| octets + DATA_OVERHEAD_OCTETS);
         let budget = self.budget(waveform);
-        let aim = two_blocks.clamp(least, most);
-        let count = (budget / least).min(budget.div_ceil(aim)).max(1);
+        let count = (budget / least).min(budget.div_ceil(aim.clamp(least, most))).max(1);
         (budget / count).min(most).saturating_sub(DATA_OVERHEAD_OCTETS).max(1)
     }
 
     /// After every input: takes the server's outputs, drops what is too old, and plans the next transmission.
-    fn settle(&mut self, now: Now, modem: &dyn Modem) {
+    fn settle(&mut self, now: Now, modem: &mut dyn Modem) {
         let arrivals = self.inbox.expire(now.mono);
         self.deliver(now, arrivals);
         self.take_server_outputs(modem.waveform());
@@ -456,6 +483,7 @@ impl Station {
         self.counters.expired += finished.len() as u64;
         self.finish(finished);
         self.take_server_outputs(modem.waveform());
+        self.amend(now, modem);
         self.plan(now, modem);
     }
 
@@ -464,7 +492,15 @@ impl Station {
             match output {
                 ServerOutput::Write(client, octets) => self.outputs.push_back((client, ClientOutput::Write(octets))),
                 ServerOutput::Close(client) => self.outputs.push_back((client, ClientOutput::Close)),
-                ServerOutput::Send(outgoing) => self.outbox.submit(outgoing, self.part_octets(&waveform)),
+                ServerOutput::Send(outgoing) => {
+                    let lossy = match outgoing.carriage {
+                        Carriage::Arq => self.outbox.is_lossy(outgoing.destination),
+                        // Small parts only help where another copy fills the gaps.
+                        Carriage::NonArq { retransmissions, .. } => retransmissions > 0,
+                    };
+                    let part_octets = self.part_octets(&waveform, lossy);
+                    self.outbox.submit(outgoing, part_octets, self.budget(&waveform));
+                }
             }
         }
     }

@@ -544,6 +544,14 @@ impl Modem for Bare {
         Ok(now.mono + self.waveform.airtime(octets))
     }
 
+    fn begun(&self, _now: Now) -> Option<usize> {
+        self.transmitting.then_some(0)
+    }
+
+    fn replace(&mut self, now: Now, _from: usize, frames: Vec<Bytes>) -> Result<Instant, ModemFault> {
+        self.transmit(now, frames)
+    }
+
     fn abort(&mut self, _now: Now) {
         self.transmitting = false;
     }

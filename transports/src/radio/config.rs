@@ -45,7 +45,7 @@ impl RadioConfig {
             bits_per_second: 300,
             turnaround: Duration::from_secs(2),
             air_ahead: Duration::from_secs(8),
-            confirm_ahead: Duration::from_secs(30),
+            confirm_ahead: Duration::from_secs(45),
             back_off: BackOff::default(),
             quirks: Quirks::default(),
             capture: false,

@@ -6,6 +6,13 @@ use skywave_protocols::time::Duration;
 pub const AIR_OVERHEAD_PERCENT: u64 = 12;
 /// PDUs whose confirmation is awaited that may always be in the hands of the node.
 pub const CONFIRM_PDUS_MIN: usize = 2;
+/// Octets of one service in the hands of the node before any has left: nodes that hold 32 kB lose nothing by it.
+pub const WINDOW_OCTETS_FIRST: usize = 32 << 10;
+/// The most that ever are.
+pub const WINDOW_OCTETS_MAX: usize = 4 << 20;
+/// PDUs whose confirmation is awaited that may be in the hands of the node; a session keeps no more in mind, and one
+/// place is left for what is urgent.
+pub const CONFIRM_PDUS_MAX: usize = skywave_protocols::s5066::sis::limits::REQUESTS_OUTSTANDING_MAX - 24;
 /// P_MUL priority up to which a PDU may exceed the pacing by one: Flash and Override.
 pub const URGENT_PRIORITY_MAX: u8 = 2;
 /// Unconfirmed data is topped up when less than this is left, so that the transmitter does not stop in between.

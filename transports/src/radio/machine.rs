@@ -270,8 +270,15 @@ impl Radio {
                     attached.link.air(now, AirEvent::Emission(status));
                 }
             }
-            // What is handed down is counted when it is submitted; a held flow shows in the session.
-            SisEvent::Flow(_) | SisEvent::Handed { .. } => {}
+            SisEvent::Flow(flowing) => {
+                let ports = self.links.iter().flat_map(|attached| &attached.ports);
+                let services: Vec<Service> = ports.filter(|port| port.sap == sap).map(|port| port.service).collect();
+                for service in services.into_iter().filter(|_| !flowing) {
+                    self.pacing.stop(service == Service::Rcop);
+                }
+            }
+            // What is handed down is counted when it is submitted.
+            SisEvent::Handed { .. } => {}
             SisEvent::Confirmed { token } => self.end_flight(now, token, |token| AirEvent::Confirmed { token }),
             SisEvent::Rejected { token, reason } => {
                 self.end_flight(now, token, |token| AirEvent::Rejected { token, reason });

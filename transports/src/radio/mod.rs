@@ -18,3 +18,7 @@ pub use machine::{Radio, RadioCounters, RadioOutput};
 
 #[cfg(test)]
 mod air_tests;
+#[cfg(test)]
+mod bench;
+#[cfg(test)]
+mod rate_tests;

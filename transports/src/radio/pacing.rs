@@ -4,13 +4,19 @@
 //! ARQ; nothing tells it without, so a model does: rate, turnaround and repeats give the time at which the last octet
 //! is judged to have left. Each service has its own budget: a peer that does not answer must not stop a broadcast. A
 //! Flash may exceed its budget by one PDU. While the node may not transmit, the model stands still.
+//!
+//! What the node itself can hold is not known, and it drops what comes long after it said stop. So the octets in its
+//! hands begin small and grow by what has left: never more than twice of what it has taken before without a word.
 
 use std::collections::BTreeMap;
 
 use skywave_protocols::time::{Duration, Instant};
 
 use super::config::RadioConfig;
-use super::limits::{AIR_OVERHEAD_PERCENT, CONFIRM_PDUS_MIN, TOP_UP, URGENT_PRIORITY_MAX};
+use super::limits::{
+    AIR_OVERHEAD_PERCENT, CONFIRM_PDUS_MAX, CONFIRM_PDUS_MIN, TOP_UP, URGENT_PRIORITY_MAX, WINDOW_OCTETS_FIRST,
+    WINDOW_OCTETS_MAX,
+};
 use super::link::Offer;
 
 /// Whether a PDU may be handed down.
@@ -22,6 +28,34 @@ pub(super) enum Verdict {
     At(Instant),
     /// Not before something else has ended.
     Wait,
+}
+
+/// How much of one service may be in the hands of the node, in octets.
+#[derive(Debug)]
+struct Window {
+    octets: usize,
+    held: usize,
+}
+
+impl Window {
+    const fn new() -> Self {
+        Self { octets: WINDOW_OCTETS_FIRST, held: 0 }
+    }
+
+    fn takes(&self, octets: usize) -> bool {
+        self.held == 0 || self.held + octets <= self.octets
+    }
+
+    /// So much has left.
+    fn left(&mut self, octets: usize) {
+        self.held = self.held.saturating_sub(octets);
+        self.octets = (self.octets + octets).min(WINDOW_OCTETS_MAX);
+    }
+
+    /// The node says stop.
+    fn stop(&mut self) {
+        self.octets = (self.held / 2).max(WINDOW_OCTETS_FIRST);
+    }
 }
 
 /// The model of one radio. Flights are numbered by the caller.
@@ -37,6 +71,10 @@ pub(super) struct Pacing {
     clocked: BTreeMap<(Instant, u64), ()>,
     /// Flights that await confirmation, with their time on air.
     confirming: BTreeMap<u64, Duration>,
+    /// Octets of each flight, and whether it awaits confirmation.
+    octets: BTreeMap<u64, (usize, bool)>,
+    clocked_window: Window,
+    confirm_window: Window,
     /// The urgent flight that exceeds the budget.
     extra: Option<u64>,
     /// Since when the node may not transmit.
@@ -53,6 +91,9 @@ impl Pacing {
             busy_until: Instant::ZERO,
             clocked: BTreeMap::new(),
             confirming: BTreeMap::new(),
+            octets: BTreeMap::new(),
+            clocked_window: Window::new(),
+            confirm_window: Window::new(),
             extra: None,
             frozen: None,
         }
@@ -75,8 +116,13 @@ impl Pacing {
         }
         if offer.confirm {
             let awaited: Duration = self.confirming.values().sum();
-            let fits = self.confirming.len() < CONFIRM_PDUS_MIN || awaited + airtime <= self.confirm_ahead;
+            let few = self.confirming.len() < CONFIRM_PDUS_MAX;
+            let fits = few && awaited + airtime <= self.confirm_ahead && self.confirm_window.takes(offer.octets);
+            let fits = fits || self.confirming.len() < CONFIRM_PDUS_MIN;
             return if fits { Verdict::Now } else { Verdict::Wait };
+        }
+        if !self.clocked_window.takes(offer.octets) {
+            return self.next_left().map_or(Verdict::Now, Verdict::At);
         }
         // Either it fits, or what is left is so little that the transmitter would stop: then one PDU of any size.
         let top_up = TOP_UP.min(self.air_ahead / 4);
@@ -95,6 +141,8 @@ impl Pacing {
             self.extra = Some(flight);
         }
         let airtime = self.airtime(offer.octets);
+        self.octets.insert(flight, (offer.octets, offer.confirm));
+        self.window(offer.confirm).held += offer.octets;
         if offer.confirm {
             self.confirming.insert(flight, airtime);
             return;
@@ -108,6 +156,9 @@ impl Pacing {
 
     /// A flight ended in another way than by leaving.
     pub(super) fn end(&mut self, now: Instant, flight: u64) {
+        if let Some((octets, confirm)) = self.octets.remove(&flight) {
+            self.window(confirm).left(octets);
+        }
         self.confirming.remove(&flight);
         self.clocked.retain(|&(_, other), ()| other != flight);
         if self.extra == Some(flight) {
@@ -124,10 +175,22 @@ impl Pacing {
             return None;
         }
         self.clocked.pop_first();
+        if let Some((octets, confirm)) = self.octets.remove(&flight) {
+            self.window(confirm).left(octets);
+        }
         if self.extra == Some(flight) {
             self.extra = None;
         }
         Some(flight)
+    }
+
+    /// The node takes no more data of a service for now.
+    pub(super) fn stop(&mut self, confirm: bool) {
+        self.window(confirm).stop();
+    }
+
+    fn window(&mut self, confirm: bool) -> &mut Window {
+        if confirm { &mut self.confirm_window } else { &mut self.clocked_window }
     }
 
     /// When the next unconfirmed flight will have left.
@@ -233,6 +296,31 @@ mod tests {
         assert_eq!(pacing.verdict(at(1000), ROUTINE), Verdict::Now, "a broadcast goes on");
         pacing.end(at(1000), 0);
         assert_eq!(pacing.verdict(at(1000), arq), Verdict::Now);
+    }
+
+    #[test]
+    fn octets_below_grow_by_what_has_left_and_shrink_when_the_node_says_stop() {
+        let mut config = RadioConfig::new("node:5066", NodeAddress::individual(1));
+        config.bits_per_second = 1_000_000;
+        let mut pacing = Pacing::new(&config);
+        let mut flight = 0;
+        let mut fill = |pacing: &mut Pacing, confirm| {
+            let offer = Offer { priority: 8, octets: 2048, confirm };
+            let first = flight;
+            while pacing.verdict(at(1), offer) == Verdict::Now {
+                flight += 1;
+                pacing.hand(at(1), flight, offer, 0);
+            }
+            flight - first
+        };
+        let first = (WINDOW_OCTETS_FIRST / 2048) as u64;
+        assert_eq!((fill(&mut pacing, true), fill(&mut pacing, false)), (first, first));
+        (1..=first).for_each(|confirmed| pacing.end(at(1), confirmed));
+        assert_eq!(fill(&mut pacing, true), 2 * first, "all have left: twice as many may go");
+        pacing.stop(true);
+        assert_eq!(fill(&mut pacing, true), 0);
+        while pacing.pop_left(at(100)).is_some() {}
+        assert_eq!(fill(&mut pacing, false), 2 * first);
     }
 
     #[test]

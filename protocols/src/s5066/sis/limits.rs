@@ -21,7 +21,7 @@ pub const REQUESTS_WAITING_MAX: usize = 256;
 /// Octets of U_PDUs in those requests.
 pub const REQUESTS_WAITING_OCTETS_MAX: usize = 1 << 20;
 /// Requests handed down whose confirmation is awaited.
-pub const REQUESTS_OUTSTANDING_MAX: usize = 512;
+pub const REQUESTS_OUTSTANDING_MAX: usize = 1_024;
 /// Primitives of unknown type or wrong direction in one session before it is closed.
 pub const STRANGE_PRIMITIVES_MAX: u32 = 8;
 /// An answer to a bind request comes within this time.
