@@ -10,6 +10,8 @@ mod links;
 pub mod mistake;
 pub mod raw;
 mod xmpp_links;
+#[cfg(test)]
+mod xmpp_tests;
 
 use std::collections::BTreeMap;
 

@@ -15,7 +15,7 @@ use skywave_protocols::time::{Duration, Now};
 use skywave_transports::acp142::{self, Acp142Link, Air, AirConfig, Group, Site, Udp, UdpConfig};
 use skywave_transports::batch::{BatchConfig, BatchLink};
 use skywave_transports::radio::{AirLink, Radio};
-use skywave_transports::stream::RcopLink;
+use skywave_transports::stream::{RcopLink, TcpLink};
 use skywave_transports::transport::SiteName;
 
 use super::Node;
@@ -86,7 +86,13 @@ impl Node {
                 let link = BatchLink::new(batch, self.random.as_mut());
                 self.add_air_link(*carrier, config, Box::new(link));
             }
-            TransportConfig::XmppTcp { .. } => return Err("chat over TCP is not carried yet".to_owned()),
+            TransportConfig::XmppTcp { listen, tcp, .. } => {
+                let link = TcpLink::new(tcp.clone(), self.seeded());
+                self.links.add_direct(config, Box::new(link));
+                if let Some(at) = listen {
+                    self.links.listen(*at);
+                }
+            }
             TransportConfig::XmppRcop { radio, sites, rcop } => {
                 let (carrier, radio) = carriers.get(radio).ok_or_else(|| format!("there is no radio {radio}"))?;
                 let mut rcop = rcop.link(addresses(sites)?)?;

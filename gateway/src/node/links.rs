@@ -3,6 +3,7 @@
 //! Transports number their pipes, sockets and batches for themselves; here these numbers become the node's own.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 
 use skywave_protocols::time::{Now, Wakeup};
 use skywave_transports::io::{PipeId, PipeOutput, Row, SocketId, SocketOutput};
@@ -10,6 +11,7 @@ use skywave_transports::radio::{Radio, RadioOutput};
 use skywave_transports::transport::{Emission, Transport, TransportEvent, TransportInput, TransportOutput};
 
 use super::config::{Carriage, LinkConfig};
+use super::seam::{LINK_LISTENERS, ListenerId};
 use crate::queue::record::Lane;
 
 /// What carries one or more links.
@@ -73,6 +75,8 @@ pub struct Links {
     pub down: BTreeSet<Lane>,
     pipes: Numbers<PipeId>,
     sockets: Numbers<SocketId>,
+    /// Where peers connect to links, and the index of the carrier.
+    listeners: BTreeMap<ListenerId, (SocketAddr, usize)>,
 }
 
 /// Two-way map between a transport's numbers and the node's.
@@ -98,6 +102,12 @@ impl<K: Ord + Copy> Numbers<K> {
         self.ours.insert((carrier, theirs), ours);
         self.theirs.insert(ours, (carrier, theirs));
         ours
+    }
+
+    /// A number that both sides use.
+    fn share(&mut self, carrier: usize, number: K) {
+        self.ours.insert((carrier, number), number);
+        self.theirs.insert(number, (carrier, number));
     }
 
     fn theirs(&self, ours: K) -> Option<(usize, K)> {
@@ -136,6 +146,32 @@ impl Links {
     pub fn add_direct(&mut self, config: &LinkConfig, transport: Box<dyn Transport>) {
         self.carriers.push(Carrier::Direct(transport, self.links.len()));
         self.links.push(Link::new(config, self.carriers.len() - 1, 0));
+    }
+
+    /// Lets peers connect to the link that was added last.
+    pub fn listen(&mut self, at: SocketAddr) {
+        let Some(carrier) = self.carriers.len().checked_sub(1) else { return };
+        let number = LINK_LISTENERS + u32::try_from(self.listeners.len()).unwrap_or_default();
+        self.listeners.insert(ListenerId(number), (at, carrier));
+    }
+
+    /// Where links listen.
+    pub fn listeners(&self) -> impl Iterator<Item = (ListenerId, SocketAddr)> {
+        self.listeners.iter().map(|(&listener, &(at, _))| (listener, at))
+    }
+
+    /// The name of the link that listens there.
+    pub fn listens(&self, listener: ListenerId) -> Option<Lane> {
+        let (_, carrier) = self.listeners.get(&listener)?;
+        self.links.iter().find(|link| link.carrier == *carrier).map(|link| link.name.clone())
+    }
+
+    /// Hands a link the pipe of a peer who connected. False when the listener is nobody's here.
+    pub fn accepted(&mut self, now: Now, listener: ListenerId, pipe: PipeId, peer: SocketAddr) -> bool {
+        let Some(&(_, carrier)) = self.listeners.get(&listener) else { return false };
+        self.pipes.share(carrier, pipe);
+        self.handle_carrier(now, carrier, TransportInput::Accepted(pipe, peer));
+        true
     }
 
     /// Number of links.
@@ -212,15 +248,19 @@ impl Links {
         self.handle_link(now, index, TransportInput::Restored(rows));
     }
 
-    /// Hands a pipe's input to whom it belongs. False when the pipe is nobody's here.
-    pub fn handle_pipe(&mut self, now: Now, pipe: PipeId, input: skywave_transports::io::PipeInput) -> bool {
+    /// Whether a pipe is a link's.
+    pub fn has_pipe(&self, pipe: PipeId) -> bool {
+        self.pipes.theirs(pipe).is_some()
+    }
+
+    /// Hands a pipe's input to whom it belongs.
+    pub fn handle_pipe(&mut self, now: Now, pipe: PipeId, input: skywave_transports::io::PipeInput) {
         use skywave_transports::io::PipeInput;
-        let Some((carrier, theirs)) = self.pipes.theirs(pipe) else { return false };
+        let Some((carrier, theirs)) = self.pipes.theirs(pipe) else { return };
         if matches!(input, PipeInput::Closed(_) | PipeInput::Refused(_) | PipeInput::SecureFailed(_)) {
             self.pipes.forget(pipe);
         }
         self.handle_carrier(now, carrier, TransportInput::Pipe(theirs, input));
-        true
     }
 
     /// Hands a socket's input to whom it belongs.

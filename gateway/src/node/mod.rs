@@ -211,13 +211,18 @@ impl Node {
             Input::Started => self.start(now),
             Input::Woken => self.woken(now),
             Input::Command(reply_to, command) => self.command(now, reply_to, command),
-            Input::ListenFailed(_, why) => self.notice("mail door", true, "listen_failed", why),
-            Input::Listening(..) => {}
-            Input::Accepted { listener, pipe, peer } => self.session_accepted(now, listener, pipe, peer),
-            Input::Pipe(pipe, input) if pipe.0 & seam::ACCEPTED_PIPE != 0 => self.session_input(now, pipe, input),
-            Input::Pipe(pipe, input) => {
-                self.links.handle_pipe(now, pipe, input);
+            Input::ListenFailed(listener, why) => {
+                let part = self.links.listens(listener);
+                self.notice(part.as_deref().unwrap_or("mail door"), true, "listen_failed", why);
             }
+            Input::Listening(..) => {}
+            Input::Accepted { listener, pipe, peer } => {
+                if !self.links.accepted(now, listener, pipe, peer) {
+                    self.session_accepted(now, listener, pipe, peer);
+                }
+            }
+            Input::Pipe(pipe, input) if self.links.has_pipe(pipe) => self.links.handle_pipe(now, pipe, input),
+            Input::Pipe(pipe, input) => self.session_input(now, pipe, input),
             Input::Socket(socket, input) => self.links.handle_socket(now, socket, input),
             Input::Resolved(..) => {} // Doors and links are configured by address; chat will ask for services.
             Input::Stored(number) => self.stored(now, number),
@@ -286,6 +291,8 @@ impl Node {
         for (listener, &address) in (0..).zip(&self.config.mail.listen) {
             self.out.push_back(Output::Listen(ListenerId(listener), address));
         }
+        let listeners = self.links.listeners().map(|(listener, address)| Output::Listen(listener, address));
+        self.out.extend(listeners);
         let links = self.links.iter().map(|link| link.name.clone());
         let ways = self.config.batch_mail.iter().map(|way| way.name.clone());
         let own = [batches::BATCH_LANE.into(), batches::NOWHERE_LANE.into()];

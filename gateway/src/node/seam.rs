@@ -16,6 +16,10 @@ use crate::telemetry::Event;
 /// The number of a listener, chosen by the node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ListenerId(pub u32);
+/// Listeners below belong to the mail door.
+pub const LINK_LISTENERS: u32 = 1 << 16;
+/// Listeners from [`LINK_LISTENERS`] up to here belong to links, those from here on to the chat door.
+pub const CHAT_LISTENERS: u32 = 1 << 17;
 /// The number of a batch, fetch, load, hand-over, computation or resolution, chosen by the node.
 pub type Number = u64;
 /// Where a command's reply goes, chosen by the shell.
@@ -139,6 +143,9 @@ pub enum Resolved {
     Hosts(Vec<ResolvedHost>),
     /// The name surely does not exist or has no such record.
     Nothing,
+    /// There is a record, and it says that the service is not offered: the target `.` (RFC 2782, RFC 7505). Addresses
+    /// of the domain are not to be tried instead.
+    NotOffered,
     /// Nobody answered; the reason in words.
     Failed(String),
 }

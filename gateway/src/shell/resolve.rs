@@ -40,7 +40,7 @@ impl Names {
         match self.addresses(host).await {
             Resolved::Addresses(addresses) => Ok(addresses.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()),
             Resolved::Failed(why) => Err(why),
-            Resolved::Nothing | Resolved::Hosts(_) => Err(format!("host {host} has no address")),
+            Resolved::Nothing | Resolved::NotOffered | Resolved::Hosts(_) => Err(format!("host {host} has no address")),
         }
     }
 
@@ -97,13 +97,21 @@ impl Names {
             Ok(found) => found,
             Err(negative) => return negative,
         };
-        let mut hosts: Vec<ResolvedHost> = found.answers().iter().filter_map(|record| read(&record.data)).collect();
-        hosts.sort_by(|a, b| (a.priority, b.weight).cmp(&(b.priority, a.weight)));
-        hosts.truncate(HOSTS_MAX);
-        // A single host "." says that the domain takes no mail (RFC 7505) or has no such service (RFC 2782).
-        hosts.retain(|host| !host.host.is_empty());
-        if hosts.is_empty() { Resolved::Nothing } else { Resolved::Hosts(hosts) }
+        resolved(found.answers().iter().filter_map(|record| read(&record.data)).collect())
     }
+}
+
+/// The hosts of an answer, best first.
+fn resolved(mut hosts: Vec<ResolvedHost>) -> Resolved {
+    if hosts.is_empty() {
+        return Resolved::Nothing;
+    }
+    hosts.sort_by(|a, b| (a.priority, b.weight).cmp(&(b.priority, a.weight)));
+    hosts.truncate(HOSTS_MAX);
+    // The target "." says that the domain takes no mail (RFC 7505) or has no such service (RFC 2782).
+    //= xmpp/X2X-008
+    hosts.retain(|host| !host.host.is_empty());
+    if hosts.is_empty() { Resolved::NotOffered } else { Resolved::Hosts(hosts) }
 }
 
 fn mx(data: &RData) -> Option<ResolvedHost> {
@@ -118,4 +126,50 @@ fn srv(data: &RData) -> Option<ResolvedHost> {
 
 fn name(name: &hickory_resolver::proto::rr::Name) -> String {
     name.to_utf8().trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_sorted_and_a_dot_is_no_host() {
+        let host = |host: &str, priority, weight| ResolvedHost { host: host.to_owned(), port: 5269, priority, weight };
+        let names = |resolved| match resolved {
+            Resolved::Hosts(hosts) => hosts.into_iter().map(|host| host.host).collect::<Vec<_>>().join(" "),
+            other => format!("{other:?}"),
+        };
+        for (hosts, expected) in [
+            (vec![], "Nothing"),
+            (vec![host("", 0, 0)], "NotOffered"),
+            (vec![host("b", 20, 0), host("a", 10, 0)], "a b"),
+            (vec![host("light", 10, 1), host("heavy", 10, 9)], "heavy light"),
+            (vec![host("", 0, 0), host("a", 10, 0)], "a"),
+        ] {
+            assert_eq!(names(resolved(hosts.clone())), expected, "{hosts:?}");
+        }
+        let many = (0..100).map(|number| host("a", number, 0)).collect();
+        assert_eq!(names(resolved(many)).split(' ').count(), HOSTS_MAX);
+    }
+
+    #[tokio::test]
+    async fn hosts_of_the_configuration_and_literals_need_no_dns() {
+        let address = |text: &str| vec![text.parse().unwrap()];
+        let names = Names::new(BTreeMap::from([("xmpp.hq.test".to_owned(), address("192.0.2.1"))]));
+        for (host, expected) in [
+            ("xmpp.hq.test", address("192.0.2.1")),
+            ("XMPP.HQ.test.", address("192.0.2.1")),
+            ("192.0.2.9", address("192.0.2.9")),
+            ("[2001:db8::1]", address("2001:db8::1")),
+            ("localhost", address("127.0.0.1")),
+        ] {
+            assert_eq!(
+                names.look_up(Lookup::Addresses(host.to_owned())).await,
+                Resolved::Addresses(expected),
+                "{host}"
+            );
+        }
+        assert_eq!(names.targets("xmpp.hq.test:5269").await, Ok(vec!["192.0.2.1:5269".parse().unwrap()]));
+        assert!(names.targets("xmpp.hq.test").await.is_err() && names.targets("xmpp.hq.test:x").await.is_err());
+    }
 }

@@ -8,9 +8,13 @@ pub mod config;
 pub mod limits;
 mod line;
 pub mod rcop;
+pub mod tcp;
 
 pub use config::{AcceptFrom, Opener, RcopConfig, TcpConfig, TcpTls};
 pub use rcop::RcopLink;
+pub use tcp::TcpLink;
 
 #[cfg(test)]
 mod rcop_tests;
+#[cfg(test)]
+mod tcp_tests;

@@ -149,8 +149,8 @@ fn a_window_is_unconfirmed_and_delivered_is_told_in_order() {
 /// the last news, which is as soon as nothing behind it is in the air.
 #[test]
 fn what_got_lost_comes_again_in_its_order_with_all_that_followed_it() {
-    let (yes, lost): (fn(u64) -> AirEvent, fn(u64) -> AirEvent) =
-        (|token| AirEvent::Confirmed { token }, |token| AirEvent::Returned { token });
+    let yes: fn(u64) -> AirEvent = |token| AirEvent::Confirmed { token };
+    let lost: fn(u64) -> AirEvent = |token| AirEvent::Returned { token };
     for (news, again, soon) in [
         (vec![(1, yes), (2, yes), (3, yes), (4, yes)], vec![], 0),
         (vec![(1, yes), (2, yes), (3, yes), (4, lost)], vec![4], 0),
@@ -335,7 +335,8 @@ fn hostile_31_segments_that_lie_cost_no_memory_and_are_counted() {
     let port = RcopConfig::skywave(sites()).ports[0];
     // Each row: where it comes from, U_PDU id, segment, octets; and what is told of it between two Skywave sites, and
     // where the peer may cut its units.
-    let rows: [(NodeAddress, (u8, u16), &[u8], bool, bool); 10] = [
+    type Row = (NodeAddress, (u8, u16), &'static [u8], bool, bool);
+    let rows: [Row; 10] = [
         (STRANGER, (1, 0), b"x", false, false),
         (HQ, (1, 0), b"", false, false),
         (HQ, (1, 0), b"a", true, true),
