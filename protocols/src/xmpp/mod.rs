@@ -15,6 +15,7 @@
 //! presence    only what changed crosses, and questions are answered here
 //! fate        how long a stanza waits, and what happens then
 //! precedence  how urgent a stanza is
+//! slow        the session with a far peer, over a slow link
 //! ```
 //!
 //! Promises: what the reader yields is well formed, namespaces resolved, within [`limits`]; canonical octets parse back to
@@ -34,6 +35,7 @@ pub mod reader;
 pub mod rules;
 pub mod sasl;
 pub mod sm;
+pub mod slow;
 pub mod stanza;
 pub mod stream;
 pub mod writer;

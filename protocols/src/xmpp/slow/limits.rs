@@ -1,0 +1,78 @@
+//! Every limit of the slow side, unit last.
+
+use crate::time::Duration;
+
+/// Envelopes that have a short token at one time, per context and direction.
+pub const SLOTS_MAX: usize = 24;
+/// Longest envelope that gets a short token.
+pub const ENVELOPE_OCTETS_MAX: usize = 512;
+/// Plain octets that matches may reach back: what is kept of the dictionary and of earlier blocks.
+pub const WINDOW_OCTETS_MAX: usize = 16 << 10;
+/// Octets of all names put into a dictionary; the rest is left out at both ends alike.
+pub const NAMES_OCTETS_MAX: usize = 4 << 10;
+/// Octets of text in one block, whatever the configuration says.
+pub const BLOCK_TEXT_OCTETS_MAX: usize = 16 << 10;
+/// Octets that the deflate stream of one block may inflate to (text may be coded in twice its octets).
+pub const BLOCK_CODED_OCTETS_MAX: usize = 2 * BLOCK_TEXT_OCTETS_MAX + 2;
+/// Octets out per octet in beyond which a block is taken for a bomb; DEFLATE itself ends at 1,032.
+pub const RATIO_MAX: usize = 250;
+/// Up to this many octets the ratio does not matter.
+pub const RATIO_FREE_OCTETS: usize = 64 << 10;
+/// Octets of one stanza on the slow side.
+pub const STANZA_OCTETS_MAX: usize = 64 << 10;
+/// Blocks of a context that wait for the peer's acknowledgement; numbers have four bits in a header.
+pub const WINDOW_BLOCKS_MAX: usize = 8;
+/// Acknowledged blocks of a context whose rows and ids are still known.
+pub const RECENT_BLOCKS_MAX: usize = 64;
+/// Highest number of a label: each has two contexts, and a context is one octet in a header.
+pub const LABEL_MAX: u8 = 127;
+/// Stanzas waiting in one context beyond which an idle link does not linger.
+pub const LINGER_STANZAS_MAX: usize = 16;
+/// Stanzas that arrived and are not on the disk yet; units beyond are left to be repeated.
+pub const ARRIVED_STANZAS_MAX: usize = 4_096;
+/// How long an acknowledgement waits that the peer seems to have lost.
+pub const ACK_AGAIN_DELAY: Duration = Duration::from_secs(1);
+/// Stanzas that wait to be put into blocks; more are refused.
+pub const WAITING_STANZAS_MAX: usize = 10_000;
+/// Stanzas in one block.
+pub const BLOCK_STANZAS_MAX: usize = 64;
+/// Original ids remembered for answers that refer to them.
+pub const IDS_MAX: usize = 4_096;
+/// Longest id that is shortened.
+pub const ID_OCTETS_MAX: usize = 256;
+/// Earlier instances of a peer whose late units are recognised and dropped.
+pub const RETIRED_INSTANCES_MAX: usize = 8;
+/// Octets held of a stream whose unit is not complete.
+pub const UNIT_OCTETS_MAX: usize = BLOCK_CODED_OCTETS_MAX + 64;
+/// Smallest unit a medium may offer.
+pub const UNIT_OCTETS_MIN: usize = 128;
+/// Repeats of one block without an answer after which a new epoch begins.
+pub const REPEATS_PER_EPOCH_MAX: u32 = 3;
+/// Rate up to which blocks are small.
+pub const SLOW_BITS_PER_SECOND: u32 = 300;
+/// Octets of text in a block up to that rate: at 75 bit/s what follows waits up to 213 s.
+pub const BLOCK_OCTETS_SLOW: usize = 2 << 10;
+/// Octets of text in a block above that rate.
+pub const BLOCK_OCTETS_FAST: usize = 8 << 10;
+/// Smallest block, and what a unit may need beside its text.
+pub const BLOCK_TEXT_OCTETS_MIN: usize = 64;
+/// How long an idle link waits for more stanzas.
+pub const LINGER: Duration = Duration::from_secs(2);
+/// How long an acknowledgement waits for a block to ride on.
+pub const ACK_DELAY: Duration = Duration::from_secs(60);
+/// When a block that was delivered and not acknowledged is repeated.
+pub const REPEAT_AFTER: Duration = Duration::from_secs(180);
+/// How often that time doubles.
+pub const REPEAT_DOUBLINGS_MAX: u32 = 4;
+/// Shortest time between two requests for a new epoch.
+pub const ASK_AFTER: Duration = Duration::from_secs(30);
+/// When a batch that the store refused is tried again.
+pub const SAVE_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// How long records that are no longer needed wait for a batch to ride on.
+pub const TIDY_AFTER: Duration = Duration::from_secs(60);
+/// Stanzas after which a peer is asked for its count (XEP-0198).
+pub const REQUEST_STANZAS: u32 = 10;
+/// Time after which a peer is asked for its count.
+pub const REQUEST_AFTER: Duration = Duration::from_secs(60);
+/// Headers of the current epoch that a peer may name when it asks for a new one.
+pub const TAGS_MAX: usize = 64;

@@ -1,0 +1,225 @@
+//! One session for each far peer and link: the four profiles behind one face.
+
+use super::config::{Medium, Profile, SlowConfig};
+use super::skywave::Skywave;
+use super::standard::Standard;
+use super::units::Units;
+use crate::bytes::Bytes;
+use crate::message::precedence::MtPriority;
+use crate::random::Random;
+use crate::time::{Now, WallTime, Wakeup};
+use crate::xmpp::Stanza;
+
+/// A stanza for the peer.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Outgoing {
+    /// The gateway's row: unique for ever. Submitted again after a restart, it is known.
+    pub number: u64,
+    /// Decides the order, and whether it waits at all.
+    pub priority: MtPriority,
+    /// Stanzas with different numbers never share a compression context; 0 for no label, at most 127.
+    pub label_context: u8,
+    /// When the sender gave it to the gateway.
+    pub since: WallTime,
+    /// The stanza.
+    pub stanza: Stanza,
+}
+
+/// How certain it is that the peer has a stanza.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Confirmation {
+    /// The medium took it.
+    Written,
+    /// The peer's node, or its transport, has it: not its disk.
+    NodeConfirmed,
+    /// The peer has taken responsibility: it is on its disk (`skywave`, `units`), or counted (XEP-0198).
+    PeerStored,
+}
+
+/// What a session wants done.
+#[derive(Clone, PartialEq, Debug)]
+pub enum SlowOutput {
+    /// To the transport; answered by [`Session::unit_delivered`] or [`Session::unit_failed`].
+    Unit {
+        /// Its number.
+        unit: u64,
+        /// The highest of what it carries.
+        priority: MtPriority,
+        /// Units of different contexts may overtake each other.
+        context: u16,
+        /// The octets.
+        content: Bytes,
+    },
+    /// One batch for the store: records of the session and stanzas that arrived with them; answered by
+    /// [`Session::stored`] or [`Session::store_failed`]. At most one is open at a time.
+    Save {
+        /// Its number.
+        save: u64,
+        /// Keys and values; nothing to delete a key.
+        changes: Vec<(Vec<u8>, Option<Bytes>)>,
+        /// In the order in which they are to be handed on.
+        arrived: Vec<Stanza>,
+    },
+    /// The gateway may delete its row.
+    Done {
+        /// The row.
+        number: u64,
+        /// How certain it is.
+        how: Confirmation,
+    },
+    /// The row can never cross here: to be bounced.
+    Refused {
+        /// The row.
+        number: u64,
+        /// Why.
+        why: super::SlowFault,
+    },
+    /// The medium must begin anew (TCP: close and open).
+    Restart,
+    /// For the operator.
+    Notice {
+        /// Which.
+        name: &'static str,
+        /// Whether somebody must look.
+        alarm: bool,
+        /// In words; never the text of a stanza.
+        detail: String,
+    },
+    /// What a unit carried, for the console.
+    Counted {
+        /// Stanzas.
+        stanzas: usize,
+        /// Their octets before anything was done.
+        octets_raw: usize,
+        /// Octets handed to the transport.
+        octets_sent: usize,
+    },
+}
+
+/// A session. Every input may be followed by outputs: call [`Session::poll`] until it yields nothing, then ask for
+/// [`Session::next_wakeup`].
+pub struct Session {
+    profile: Inner,
+}
+
+enum Inner {
+    Skywave(Box<Skywave>),
+    Standard(Box<Standard>),
+    Units(Box<Units>),
+}
+
+impl std::fmt::Debug for Session {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Session").field("waiting", &self.waiting()).finish_non_exhaustive()
+    }
+}
+
+macro_rules! each {
+    ($session:expr, $inner:ident => $call:expr) => {
+        match &mut $session.profile {
+            Inner::Skywave($inner) => $call,
+            Inner::Standard($inner) => $call,
+            Inner::Units($inner) => $call,
+        }
+    };
+}
+
+impl Session {
+    /// A session that knows nothing of earlier ones; [`Session::restore`] comes next where there are records.
+    pub fn new(config: SlowConfig, random: Box<dyn Random>) -> Self {
+        let profile = match config.profile {
+            Profile::Skywave => Inner::Skywave(Box::new(Skywave::new(config, random))),
+            Profile::Standard | Profile::MLinkR17 => Inner::Standard(Box::new(Standard::new(config))),
+            Profile::Units => Inner::Units(Box::new(Units::new(config))),
+        };
+        Self { profile }
+    }
+
+    /// The session's own records, as [`SlowOutput::Save`] gave them, before anything else.
+    pub fn restore(&mut self, now: Now, rows: Vec<(Vec<u8>, Bytes)>) {
+        match &mut self.profile {
+            Inner::Skywave(session) => session.restore(now, rows),
+            // These keep nothing: the gateway submits its rows again.
+            Inner::Standard(_) | Inner::Units(_) => {}
+        }
+    }
+
+    /// Takes a stanza for the peer.
+    pub fn submit(&mut self, now: Now, outgoing: Outgoing) {
+        each!(self, session => session.submit(now, outgoing));
+    }
+
+    /// Takes a stanza back; false when it is in a unit already, or unknown.
+    pub fn withdraw(&mut self, number: u64) -> bool {
+        each!(self, session => session.withdraw(number))
+    }
+
+    /// The medium can be used, from its beginning.
+    pub fn medium_up(&mut self, now: Now, medium: Medium) {
+        each!(self, session => session.medium_up(now, medium));
+    }
+
+    /// The medium is lost, and what was on it may be.
+    pub fn medium_down(&mut self, now: Now) {
+        each!(self, session => session.medium_down(now));
+    }
+
+    /// How much the medium takes now: units are formed only for this.
+    pub fn set_room(&mut self, now: Now, units: usize, octets: usize) {
+        each!(self, session => session.set_room(now, units, octets));
+    }
+
+    /// A unit is with the peer's node; on a medium without boundaries: it was written.
+    pub fn unit_delivered(&mut self, now: Now, unit: u64) {
+        each!(self, session => session.unit_delivered(now, unit));
+    }
+
+    /// A unit is lost for good.
+    pub fn unit_failed(&mut self, now: Now, unit: u64) {
+        each!(self, session => session.unit_failed(now, unit));
+    }
+
+    /// A unit from the peer, or some octets of its stream.
+    pub fn arrived(&mut self, now: Now, octets: &[u8]) {
+        each!(self, session => session.arrived(now, octets));
+    }
+
+    /// A batch is on the disk.
+    pub fn stored(&mut self, now: Now, save: u64) {
+        each!(self, session => session.stored(now, save));
+    }
+
+    /// A batch could not be written; it is tried again.
+    pub fn store_failed(&mut self, now: Now, save: u64) {
+        each!(self, session => session.store_failed(now, save));
+    }
+
+    /// Does what is due.
+    pub fn handle_wakeup(&mut self, now: Now) {
+        each!(self, session => session.handle_wakeup(now));
+    }
+
+    /// When to be woken.
+    pub fn next_wakeup(&self) -> Option<Wakeup> {
+        match &self.profile {
+            Inner::Skywave(session) => session.next_wakeup(),
+            Inner::Standard(session) => session.next_wakeup(),
+            Inner::Units(session) => session.next_wakeup(),
+        }
+    }
+
+    /// The next output.
+    pub fn poll(&mut self) -> Option<SlowOutput> {
+        each!(self, session => session.poll())
+    }
+
+    /// Stanzas that are in no unit yet.
+    pub fn waiting(&self) -> usize {
+        match &self.profile {
+            Inner::Skywave(session) => session.waiting(),
+            Inner::Standard(session) => session.waiting(),
+            Inner::Units(session) => session.waiting(),
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! The profile `skywave`: blocks with a header of our own, acknowledged when the peer has them on its disk.
+//!
+//! States of a block: formed and numbered → saved with its text → on the medium → delivered → stored by the peer. Only
+//! then its rows are done. A block never changes its text, so whatever is lost, repeated, or read by a side that was
+//! restarted in between, each number yields its stanzas once, or stays unacknowledged. `docs/adr/0022` has the table.
+//!
+//! Promises: nothing leaves before it is saved; nothing is acknowledged before it is saved; an idle link sends nothing.
+
+mod receiving;
+mod sending;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+mod world;
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::config::{Medium, SlowConfig};
+use super::dictionary::Dictionaries;
+use super::fault::SlowFault;
+use super::limits::{LABEL_MAX, SAVE_AGAIN_AFTER, TIDY_AFTER};
+use super::queue::Queue;
+use super::receiver::Receiver;
+use super::record::{Composition, Fragment, Key, Received, number_octets, read_number};
+use super::sender::{Change, Known, Sender, State};
+use super::session::{Confirmation, Outgoing, SlowOutput};
+use super::short_id::Ids;
+use crate::bytes::{Bytes, WireError};
+use crate::message::precedence::MtPriority;
+use crate::random::Random;
+use crate::time::{Instant, Now, Wakeup};
+use crate::xmpp::Stanza;
+
+/// The machine.
+pub(super) struct Skywave {
+    config: SlowConfig,
+    dictionaries: Dictionaries,
+    random: Box<dyn Random>,
+    /// This side's instance: new when its records are.
+    instance: u32,
+    queue: Queue,
+    senders: BTreeMap<u8, Sender>,
+    receivers: BTreeMap<u8, Receiver>,
+    ids: Ids,
+    medium: Option<Medium>,
+    room_units: usize,
+    room_octets: usize,
+    /// Units on the medium, and the block that each carries.
+    in_flight: BTreeMap<u64, Option<(u8, u32)>>,
+    units: u64,
+    /// Octets of a stream whose unit is not complete.
+    stream: Vec<u8>,
+    /// Requests for a new epoch that wait for room, and when the last one of a context left.
+    requests: BTreeMap<u8, Vec<u8>>,
+    asked: BTreeMap<u8, Instant>,
+    /// Contexts whose acknowledgements do not ride on blocks: the peer seems to have begun anew.
+    muted: BTreeMap<u8, ()>,
+    store: Saving,
+    outputs: VecDeque<SlowOutput>,
+}
+
+/// What is to be saved.
+#[derive(Default)]
+struct Saving {
+    saves: u64,
+    /// To be saved at once.
+    changes: BTreeMap<Vec<u8>, Option<Bytes>>,
+    /// To be saved with something else, or after a while.
+    lazy: BTreeMap<Vec<u8>, Option<Bytes>>,
+    arrived: Vec<Stanza>,
+    open: Option<Batch>,
+    again_at: Option<Instant>,
+    tidy_at: Option<Instant>,
+}
+
+/// A batch that is being saved.
+struct Batch {
+    save: u64,
+    changes: Vec<Change>,
+    arrived: Vec<Stanza>,
+    /// What each context has then stored.
+    received: Vec<(u8, super::block::Stored)>,
+}
+
+impl Skywave {
+    pub(super) fn new(config: SlowConfig, mut random: Box<dyn Random>) -> Self {
+        let dictionaries = Dictionaries::new(&config.names);
+        let instance = new_instance(random.as_mut());
+        let mut session = Self {
+            config,
+            dictionaries,
+            random,
+            instance,
+            queue: Queue::default(),
+            senders: BTreeMap::new(),
+            receivers: BTreeMap::new(),
+            ids: Ids::new(instance),
+            medium: None,
+            room_units: 0,
+            room_octets: 0,
+            in_flight: BTreeMap::new(),
+            units: 0,
+            stream: Vec::new(),
+            requests: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            muted: BTreeMap::new(),
+            store: Saving::default(),
+            outputs: VecDeque::new(),
+        };
+        session.note_instance();
+        session
+    }
+
+    /// The instance is on the disk before the first block leaves: it is saved with it.
+    fn note_instance(&mut self) {
+        self.store.lazy.insert(Key::Instance.octets(), Some(number_octets(self.instance)));
+    }
+
+    pub(super) fn restore(&mut self, _: Now, rows: Vec<(Vec<u8>, Bytes)>) {
+        if rows.is_empty() {
+            return;
+        }
+        let keys: Vec<Vec<u8>> = rows.iter().map(|(key, _)| key.clone()).collect();
+        if let Err(why) = self.read_rows(rows) {
+            // Half a memory is worse than none: as a new instance this side is understood, and rows are submitted again.
+            self.senders.clear();
+            self.receivers.clear();
+            self.instance = new_instance(self.random.as_mut());
+            self.ids = Ids::new(self.instance);
+            self.store.lazy = keys.into_iter().map(|key| (key, None)).collect();
+            self.note_instance();
+            self.notice("chat-records-unreadable", true, why);
+        }
+    }
+
+    fn read_rows(&mut self, rows: Vec<(Vec<u8>, Bytes)>) -> Result<(), String> {
+        let words = |fault: WireError| fault.to_string();
+        let mut rows: Vec<(Key, Bytes)> = rows
+            .into_iter()
+            .map(|(key, value)| Ok((Key::read(&key)?, value)))
+            .collect::<Result<_, WireError>>()
+            .map_err(words)?;
+        rows.sort_by_key(|(key, _)| *key);
+        let mut instance = None;
+        for (key, value) in rows {
+            self.read_row(key, &value, &mut instance).map_err(words)?;
+        }
+        self.instance = instance.ok_or("no instance")?;
+        let mut ids = Ids::new(self.instance);
+        for sender in self.senders.values_mut() {
+            let kept = |composition: &Composition| composition.kept.clone();
+            sender.blocks.iter().flat_map(|block| kept(&block.composition)).for_each(|kept| ids.keep(kept));
+            if !sender.settle() {
+                return Err(format!("a block of context {} is missing", sender.context));
+            }
+        }
+        if let Some(received) = self.receivers.values().find_map(|receiver| receiver.received.as_ref()) {
+            ids.set_peer(received.instance);
+        }
+        self.ids = ids;
+        self.store.lazy.clear();
+        Ok(())
+    }
+
+    fn read_row(&mut self, key: Key, value: &[u8], instance: &mut Option<u32>) -> Result<(), WireError> {
+        match key {
+            Key::Instance => *instance = Some(read_number(value)?),
+            Key::Epoch(context) => self.sender(context).epoch = u16::try_from(read_number(value)?).unwrap_or(0),
+            Key::Acknowledged(context) => self.sender(context).base = read_number(value)?,
+            Key::Block(context, number) => {
+                let composition = Composition::read(value, context, number)?;
+                self.sender(context).restore_block(number, composition);
+            }
+            Key::Fragment(context) => self.sender(context).fragment = Some(Fragment::read(value)?),
+            Key::Received(context) => {
+                let received = Received::read(value)?;
+                self.receivers.insert(context, Receiver::new(context, Some(received)));
+            }
+        }
+        Ok(())
+    }
+
+    fn sender(&mut self, context: u8) -> &mut Sender {
+        self.senders.entry(context).or_insert_with(|| Sender::new(context))
+    }
+
+    fn receiver(&mut self, context: u8) -> &mut Receiver {
+        self.receivers.entry(context).or_insert_with(|| Receiver::new(context, None))
+    }
+
+    pub(super) fn submit(&mut self, now: Now, outgoing: Outgoing) {
+        let number = outgoing.number;
+        match self.senders.values().find_map(|sender| sender.knows_row(number)) {
+            Some(Known::Done) => {
+                return self.outputs.push_back(SlowOutput::Done { number, how: Confirmation::PeerStored });
+            }
+            Some(Known::OnTheWay) => return,
+            None => {}
+        }
+        if outgoing.label_context > LABEL_MAX {
+            let why = SlowFault::NoEpoch { context: outgoing.label_context };
+            return self.outputs.push_back(SlowOutput::Refused { number, why });
+        }
+        if let Err(why) = self.queue.push(now.mono, outgoing) {
+            return self.outputs.push_back(SlowOutput::Refused { number, why });
+        }
+        self.work(now);
+    }
+
+    pub(super) fn withdraw(&mut self, number: u64) -> bool {
+        self.queue.remove(number).is_some()
+    }
+
+    pub(super) fn medium_up(&mut self, now: Now, medium: Medium) {
+        self.medium = Some(medium);
+        self.stream.clear();
+        self.in_flight.clear();
+        self.asked.clear();
+        self.senders.values_mut().for_each(Sender::resend_all);
+        self.work(now);
+    }
+
+    pub(super) fn medium_down(&mut self, _: Now) {
+        self.medium = None;
+        self.stream.clear();
+        self.in_flight.clear();
+        (self.room_units, self.room_octets) = (0, 0);
+        self.requests.clear();
+        self.senders.values_mut().for_each(Sender::resend_all);
+    }
+
+    pub(super) fn set_room(&mut self, now: Now, units: usize, octets: usize) {
+        (self.room_units, self.room_octets) = (units, octets);
+        self.work(now);
+    }
+
+    pub(super) fn stored(&mut self, now: Now, save: u64) {
+        let Some(batch) = self.store.open.take_if(|batch| batch.save == save) else { return };
+        for (context, stored) in batch.received {
+            self.note_stored(now, context, stored);
+        }
+        self.settle_blocks(State::Ready);
+        self.work(now);
+    }
+
+    pub(super) fn store_failed(&mut self, now: Now, save: u64) {
+        let Some(mut batch) = self.store.open.take_if(|batch| batch.save == save) else { return };
+        for (key, value) in batch.changes {
+            self.store.changes.entry(key).or_insert(value);
+        }
+        batch.arrived.append(&mut self.store.arrived);
+        self.store.arrived = batch.arrived;
+        for (context, _) in batch.received {
+            self.receiver(context).changed = true;
+        }
+        self.settle_blocks(State::Unsaved);
+        self.store.again_at = Some(now.mono + SAVE_AGAIN_AFTER);
+        self.notice("chat-batch-not-saved", true, format!("batch {save} is tried again"));
+    }
+
+    fn settle_blocks(&mut self, state: State) {
+        for block in self.senders.values_mut().flat_map(|sender| &mut sender.blocks) {
+            if block.state == State::Saving {
+                block.state = state;
+            }
+        }
+    }
+
+    /// Does all that can be done now.
+    fn work(&mut self, now: Now) {
+        self.repeat(now);
+        self.begin_epochs();
+        self.form(now);
+        self.save(now);
+        self.emit(now);
+    }
+
+    /// Hands a batch to the store, if there is something for it and none is open.
+    //= xmpp/SLOW-013
+    fn save(&mut self, now: Now) {
+        if self.store.open.is_some() || self.store.again_at.is_some_and(|at| at > now.mono) {
+            return;
+        }
+        self.store.again_at = None;
+        let has_new = self.receivers.values().any(|receiver| receiver.changed) || !self.store.changes.is_empty();
+        let is_tidy = self.store.lazy.is_empty() || self.store.tidy_at.is_none_or(|at| at > now.mono);
+        if !has_new && self.store.arrived.is_empty() && is_tidy {
+            return;
+        }
+        let mut received = Vec::new();
+        for (context, receiver) in &mut self.receivers {
+            let Some(known) = receiver.received.as_ref().filter(|_| std::mem::take(&mut receiver.changed)) else { continue };
+            self.store.changes.insert(Key::Received(*context).octets(), Some(known.octets()));
+            received.push((*context, super::block::Stored { instance: known.instance, next: known.next }));
+        }
+        let mut changes = std::mem::take(&mut self.store.lazy);
+        changes.append(&mut self.store.changes);
+        for block in self.senders.values_mut().flat_map(|sender| &mut sender.blocks) {
+            if block.state == State::Unsaved {
+                block.state = State::Saving;
+            }
+        }
+        self.store.tidy_at = None;
+        self.store.saves += 1;
+        let save = self.store.saves;
+        let changes: Vec<Change> = changes.into_iter().collect();
+        let arrived = std::mem::take(&mut self.store.arrived);
+        self.store.open = Some(Batch { save, changes: changes.clone(), arrived: arrived.clone(), received });
+        self.outputs.push_back(SlowOutput::Save { save, changes, arrived });
+    }
+
+    fn change(&mut self, changes: Vec<Change>) {
+        for (key, value) in changes {
+            self.store.lazy.remove(&key);
+            self.store.changes.insert(key, value);
+        }
+    }
+
+    fn change_lazily(&mut self, now: Now, changes: Vec<Change>) {
+        self.store.lazy.extend(changes);
+        self.store.tidy_at.get_or_insert(now.mono + TIDY_AFTER);
+    }
+
+    fn notice(&mut self, name: &'static str, alarm: bool, detail: String) {
+        self.outputs.push_back(SlowOutput::Notice { name, alarm, detail });
+    }
+
+    pub(super) fn handle_wakeup(&mut self, now: Now) {
+        self.work(now);
+    }
+
+    pub(super) fn next_wakeup(&self) -> Option<Wakeup> {
+        let is_saving = self.store.open.is_some();
+        let may_tidy = !is_saving && self.store.again_at.is_none() && !self.store.lazy.is_empty();
+        let times = [
+            (self.next_form(), "linger"),
+            (self.next_repeat(), "block not acknowledged"),
+            (self.next_ack(), "acknowledgement"),
+            (self.store.again_at.filter(|_| !is_saving), "save again"),
+            (self.store.tidy_at.filter(|_| may_tidy), "tidy records"),
+        ];
+        times
+            .into_iter()
+            .filter_map(|(at, why)| Some(Wakeup { at: at?, why }))
+            .fold(None, |earliest, wakeup| Wakeup::earlier(earliest, Some(wakeup)))
+    }
+
+    pub(super) fn poll(&mut self) -> Option<SlowOutput> {
+        self.outputs.pop_front()
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.queue.len()
+    }
+}
+
+/// Never 0, which stands for no instance.
+fn new_instance(random: &mut dyn Random) -> u32 {
+    u32::try_from(random.below(u64::from(u32::MAX))).unwrap_or(0) + 1
+}
+
+/// The priority of a unit without stanzas.
+fn of_context(context: u8) -> MtPriority {
+    use crate::message::precedence::Precedence;
+    if context & 1 == 1 { Precedence::Flash.mt_priority() } else { Precedence::Routine.mt_priority() }
+}

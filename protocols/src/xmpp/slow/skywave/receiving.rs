@@ -1,0 +1,214 @@
+//! Units from the peer.
+
+use super::super::block::{Request, Stored, Unit, ack_digest};
+use super::super::dictionary::LEVELS;
+use super::super::fault::SlowFault;
+use super::super::limits::{ACK_AGAIN_DELAY, ARRIVED_STANZAS_MAX, ASK_AFTER};
+use super::super::receiver::{Start, Turn, Yield};
+use super::super::session::SlowOutput;
+use super::super::stream_frame::{self, Cut};
+use super::Skywave;
+use crate::time::{Duration, Instant, Now};
+
+impl Skywave {
+    pub(in super::super) fn arrived(&mut self, now: Now, octets: &[u8]) {
+        match self.medium {
+            Some(medium) if !medium.boundaries => self.on_stream(now, octets),
+            Some(_) | None => self.on_unit(now, octets),
+        }
+        self.work(now);
+    }
+
+    fn on_stream(&mut self, now: Now, octets: &[u8]) {
+        self.stream.extend_from_slice(octets);
+        loop {
+            match stream_frame::cut(&mut self.stream) {
+                Cut::Unit(unit) => self.on_unit(now, &unit),
+                Cut::More => return,
+                Cut::Broken => {
+                    self.stream.clear();
+                    self.notice("chat-stream-broken", false, "no unit where one should begin".to_owned());
+                    return self.outputs.push_back(SlowOutput::Restart);
+                }
+            }
+        }
+    }
+
+    fn on_unit(&mut self, now: Now, octets: &[u8]) {
+        if let Err(fault) = self.read_unit(now, octets) {
+            self.notice("chat-unit-dropped", false, fault.to_string());
+        }
+    }
+
+    fn read_unit(&mut self, now: Now, octets: &[u8]) -> Result<(), SlowFault> {
+        if self.store.arrived.len() > ARRIVED_STANZAS_MAX {
+            // Not acknowledged, so it comes again.
+            return Err(SlowFault::Full { waiting: self.store.arrived.len() });
+        }
+        match Unit::read(octets)? {
+            unit @ Unit::Data { .. } => self.on_data(now, &unit, octets),
+            unit @ Unit::Start { .. } => self.on_start(now, &unit),
+            Unit::Request(request) => {
+                self.on_request(now, &request);
+                Ok(())
+            }
+            Unit::Ack { context, next_low, digest } => self.on_ack(now, context, next_low, digest),
+            Unit::Alone { .. } => Err(SlowFault::Digest),
+        }
+    }
+
+    fn on_data(&mut self, now: Now, unit: &Unit<'_>, octets: &[u8]) -> Result<(), SlowFault> {
+        let Unit::Data { context, number_low, digest, .. } = *unit else { return Ok(()) };
+        let turn = self.receivers.get(&context).map_or(Turn::NoEpoch, |receiver| receiver.turn(number_low));
+        match turn {
+            Turn::NoEpoch => {
+                self.ask(now, context, digest, false);
+                Err(SlowFault::NoEpoch { context })
+            }
+            Turn::Early(number) => {
+                self.receiver(context).keep(number, octets);
+                Ok(())
+            }
+            Turn::Old => {
+                self.ack_again(now, context);
+                Ok(())
+            }
+            Turn::Now => {
+                self.read_data(now, unit)?;
+                while let Some(octets) = self.receiver(context).take_early() {
+                    let unit = Unit::read(&octets)?;
+                    self.read_data(now, &unit)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn read_data(&mut self, now: Now, unit: &Unit<'_>) -> Result<(), SlowFault> {
+        let Unit::Data { context, ack_low, .. } = *unit else { return Ok(()) };
+        let instance = self.instance;
+        let meanings = self.sender(context).meanings(ack_low);
+        let mut acks: Vec<Option<Stored>> = meanings.map(|next| Some(Stored { instance, next })).collect();
+        if ack_low == 0 {
+            acks.push(None);
+        }
+        let Some(receiver) = self.receivers.get_mut(&context) else { return Ok(()) };
+        let found = receiver.read(unit, &acks, &self.ids)?;
+        self.muted.remove(&context);
+        self.take(now, context, found);
+        Ok(())
+    }
+
+    fn on_start(&mut self, now: Now, unit: &Unit<'_>) -> Result<(), SlowFault> {
+        let Unit::Start { context, epoch, instance, number, dictionary, digest, .. } = *unit else { return Ok(()) };
+        let start = Start { epoch, instance, number };
+        if self.receivers.get(&context).is_some_and(|receiver| !receiver.is_newer(&start)) {
+            self.ack_again(now, context);
+            return Ok(());
+        }
+        let Some(known) = self.dictionaries.find(dictionary).cloned() else {
+            self.ask(now, context, digest, true);
+            return Err(SlowFault::Dictionary { digest: dictionary });
+        };
+        let mut ids = self.ids.clone();
+        ids.set_peer(instance);
+        let mut receiver = self.receivers.get(&context).cloned().unwrap_or_else(|| super::Receiver::new(context, None));
+        let found = receiver.begin(start, &known, unit, &ids)?;
+        self.receivers.insert(context, receiver);
+        self.ids.set_peer(instance);
+        self.muted.remove(&context);
+        self.asked.remove(&context);
+        self.take(now, context, found);
+        Ok(())
+    }
+
+    /// Takes what a block yielded.
+    fn take(&mut self, now: Now, context: u8, found: Yield) {
+        for fault in found.faults {
+            self.notice("chat-stanza-dropped", true, fault.to_string());
+        }
+        self.store.arrived.extend(found.stanzas);
+        if let Some(ack) = found.ack {
+            self.acknowledged(now, context, ack.next);
+        }
+        if !self.receiver(context).changed {
+            // It was stored before: the peer has not heard of it.
+            self.ack_again(now, context);
+        }
+    }
+
+    fn on_ack(&mut self, now: Now, context: u8, next_low: u8, digest: u32) -> Result<(), SlowFault> {
+        let instance = self.instance;
+        let Some(sender) = self.senders.get(&context) else { return Err(SlowFault::NoEpoch { context }) };
+        let next = sender
+            .meanings(next_low)
+            .find(|&next| ack_digest(context, Stored { instance, next }) == digest)
+            .ok_or(SlowFault::Digest)?;
+        self.acknowledged(now, context, next);
+        Ok(())
+    }
+
+    /// The peer wants a new epoch. One that asks about a unit of an earlier epoch has been answered already.
+    fn on_request(&mut self, now: Now, request: &Request) {
+        let context = request.context;
+        let instance = self.instance;
+        let digests = self.dictionaries.digests();
+        let Some(sender) = self.senders.get_mut(&context) else { return };
+        if !sender.knows_tag(request.tag) {
+            return;
+        }
+        if let Some(theirs) = request.dictionaries {
+            let level = digests.iter().position(|digest| theirs.contains(digest)).unwrap_or(LEVELS - 1);
+            sender.set_level(level);
+            self.notice("chat-dictionaries-differ", true, format!("level {level} is used: compare the names of both sites"));
+        }
+        match request.stored {
+            Some(stored) if stored.instance == instance => self.acknowledged(now, context, stored.next),
+            Some(_) => {}
+            None => {
+                self.muted.insert(context, ());
+            }
+        }
+        self.renew(context);
+    }
+
+    /// Asks for a new epoch, not more often than makes sense.
+    fn ask(&mut self, now: Now, context: u8, tag: u32, dictionary: bool) {
+        if self.asked.get(&context).is_some_and(|at| now.mono.since(*at) < ASK_AFTER) {
+            return;
+        }
+        self.asked.insert(context, now.mono);
+        let stored = self.receivers.get(&context).and_then(|receiver| receiver.ack());
+        let dictionaries = dictionary.then(|| self.dictionaries.digests());
+        let request = Request { context, tag, stored, dictionaries };
+        self.requests.insert(context, Unit::Request(request).octets());
+    }
+
+    fn ack_again(&mut self, now: Now, context: u8) {
+        self.ack_within(now, context, ACK_AGAIN_DELAY);
+    }
+
+    fn ack_within(&mut self, now: Now, context: u8, delay: Duration) {
+        let at = now.mono + delay;
+        let receiver = self.receiver(context);
+        receiver.ack_due = Some(receiver.ack_due.map_or(at, |due| Instant::min(due, at)));
+    }
+
+    /// A batch is on the disk: now it can be acknowledged.
+    pub(super) fn note_stored(&mut self, now: Now, context: u8, stored: Stored) {
+        let half = u32::try_from(self.config.window_blocks / 2).unwrap_or(1).max(1);
+        let delay = self.config.ack_delay;
+        let receiver = self.receiver(context);
+        // A peer that began anew meanwhile has nothing of this.
+        if receiver.received.as_ref().is_some_and(|received| received.instance != stored.instance) {
+            return;
+        }
+        receiver.stored = Some(stored);
+        let untold = stored.next.saturating_sub(receiver.told);
+        if untold >= half {
+            self.ack_within(now, context, Duration::ZERO);
+        } else if untold > 0 {
+            self.ack_within(now, context, delay);
+        }
+    }
+}

@@ -1,0 +1,349 @@
+//! Forming blocks, letting units leave, repeating what is not acknowledged.
+
+use super::super::block::{Stored, Unit, ack_digest, low};
+use super::super::fault::SlowFault;
+use super::super::limits::{BLOCK_STANZAS_MAX, LINGER_STANZAS_MAX, REPEATS_PER_EPOCH_MAX};
+use super::super::queue::{Waiting, context_of};
+use super::super::record::{Composition, Cut, Fragment, Key};
+use super::super::sender::{Sender, State};
+use super::super::session::{Confirmation, SlowOutput};
+use super::super::short_id::{Ids, Kept, Place};
+use super::super::stream_frame;
+use super::{Skywave, of_context};
+use crate::bytes::Bytes;
+use crate::message::precedence::{MtPriority, Precedence};
+use crate::time::{Instant, Now};
+
+impl Skywave {
+    /// Forms the blocks that the medium has room for.
+    pub(super) fn form(&mut self, now: Now) {
+        for context in self.forming_contexts() {
+            if self.form_at(context).is_some_and(|at| at <= now.mono) {
+                self.form_block(now, context);
+            }
+        }
+    }
+
+    fn forming_contexts(&self) -> Vec<u8> {
+        let mut contexts = self.queue.contexts(self.config.two_contexts);
+        let unfinished = self.senders.values().filter(|sender| sender.fragment.is_some()).map(|sender| sender.context);
+        for context in unfinished {
+            if !contexts.contains(&context) {
+                contexts.push(context);
+            }
+        }
+        contexts
+    }
+
+    /// When the next block is formed, if only time is missing.
+    pub(super) fn next_form(&self) -> Option<Instant> {
+        self.forming_contexts().into_iter().filter_map(|context| self.form_at(context)).min()
+    }
+
+    /// When a block of this context may be formed; nothing while it waits for something else than time.
+    //= xmpp/SLOW-012
+    fn form_at(&self, context: u8) -> Option<Instant> {
+        self.medium?;
+        let unsent: usize = self.senders.values().map(Sender::unsent).sum();
+        let sender = self.senders.get(&context);
+        let window = self.config.window_blocks.clamp(1, super::super::limits::WINDOW_BLOCKS_MAX);
+        let is_full = sender.is_some_and(|sender| sender.has_unsent() || sender.blocks.len() >= window);
+        if self.room_units <= unsent || self.room_octets == 0 || is_full {
+            return None;
+        }
+        if sender.is_some_and(|sender| sender.fragment.is_some()) || !self.in_flight.is_empty() {
+            return Some(Instant::ZERO);
+        }
+        let mut waiting = self.waiting_in(context);
+        let first = waiting.next()?;
+        let oldest = waiting.by_ref().take(LINGER_STANZAS_MAX).map(|waiting| waiting.since).fold(first.since, Instant::min);
+        let is_urgent = first.outgoing.priority.precedence() >= Precedence::Immediate;
+        let at_once = is_urgent || waiting.next().is_some();
+        Some(if at_once { Instant::ZERO } else { oldest + self.config.linger })
+    }
+
+    fn waiting_in(&self, context: u8) -> impl Iterator<Item = &Waiting> {
+        let two = self.config.two_contexts;
+        self.queue.iter().filter(move |waiting| {
+            context_of(waiting.outgoing.label_context, waiting.outgoing.priority, two) == context
+        })
+    }
+
+    fn form_block(&mut self, now: Now, context: u8) {
+        let Some(medium) = self.medium else { return };
+        let limit = self.config.block_octets(medium);
+        let number = self.sender(context).next;
+        let mut block = Composition { priority: i8::MIN, ..Composition::default() };
+        let is_whole = self.take_fragment(context, limit, &mut block);
+        if is_whole {
+            self.take_waiting(context, number, limit, &mut block);
+        }
+        if block.cuts.is_empty() {
+            return;
+        }
+        let dictionaries = self.dictionaries.clone();
+        let changes = self.sender(context).form(&dictionaries, block);
+        self.change(changes);
+        let tidied = self.sender(context).tidy();
+        self.change_lazily(now, tidied);
+    }
+
+    /// Puts what is left of a stanza into a block; false when even that is too much.
+    fn take_fragment(&mut self, context: u8, limit: usize, block: &mut Composition) -> bool {
+        let sender = self.sender(context);
+        let Some(mut fragment) = sender.fragment.take() else { return true };
+        block.priority = block.priority.max(fragment.priority);
+        let key = Key::Fragment(context).octets();
+        let is_whole = fragment.text.len() <= limit;
+        if is_whole {
+            block.rows.push(fragment.row);
+            append(block, &fragment.text, false, true);
+            self.change(vec![(key, None)]);
+        } else {
+            let rest = fragment.text.split_off(limit);
+            append(block, &fragment.text, false, false);
+            let fragment = Fragment { text: rest, ..fragment };
+            let octets = fragment.octets();
+            sender.fragment = Some(fragment);
+            self.change(vec![(key, Some(octets))]);
+        }
+        is_whole
+    }
+
+    /// Moves waiting stanzas into a block, in order, while there is room.
+    fn take_waiting(&mut self, context: u8, number: u32, limit: usize, block: &mut Composition) {
+        let rows: Vec<u64> =
+            self.waiting_in(context).take(BLOCK_STANZAS_MAX).map(|waiting| waiting.outgoing.number).collect();
+        let mut index = 0;
+        for row in rows {
+            let Some((rank, waiting)) = self.queue.remove(row) else { continue };
+            let outgoing = &waiting.outgoing;
+            let raw = outgoing.stanza.octets();
+            let (text, id) = match self.config.short_ids {
+                true => self.ids.shorten(&outgoing.stanza),
+                false => (Ids::literally(&outgoing.stanza), None),
+            };
+            if text.len() > self.config.stanza_octets() {
+                let why = SlowFault::StanzaTooLarge { octets: text.len(), limit: self.config.stanza_octets() };
+                self.outputs.push_back(SlowOutput::Refused { number: row, why });
+                continue;
+            }
+            let is_cut = text.len() > limit;
+            let has_room = block.text.len() + text.len() <= limit || (is_cut && block.cuts.is_empty());
+            if !has_room {
+                self.queue.put_back(rank, waiting);
+                return;
+            }
+            let priority = outgoing.priority.value();
+            block.priority = block.priority.max(priority);
+            block.raw += raw.len();
+            if let Some(id) = id {
+                let place = Place { context, number, index };
+                let kept = Kept { place, from: outgoing.stanza.from().to_bare().to_string(), id };
+                // The next stanza of this block may refer to it.
+                self.ids.keep(kept.clone());
+                block.kept.push(kept);
+            }
+            index += 1;
+            if is_cut {
+                return self.cut(context, row, priority, &text, limit, block);
+            }
+            block.rows.push(row);
+            append(block, &text, true, true);
+        }
+    }
+
+    fn cut(&mut self, context: u8, row: u64, priority: i8, text: &[u8], limit: usize, block: &mut Composition) {
+        let (first, rest) = text.split_at(limit.min(text.len()));
+        append(block, first, true, false);
+        let fragment = Fragment { row, priority, text: rest.to_vec() };
+        self.change(vec![(Key::Fragment(context).octets(), Some(fragment.octets()))]);
+        self.sender(context).fragment = Some(fragment);
+    }
+
+    /// Begins the epochs without which nothing can leave.
+    pub(super) fn begin_epochs(&mut self) {
+        if self.medium.is_none() {
+            return;
+        }
+        let waiting: Vec<u8> =
+            self.senders.values().filter(|sender| sender.needs_epoch()).map(|sender| sender.context).collect();
+        waiting.into_iter().for_each(|context| self.renew(context));
+    }
+
+    pub(super) fn renew(&mut self, context: u8) {
+        let dictionaries = self.dictionaries.clone();
+        let sender = self.sender(context);
+        sender.repeat_at = None;
+        let changes = sender.renew(&dictionaries);
+        self.change(changes);
+    }
+
+    /// Lets units leave: blocks of urgent contexts first, then the others, then requests and acknowledgements alone.
+    pub(super) fn emit(&mut self, now: Now) {
+        if self.medium.is_none() {
+            return;
+        }
+        while self.room_units > 0 && self.room_octets > 0 {
+            let ready = self
+                .senders
+                .values()
+                .filter_map(|sender| Some((sender.context & 1 == 0, sender.context, sender.ready()?)))
+                .min();
+            if let Some((_, context, number)) = ready {
+                if !self.emit_block(now, context, number) {
+                    return;
+                }
+            } else if let Some((context, request)) = self.requests.pop_first() {
+                self.emit_unit(of_context(context), context, request, None);
+            } else if !self.emit_ack(now) {
+                return;
+            }
+        }
+    }
+
+    fn emit_block(&mut self, now: Now, context: u8, number: u32) -> bool {
+        let carries = self.sender(context).carries_ack(number) && !self.muted.contains_key(&context);
+        let ack = self.receivers.get(&context).and_then(|receiver| receiver.ack()).filter(|_| carries);
+        let instance = self.instance;
+        let repeat_after = self.config.repeat_after;
+        let sender = self.sender(context);
+        let Some(octets) = sender.unit(number, instance, ack) else { return false };
+        let block = sender.blocks.iter().find(|block| block.number == number);
+        let (priority, stanzas, raw) = block.map_or((0, 0, 0), |block| {
+            let composition = &block.composition;
+            (composition.priority, composition.cuts.iter().filter(|cut| cut.begins).count(), composition.raw)
+        });
+        if let Some(ack) = ack {
+            self.told(context, ack);
+        }
+        let priority = MtPriority::try_from(priority).unwrap_or(of_context(context));
+        let octets_sent = octets.len();
+        let unit = self.emit_unit(priority, context, octets, Some((context, number)));
+        self.outputs.push_back(SlowOutput::Counted { stanzas, octets_raw: raw, octets_sent });
+        let sender = self.sender(context);
+        sender.set_state(number, State::Sent(unit));
+        let patience = sender.patience(repeat_after);
+        sender.repeat_at.get_or_insert(now.mono + patience);
+        true
+    }
+
+    fn told(&mut self, context: u8, ack: Stored) {
+        let receiver = self.receiver(context);
+        receiver.told = ack.next;
+        receiver.ack_due = None;
+    }
+
+    fn emit_ack(&mut self, now: Now) -> bool {
+        let due = self.receivers.iter().find(|(_, receiver)| receiver.ack_due.is_some_and(|at| at <= now.mono));
+        let Some((&context, receiver)) = due else { return false };
+        let Some(ack) = receiver.ack() else {
+            self.receiver(context).ack_due = None;
+            return true;
+        };
+        let unit = Unit::Ack { context, next_low: low(ack.next), digest: ack_digest(context, ack) };
+        self.told(context, ack);
+        self.emit_unit(of_context(context), context, unit.octets(), None);
+        true
+    }
+
+    /// When an acknowledgement leaves on its own, if only time is missing.
+    pub(super) fn next_ack(&self) -> Option<Instant> {
+        let has_room = self.medium.is_some() && self.room_units > 0 && self.room_octets > 0;
+        self.receivers.values().filter_map(|receiver| receiver.ack_due).min().filter(|_| has_room)
+    }
+
+    fn emit_unit(&mut self, priority: MtPriority, context: u8, octets: Vec<u8>, block: Option<(u8, u32)>) -> u64 {
+        let has_boundaries = self.medium.is_none_or(|medium| medium.boundaries);
+        let content: Bytes = if has_boundaries { octets.into() } else { stream_frame::framed(&octets).into() };
+        self.units += 1;
+        self.room_units = self.room_units.saturating_sub(1);
+        self.room_octets = self.room_octets.saturating_sub(content.len());
+        self.in_flight.insert(self.units, block);
+        self.outputs.push_back(SlowOutput::Unit { unit: self.units, priority, context: context.into(), content });
+        self.units
+    }
+
+    pub(in super::super) fn unit_delivered(&mut self, now: Now, unit: u64) {
+        let repeat_after = self.config.repeat_after;
+        if let Some(Some((context, number))) = self.in_flight.remove(&unit) {
+            let sender = self.sender(context);
+            let patience = sender.patience(repeat_after);
+            if sender.blocks.iter().any(|block| block.number == number && block.state == State::Sent(unit)) {
+                sender.set_state(number, State::Delivered);
+                sender.repeat_at = Some(now.mono + patience);
+            }
+        }
+        self.work(now);
+    }
+
+    pub(in super::super) fn unit_failed(&mut self, now: Now, unit: u64) {
+        if let Some(Some((context, number))) = self.in_flight.remove(&unit) {
+            let sender = self.sender(context);
+            if sender.blocks.iter().any(|block| block.number == number && block.state == State::Sent(unit)) {
+                sender.set_state(number, State::Ready);
+            }
+        }
+        self.work(now);
+    }
+
+    /// Repeats the oldest block of each context that has waited long enough; after some repeats in a new epoch.
+    pub(super) fn repeat(&mut self, now: Now) {
+        if self.medium.is_none() {
+            return;
+        }
+        let repeat_after = self.config.repeat_after;
+        let due: Vec<u8> = self
+            .senders
+            .values()
+            .filter(|sender| sender.repeat_at.is_some_and(|at| at <= now.mono))
+            .map(|sender| sender.context)
+            .collect();
+        for context in due {
+            let sender = self.sender(context);
+            sender.repeat_at = None;
+            let Some(oldest) = sender.blocks.front_mut() else { continue };
+            match oldest.state {
+                State::Delivered => {
+                    oldest.state = State::Ready;
+                    sender.repeats += 1;
+                    if sender.repeats >= REPEATS_PER_EPOCH_MAX {
+                        self.renew(context);
+                    }
+                }
+                // The medium still works on it.
+                State::Sent(_) => sender.repeat_at = Some(now.mono + sender.patience(repeat_after)),
+                State::Unsaved | State::Saving | State::Ready => {}
+            }
+        }
+    }
+
+    pub(super) fn next_repeat(&self) -> Option<Instant> {
+        self.medium?;
+        self.senders.values().filter_map(|sender| sender.repeat_at).min()
+    }
+
+    /// The peer has stored all below `next`.
+    pub(super) fn acknowledged(&mut self, now: Now, context: u8, next: u32) {
+        let repeat_after = self.config.repeat_after;
+        let sender = self.sender(context);
+        let before = sender.base;
+        let done = sender.acknowledge(next);
+        if sender.base == before {
+            return;
+        }
+        if sender.blocks.iter().any(|block| matches!(block.state, State::Sent(_) | State::Delivered)) {
+            sender.repeat_at = Some(now.mono + sender.patience(repeat_after));
+        }
+        let tidied = sender.tidy();
+        self.change_lazily(now, tidied);
+        for number in done {
+            self.outputs.push_back(SlowOutput::Done { number, how: Confirmation::PeerStored });
+        }
+    }
+}
+
+fn append(block: &mut Composition, text: &[u8], begins: bool, ends: bool) {
+    block.text.extend_from_slice(text);
+    block.cuts.push(Cut { octets: text.len(), begins, ends });
+}

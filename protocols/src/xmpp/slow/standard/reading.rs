@@ -1,0 +1,155 @@
+//! What the peer sends: inflated, cut, sorted.
+
+use minidom::Element;
+
+use super::management::NAMESPACE;
+use super::super::fault::SlowFault;
+use super::super::limits::{ARRIVED_STANZAS_MAX, STANZA_OCTETS_MAX};
+use super::super::session::SlowOutput;
+use super::super::zlib::Inflater;
+use super::Standard;
+use crate::time::Now;
+use crate::xmpp::limits::ReaderLimits;
+use crate::xmpp::{Item, Kind, Stanza, StreamReader, ns};
+
+/// Octets that one unit may inflate to.
+const UNIT_TEXT_OCTETS_MAX: usize = 4 * STANZA_OCTETS_MAX;
+
+impl Standard {
+    pub(in super::super) fn arrived(&mut self, now: Now, octets: &[u8]) {
+        let result = match (self.inflater.is_some(), self.begins_anew(octets)) {
+            (_, Some((inflater, reader, items))) => {
+                self.inflater = Some(inflater);
+                self.reader = reader;
+                self.is_lost = false;
+                items.into_iter().for_each(|item| self.on_item(item));
+                Ok(())
+            }
+            (true, None) if self.is_lost => Err(SlowFault::Damaged { octets: octets.len() }),
+            (true, None) => self.read_compressed(octets),
+            (false, None) => self.read_text(octets),
+        };
+        if let Err(fault) = result {
+            self.on_broken(&fault);
+        }
+        self.work(now);
+    }
+
+    /// Whether a unit is the first of a new zlib stream: it must look so, inflate to its end, and be whole stanzas.
+    //= xmpp/LINK-012
+    fn begins_anew(&self, octets: &[u8]) -> Option<(Inflater, StreamReader, Vec<Item>)> {
+        let may = self.inflater.is_some()
+            && self.medium.is_some_and(|medium| medium.boundaries)
+            && Inflater::may_begin(octets);
+        if !may {
+            return None;
+        }
+        let mut inflater = Inflater::new(self.dictionary.as_deref());
+        let text = inflater.read(octets, UNIT_TEXT_OCTETS_MAX).ok()?;
+        let mut reader = StreamReader::headless(ReaderLimits::HF);
+        reader.read(&text);
+        let mut items = Vec::new();
+        while let Some(item) = reader.next().ok()? {
+            items.push(item);
+        }
+        (!items.is_empty() && !reader.is_inside()).then_some((inflater, reader, items))
+    }
+
+    fn read_compressed(&mut self, octets: &[u8]) -> Result<(), SlowFault> {
+        let Some(inflater) = &mut self.inflater else { return Ok(()) };
+        let text = inflater.read(octets, UNIT_TEXT_OCTETS_MAX)?;
+        self.read_text(&text)
+    }
+
+    fn read_text(&mut self, text: &[u8]) -> Result<(), SlowFault> {
+        if self.arrived.len() > ARRIVED_STANZAS_MAX {
+            return Err(SlowFault::Full { waiting: self.arrived.len() });
+        }
+        if memchr::memmem::find(text, b"<stream:stream").is_some() {
+            // Text escapes its signs, so this is a second header: all that follows would be inside it.
+            return Err(SlowFault::Stanza { why: "a stream header in mid-stream".to_owned() });
+        }
+        self.reader.read(text);
+        loop {
+            match self.reader.next() {
+                Ok(Some(item)) => self.on_item(item),
+                Ok(None) => return Ok(()),
+                Err(fault) => return Err(SlowFault::Stanza { why: fault.to_string() }),
+            }
+        }
+    }
+
+    /// The stream cannot be read on. On TCP the connection begins anew; elsewhere the peer is told by the end of our
+    /// stream, and begins its own anew.
+    fn on_broken(&mut self, fault: &SlowFault) {
+        self.notice("chat-stream-broken", false, fault.to_string());
+        let has_boundaries = self.medium.is_none_or(|medium| medium.boundaries);
+        if !has_boundaries {
+            return self.outputs.push_back(SlowOutput::Restart);
+        }
+        self.reader = StreamReader::headless(ReaderLimits::HF);
+        if self.inflater.is_some() && !self.is_lost {
+            self.is_lost = true;
+            self.end_wanted = true;
+        }
+    }
+
+    fn on_item(&mut self, item: Item) {
+        match item {
+            Item::Element(element) => self.on_element(element),
+            Item::End => self.on_end(),
+            Item::Header(_) => self.notice("chat-element-ignored", false, "a stream header".to_owned()),
+        }
+    }
+
+    /// The peer ends its stream: on TCP the connection follows; elsewhere it could not read ours, which begins anew.
+    fn on_end(&mut self) {
+        self.reader = StreamReader::headless(ReaderLimits::HF);
+        self.inflater = self.config.compress.then(|| Inflater::new(self.dictionary.as_deref()));
+        if self.medium.is_some_and(|medium| medium.boundaries) {
+            self.return_unconfirmed();
+            self.begin_sending();
+        } else {
+            self.end_wanted = true;
+        }
+        self.notice("chat-stream-ended", false, "by the peer".to_owned());
+    }
+
+    //= xmpp/LINK-016
+    fn on_element(&mut self, element: Element) {
+        if element.ns() == NAMESPACE {
+            return self.on_management(&element);
+        }
+        let is_stanza = element.ns() == ns::SERVER && Kind::of(element.name()).is_some();
+        if !is_stanza {
+            // The name alone: what it holds is nobody's business.
+            return self.notice("chat-element-ignored", false, format!("{{{}}}{}", element.ns(), element.name()));
+        }
+        self.counts.add_read();
+        match Stanza::from_element(element) {
+            Ok(stanza) => self.arrived.push(stanza),
+            Err(fault) => self.notice("chat-stanza-dropped", false, fault.to_string()),
+        }
+    }
+
+    fn on_management(&mut self, element: &Element) {
+        if !self.manages() {
+            return self.notice("chat-element-ignored", false, format!("{{{NAMESPACE}}}{}", element.name()));
+        }
+        match element.name() {
+            "r" => self.counts.want_answer(),
+            "enable" => self.counts.want_enabled(),
+            "a" => match element.attr("h").and_then(|count| count.parse().ok()) {
+                Some(count) => {
+                    let counted = self.counts.on_count(count);
+                    self.on_counted(counted);
+                }
+                None => {
+                    self.notice("chat-count-unreadable", true, "no number in an answer".to_owned());
+                    self.outputs.push_back(SlowOutput::Restart);
+                }
+            },
+            _ => {}
+        }
+    }
+}
