@@ -67,7 +67,9 @@ fn symbols(training: &str) -> String {
     texts.extend(counts.keys().filter(|piece| piece.len() > 1).map(|piece| (*piece).to_owned()));
     texts.sort_by_key(|text| (usize::MAX - counts.get(text.as_str()).copied().unwrap_or(0), text.clone()));
     let (cheap_slots, slots) = slots.split_at(SLOTS_CHEAP);
-    let quoted = |text: &str| format!("\"{}\"", text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t"));
+    let quoted = |text: &str| {
+        format!("\"{}\"", text.replace('\\', "\\\\").replace('\n', "\\n").replace('\r', "\\r").replace('\t', "\\t"))
+    };
     let mut lines: Vec<String> = cheap_slots.to_vec();
     lines.push("new".to_owned());
     lines.extend(TAGS.map(quoted));
@@ -78,10 +80,10 @@ fn symbols(training: &str) -> String {
 
 /// The corpus in pieces: pairs are merged until there are `wanted` kinds of pieces longer than one character.
 fn pieces(training: &str, wanted: usize) -> Vec<Vec<String>> {
-    let mut lines: Vec<Vec<String>> =
-        training.lines().map(|line| line.chars().map(String::from).collect()).collect();
+    let mut lines: Vec<Vec<String>> = training.lines().map(|line| line.chars().map(String::from).collect()).collect();
     loop {
-        let kinds: std::collections::BTreeSet<&String> = lines.iter().flatten().filter(|piece| piece.len() > 1).collect();
+        let kinds: std::collections::BTreeSet<&String> =
+            lines.iter().flatten().filter(|piece| piece.len() > 1).collect();
         if kinds.len() >= wanted {
             return lines;
         }
@@ -92,7 +94,10 @@ fn pieces(training: &str, wanted: usize) -> Vec<Vec<String>> {
                 *pairs.entry(merged).or_default() += 1;
             }
         }
-        let best = pairs.into_iter().filter(|(_, count)| *count >= PIECE_COUNT_MIN).max_by_key(|(pair, count)| (*count, pair.clone()));
+        let best = pairs
+            .into_iter()
+            .filter(|(_, count)| *count >= PIECE_COUNT_MIN)
+            .max_by_key(|(pair, count)| (*count, pair.clone()));
         let Some((best, _)) = best else { return lines };
         lines = lines.iter().map(|line| merged(line, &best)).collect();
     }
@@ -103,7 +108,9 @@ fn merged(line: &[String], pair: &str) -> Vec<String> {
     let mut last_is_fresh = false;
     for piece in line {
         match out.last_mut() {
-            Some(last) if !last_is_fresh && last.len() + piece.len() == pair.len() && format!("{last}{piece}") == pair => {
+            Some(last)
+                if !last_is_fresh && last.len() + piece.len() == pair.len() && format!("{last}{piece}") == pair =>
+            {
                 last.push_str(piece);
                 last_is_fresh = true;
             }

@@ -339,7 +339,9 @@ mod tests {
                 assert_ne!(Unit::read(&flipped).as_ref(), Ok(&unit), "bit {bit}");
             }
         }
-        for bad in [&[0x81, 0][..], &[0x94; 30], &[0xe3; 9], &[0xf0; 9], &[0xd0, 1, 0, 0, 0, 0], &[0xd0, 2, 16, 0, 0, 0]] {
+        for bad in
+            [&[0x81, 0][..], &[0x94; 30], &[0xe3; 9], &[0xf0; 9], &[0xd0, 1, 0, 0, 0, 0], &[0xd0, 2, 16, 0, 0, 0]]
+        {
             assert!(Unit::read(bad).is_err(), "{bad:?}");
         }
     }

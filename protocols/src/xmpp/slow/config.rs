@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::limits::{
-    ACK_DELAY, BLOCK_OCTETS_FAST, BLOCK_OCTETS_SLOW, BLOCK_TEXT_OCTETS_MAX, BLOCK_TEXT_OCTETS_MIN, LINGER, REPEAT_AFTER,
-    REQUEST_AFTER, REQUEST_STANZAS, SLOW_BITS_PER_SECOND, STANZA_OCTETS_MAX, WINDOW_BLOCKS_MAX,
+    ACK_DELAY, BLOCK_OCTETS_FAST, BLOCK_OCTETS_SLOW, BLOCK_TEXT_OCTETS_MAX, BLOCK_TEXT_OCTETS_MIN, LINGER,
+    REPEAT_AFTER, REQUEST_AFTER, REQUEST_STANZAS, SLOW_BITS_PER_SECOND, STANZA_OCTETS_MAX, WINDOW_BLOCKS_MAX,
 };
 use crate::time::Duration;
 
@@ -98,13 +98,11 @@ impl SlowConfig {
 
     /// Octets of text for a block on this medium: the smaller of what is wanted and what a unit takes.
     pub(super) fn block_octets(&self, medium: Medium) -> usize {
-        let by_rate = if medium.bits_per_second <= SLOW_BITS_PER_SECOND { BLOCK_OCTETS_SLOW } else { BLOCK_OCTETS_FAST };
+        let by_rate =
+            if medium.bits_per_second <= SLOW_BITS_PER_SECOND { BLOCK_OCTETS_SLOW } else { BLOCK_OCTETS_FAST };
         // A unit that DEFLATE cannot make smaller grows by its header and a few octets for stored blocks.
         let by_unit = medium.unit_octets_max.saturating_sub(BLOCK_TEXT_OCTETS_MIN);
-        self.block_octets_max
-            .unwrap_or(by_rate)
-            .min(by_unit)
-            .clamp(BLOCK_TEXT_OCTETS_MIN, BLOCK_TEXT_OCTETS_MAX)
+        self.block_octets_max.unwrap_or(by_rate).min(by_unit).clamp(BLOCK_TEXT_OCTETS_MIN, BLOCK_TEXT_OCTETS_MAX)
     }
 
     /// The largest stanza taken.

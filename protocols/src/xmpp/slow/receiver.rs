@@ -173,7 +173,12 @@ impl Receiver {
             }
             let excess = received.retired.len().saturating_sub(RETIRED_INSTANCES_MAX);
             received.retired.drain(..excess);
-            received = Received { instance: start.instance, next: start.number, retired: received.retired, ..Received::default() };
+            received = Received {
+                instance: start.instance,
+                next: start.number,
+                retired: received.retired,
+                ..Received::default()
+            };
             self.stored = Some(Stored { instance: start.instance, next: start.number });
             self.told = start.number;
         } else if received.next < start.number {
@@ -242,12 +247,10 @@ fn read_stanzas(text: &[u8], places: impl Iterator<Item = Place>, ids: &Ids, pee
     let broken = |why: String| SlowFault::Stanza { why };
     for place in places {
         match reader.next() {
-            Ok(Some(Item::Element(element))) => {
-                match Stanza::from_element(ids.restore(element, peer, place)) {
-                    Ok(stanza) => found.stanzas.push(stanza),
-                    Err(fault) => found.faults.push(broken(fault.to_string())),
-                }
-            }
+            Ok(Some(Item::Element(element))) => match Stanza::from_element(ids.restore(element, peer, place)) {
+                Ok(stanza) => found.stanzas.push(stanza),
+                Err(fault) => found.faults.push(broken(fault.to_string())),
+            },
             Ok(Some(Item::Header(_) | Item::End)) => found.faults.push(broken("a stream in a block".to_owned())),
             Ok(None) if reader.is_inside() => return found.faults.push(broken("it does not end".to_owned())),
             Ok(None) => return,
@@ -287,7 +290,9 @@ mod tests {
         let mut receiver = Receiver::new(0, None);
         assert_eq!(receiver.turn(0), Turn::NoEpoch);
         receiver.decoder = Some(Decoder { window: Window::default(), envelopes: Envelopes::default(), at: 30 });
-        for (low, expected) in [(14, Turn::Now), (15, Turn::Early(31)), (5, Turn::Early(37)), (6, Turn::Old), (13, Turn::Old)] {
+        for (low, expected) in
+            [(14, Turn::Now), (15, Turn::Early(31)), (5, Turn::Early(37)), (6, Turn::Old), (13, Turn::Old)]
+        {
             assert_eq!(receiver.turn(low), expected, "{low}");
         }
     }

@@ -274,10 +274,7 @@ mod tests {
             priority: -4,
             rows: vec![1, u64::MAX],
             kept: vec![Kept { place, from: "a@x".to_owned(), id: "i d".to_owned() }],
-            cuts: vec![
-                Cut { octets: 2, begins: false, ends: true },
-                Cut { octets: 3, begins: true, ends: false },
-            ],
+            cuts: vec![Cut { octets: 2, begins: false, ends: true }, Cut { octets: 3, begins: true, ends: false }],
             text: b"abcde".to_vec(),
             raw: 0,
         };

@@ -173,10 +173,7 @@ impl Sender {
 
     /// Blocks that have not left yet.
     pub(super) fn unsent(&self) -> usize {
-        self.blocks
-            .iter()
-            .filter(|block| matches!(block.state, State::Unsaved | State::Saving | State::Ready))
-            .count()
+        self.blocks.iter().filter(|block| matches!(block.state, State::Unsaved | State::Saving | State::Ready)).count()
     }
 
     /// The oldest block that may leave.

@@ -7,7 +7,7 @@ use super::units::Units;
 use crate::bytes::Bytes;
 use crate::message::precedence::MtPriority;
 use crate::random::Random;
-use crate::time::{Now, WallTime, Wakeup};
+use crate::time::{Now, Wakeup, WallTime};
 use crate::xmpp::Stanza;
 
 /// A stanza for the peer.

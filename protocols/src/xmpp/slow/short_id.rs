@@ -286,7 +286,8 @@ mod tests {
     #[test]
     fn ids_stay_and_answers_find_them() {
         let (mut a, mut b) = sides();
-        let (air, there) = cross(&mut a, &b, "<iq to='b@y' from='a@x/1' id='uuid-of-36-octets' type='get'><q xmlns='z'/></iq>");
+        let (air, there) =
+            cross(&mut a, &b, "<iq to='b@y' from='a@x/1' id='uuid-of-36-octets' type='get'><q xmlns='z'/></iq>");
         assert_eq!(air, "<iq to='b@y' from='a@x/1' type='get'><q xmlns='z'/></iq>");
         assert_eq!(there, "<iq to='b@y' from='a@x/1' id='lfls-14' type='get'><q xmlns='z'/></iq>");
         let (air, back) = cross(&mut b, &a, "<iq to='a@x/1' from='b@y' id='lfls-14' type='result'/>");
@@ -299,12 +300,24 @@ mod tests {
         let (mut a, mut b) = sides();
         let message = "<message to='b@y' from='a@x/1' id='first-id'><body>hi</body><origin-id xmlns='urn:xmpp:sid:0' id='first-id'/></message>";
         let (air, there) = cross(&mut a, &b, message);
-        assert_eq!(air, "<message to='b@y' from='a@x/1'><body>hi</body><origin-id xmlns='urn:xmpp:sid:0' id='^'/></message>");
+        assert_eq!(
+            air,
+            "<message to='b@y' from='a@x/1'><body>hi</body><origin-id xmlns='urn:xmpp:sid:0' id='^'/></message>"
+        );
         assert!(there.contains("from='a@x/1' id='lfls-14'") && there.contains("sid:0' id='lfls-14'"), "{there}");
-        let (air, back) =
-            cross(&mut b, &a, "<message to='a@x/1' from='b@y'><received xmlns='urn:xmpp:receipts' id='lfls-14'/></message>");
-        assert_eq!(air, "<message to='a@x/1' from='b@y' id=''><received xmlns='urn:xmpp:receipts' id='~14'/></message>");
-        assert_eq!(back, "<message to='a@x/1' from='b@y'><received xmlns='urn:xmpp:receipts' id='first-id'/></message>");
+        let (air, back) = cross(
+            &mut b,
+            &a,
+            "<message to='a@x/1' from='b@y'><received xmlns='urn:xmpp:receipts' id='lfls-14'/></message>",
+        );
+        assert_eq!(
+            air,
+            "<message to='a@x/1' from='b@y' id=''><received xmlns='urn:xmpp:receipts' id='~14'/></message>"
+        );
+        assert_eq!(
+            back,
+            "<message to='a@x/1' from='b@y'><received xmlns='urn:xmpp:receipts' id='first-id'/></message>"
+        );
         let (air, there) = cross(
             &mut a,
             &b,

@@ -289,7 +289,9 @@ impl Skywave {
         }
         let mut received = Vec::new();
         for (context, receiver) in &mut self.receivers {
-            let Some(known) = receiver.received.as_ref().filter(|_| std::mem::take(&mut receiver.changed)) else { continue };
+            let Some(known) = receiver.received.as_ref().filter(|_| std::mem::take(&mut receiver.changed)) else {
+                continue;
+            };
             self.store.changes.insert(Key::Received(*context).octets(), Some(known.octets()));
             received.push((*context, super::block::Stored { instance: known.instance, next: known.next }));
         }

@@ -119,7 +119,9 @@ impl Symbols {
                 list.push((text.clone(), code));
             }
         }
-        texts.iter_mut().for_each(|list: &mut Vec<(Vec<u8>, u8)>| list.sort_by_key(|(text, _)| usize::MAX - text.len()));
+        texts
+            .iter_mut()
+            .for_each(|list: &mut Vec<(Vec<u8>, u8)>| list.sort_by_key(|(text, _)| usize::MAX - text.len()));
         Self {
             slots: (0..SLOTS_MAX).map(|slot| code_of(&Symbol::Slot(slot))).collect(),
             escape: code_of(&Symbol::Escape),

@@ -54,10 +54,7 @@ pub(super) struct Inflater {
 impl Inflater {
     /// A new stream, which must begin with its header.
     pub(super) fn new(dictionary: Option<&[u8]>) -> Self {
-        Self {
-            stream: Decompress::new_with_window_bits(true, WINDOW_BITS),
-            dictionary: dictionary.map(<[u8]>::to_vec),
-        }
+        Self { stream: Decompress::new_with_window_bits(true, WINDOW_BITS), dictionary: dictionary.map(<[u8]>::to_vec) }
     }
 
     /// Whether a stream may begin with these octets.
@@ -115,7 +112,8 @@ mod tests {
         (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
     }
 
-    const FIRST: &str = "<message from='a@hq.example' to='b@field.example' type='chat' id='1'><body>hi</body></message>";
+    const FIRST: &str =
+        "<message from='a@hq.example' to='b@field.example' type='chat' id='1'><body>hi</body></message>";
     const SECOND: &str =
         "<message from='a@hq.example' to='b@field.example' type='chat' id='2'><body>report at 1800Z</body></message>";
 
@@ -164,7 +162,13 @@ mod tests {
 
     #[test]
     fn beginnings() {
-        for (octets, may) in [(&[0x78, 0xda][..], true), (&[0x78, 0x01], true), (&[0x78, 0x02], false), (&[0x79, 0xda], false), (&[0x78], false)] {
+        for (octets, may) in [
+            (&[0x78, 0xda][..], true),
+            (&[0x78, 0x01], true),
+            (&[0x78, 0x02], false),
+            (&[0x79, 0xda], false),
+            (&[0x78], false),
+        ] {
             assert_eq!(Inflater::may_begin(octets), may, "{octets:?}");
         }
     }

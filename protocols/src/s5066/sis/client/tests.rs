@@ -1,6 +1,7 @@
 //! The client against a scripted node.
 
 use super::*;
+use crate::random::Random as _;
 use crate::s5066::sis::fields::{Rank, SapId, ServiceType, Ttl};
 use crate::s5066::sis::limits::{REQUESTS_WAITING_MAX, TTL_UNITS_MAX};
 use crate::s5066::sis::reason::{BindRejection, HardLinkEnd, HardLinkStatus, UnbindReason};

@@ -56,7 +56,8 @@ impl Skywave {
         }
         let mut waiting = self.waiting_in(context);
         let first = waiting.next()?;
-        let oldest = waiting.by_ref().take(LINGER_STANZAS_MAX).map(|waiting| waiting.since).fold(first.since, Instant::min);
+        let oldest =
+            waiting.by_ref().take(LINGER_STANZAS_MAX).map(|waiting| waiting.since).fold(first.since, Instant::min);
         let is_urgent = first.outgoing.priority.precedence() >= Precedence::Immediate;
         let at_once = is_urgent || waiting.next().is_some();
         Some(if at_once { Instant::ZERO } else { oldest + self.config.linger })

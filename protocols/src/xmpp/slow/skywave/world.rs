@@ -104,7 +104,15 @@ impl World {
     }
 
     fn body(&mut self, site: usize, number: u64) -> String {
-        let words = ["report", "position", "at once", "convoy", "\u{434}\u{43e}\u{43a}\u{43b}\u{430}\u{434}", "&<>'\"", "fuel 60 percent"];
+        let words = [
+            "report",
+            "position",
+            "at once",
+            "convoy",
+            "\u{434}\u{43e}\u{43a}\u{43b}\u{430}\u{434}",
+            "&<>'\"",
+            "fuel 60 percent",
+        ];
         let count = if self.random.chance(30_000) { 400 } else { self.random.below(9) };
         let mut body = format!("{site} {number}");
         for _ in 0..count {
@@ -140,7 +148,8 @@ impl World {
     }
 
     fn up(&mut self, site: usize) {
-        let medium = Medium { boundaries: self.boundaries, unit_octets_max: self.unit_octets_max, bits_per_second: 1_200 };
+        let medium =
+            Medium { boundaries: self.boundaries, unit_octets_max: self.unit_octets_max, bits_per_second: 1_200 };
         self.sides[site].down = false;
         self.sides[site].session.medium_up(self.now, medium);
         self.sides[site].session.set_room(self.now, 4, 1 << 20);
@@ -347,7 +356,11 @@ fn stanza(site: usize, priority: i8, label: u8, body: &str) -> Stanza {
     };
     set(&mut element, rxml::xml_ncname!("from"), &format!("{from}/{}", order_key(label, priority, 0)));
     set(&mut element, rxml::xml_ncname!("to"), to);
-    set(&mut element, rxml::xml_ncname!("id"), &format!("id of {}", body.split(' ').take(2).collect::<Vec<_>>().join(" ")));
+    set(
+        &mut element,
+        rxml::xml_ncname!("id"),
+        &format!("id of {}", body.split(' ').take(2).collect::<Vec<_>>().join(" ")),
+    );
     let mut child = minidom::Element::bare("body", "jabber:server");
     child.append_text(body);
     element.append_child(child);

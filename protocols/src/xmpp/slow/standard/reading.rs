@@ -2,12 +2,12 @@
 
 use minidom::Element;
 
-use super::management::NAMESPACE;
 use super::super::fault::SlowFault;
 use super::super::limits::{ARRIVED_STANZAS_MAX, STANZA_OCTETS_MAX};
 use super::super::session::SlowOutput;
 use super::super::zlib::Inflater;
 use super::Standard;
+use super::management::NAMESPACE;
 use crate::time::Now;
 use crate::xmpp::limits::ReaderLimits;
 use crate::xmpp::{Item, Kind, Stanza, StreamReader, ns};

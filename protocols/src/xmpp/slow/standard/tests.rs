@@ -35,7 +35,9 @@ fn end(profile: Profile, change: impl FnOnce(&mut SlowConfig), medium: Medium) -
 }
 
 fn text(number: u64) -> String {
-    format!("<message to='b@field.example' from='a@hq.example' id='{number}' type='chat'><body>number {number}</body></message>")
+    format!(
+        "<message to='b@field.example' from='a@hq.example' id='{number}' type='chat'><body>number {number}</body></message>"
+    )
 }
 
 impl End {
