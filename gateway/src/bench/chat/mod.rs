@@ -3,6 +3,7 @@
 //! Its parts are run one by one or together: [`ordinary`] holds the same conversation by ordinary server-to-server XMPP
 //! over a slow wire, for comparison.
 
+pub mod mixed_hour;
 pub mod ordinary;
 
 use std::path::PathBuf;

@@ -272,3 +272,16 @@ fn with_node(mut query: Element, payload: Option<&Element>) -> Element {
     }
     query
 }
+
+/// The answer to a request that is for the gateway itself; one that it does not know is refused. `None` when it is no
+/// request.
+pub fn answer_for_gateway(request: &Stanza, gateway: &Gateway, now: WallTime) -> Option<Stanza> {
+    let features = [ns::PING, ns::VERSION, ns::LAST, ns::TIME].map(str::to_owned).to_vec();
+    let disco = Disco { identities: vec![Identity::new("gateway", "xmpp")], features };
+    let reach = Reach { link_up: true, online: Some(true), room: false };
+    let namespace = request.element().children().next().map(Element::ns).unwrap_or_default();
+    let known = Answer::for_namespace(&namespace).filter(|how| !matches!(how, Answer::VcardEmpty | Answer::RosterNone));
+    known.and_then(|how| answer(how, request, &disco, gateway, reach, now)).or_else(|| {
+        (request.kind() == Kind::Iq).then(|| refuse(request, gateway, Condition::ServiceUnavailable)).flatten()
+    })
+}

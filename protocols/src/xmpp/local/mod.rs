@@ -14,7 +14,7 @@ use super::ns;
 use super::stanza::{Kind, Stanza};
 use super::writer::set_attribute;
 
-pub use answer::{Answer, Disco, Gateway, Identity, Reach, answer, stamp};
+pub use answer::{Answer, Disco, Gateway, Identity, Reach, answer, answer_for_gateway, stamp};
 pub use condition::{Cause, Condition, ErrorType};
 
 /// Characters of the text in an error; longer ones are cut.

@@ -193,3 +193,24 @@ fn text_of_an_error_is_legal_xml_and_short() {
     assert_eq!(Stanza::parse(&error.octets()), Ok(error.clone()));
     assert!(error.octets().len() < 500);
 }
+
+#[test]
+fn the_gateway_answers_for_itself_and_refuses_the_rest() {
+    let gateway = Gateway::default();
+    let now = WallTime::from_unix_seconds(1_000_000);
+    for (typ, payload, expected) in [
+        ("get", "<ping xmlns='urn:xmpp:ping'/>", "type='result'/>"),
+        ("get", "<query xmlns='http://jabber.org/protocol/disco#info'/>", "<identity type='xmpp' category='gateway'/>"),
+        ("get", "<query xmlns='http://jabber.org/protocol/disco#items'/>", "type='result'"),
+        ("get", "<query xmlns='jabber:iq:version'/>", "<name>Skywave</name>"),
+        ("set", "<query xmlns='jabber:iq:register'/>", "service-unavailable"),
+        ("get", "<vCard xmlns='vcard-temp'/>", "service-unavailable"),
+        ("get", "", "service-unavailable"),
+        ("result", "<ping xmlns='urn:xmpp:ping'/>", "nothing"),
+        ("error", "", "nothing"),
+    ] {
+        let said = octets(answer_for_gateway(&request("gateway.hq.test", typ, payload), &gateway, now));
+        assert!(said.contains(expected), "{typ} {payload}: {said}");
+    }
+    assert_eq!(answer_for_gateway(&stanza(&format!("<message {TO_FROM}/>")), &gateway, now), None);
+}

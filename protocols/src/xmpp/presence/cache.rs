@@ -82,6 +82,8 @@ pub struct PresenceCache {
     own: Own,
     seats: Seats,
     link_up: bool,
+    /// Started with what was known before, and the link has not been heard of.
+    begins: bool,
     /// When contacts appear as unavailable, while the link is down.
     hide_at: Option<Instant>,
     /// When the next contact is asked after an outage.
@@ -100,6 +102,7 @@ impl PresenceCache {
             own: Own::new(),
             seats: Seats::default(),
             link_up: false,
+            begins: false,
             hide_at: None,
             resync_at: None,
             unreadable: BTreeSet::new(),
@@ -109,6 +112,7 @@ impl PresenceCache {
     /// Takes its own rows after a restart. What cannot be read is deleted by the next [`Self::changes`].
     //= xmpp/PRES-008
     pub fn restore(&mut self, rows: Vec<(Vec<u8>, Bytes)>) {
+        self.begins = !rows.is_empty();
         for (key, value) in rows {
             let read = record::parse(&key).and_then(|(kind, one, other)| {
                 let pair = self.pool.pair(one, other);
@@ -156,9 +160,7 @@ impl PresenceCache {
     fn outbound_presence(&mut self, now: Now, stanza: Stanza) -> Presence {
         match stanza.typ() {
             Some("probe") => self.question(now, stanza),
-            Some(typ @ ("subscribe" | "subscribed" | "unsubscribe" | "unsubscribed")) => {
-                self.outbound_subscription(&typ.to_owned(), stanza)
-            }
+            Some("subscribe" | "subscribed" | "unsubscribe" | "unsubscribed") => self.outbound_subscription(stanza),
             // It answers what the gateway made up: the far contact never sent it.
             Some("error") if self.contacts.is_hidden(&mut self.pool, stanza.to(), stanza.from()) => Presence::default(),
             Some("error") => Presence::cross(stanza),
@@ -171,13 +173,13 @@ impl PresenceCache {
 
     /// Subscriptions cross always, in order.
     //= xmpp/PRES-004
-    fn outbound_subscription(&mut self, typ: &str, stanza: Stanza) -> Presence {
+    fn outbound_subscription(&mut self, stanza: Stanza) -> Presence {
         if self.config.to_link == PresenceMode::None && !self.config.allow_subscriptions {
             return Presence::default();
         }
-        match typ {
-            "subscribed" | "unsubscribed" => self.own.forget(stanza.from(), stanza.to()),
-            "unsubscribe" => self.contacts.authorise(&mut self.pool, stanza.to(), stanza.from(), Authorised::No),
+        match stanza.typ() {
+            Some("subscribed" | "unsubscribed") => self.own.forget(stanza.from(), stanza.to()),
+            Some("unsubscribe") => self.contacts.authorise(&mut self.pool, stanza.to(), stanza.from(), Authorised::No),
             _ => {}
         }
         Presence::cross(stanza)
@@ -233,9 +235,7 @@ impl PresenceCache {
                 self.own.asked(&mut self.pool, now.mono, &stanza);
                 Presence::cross(stanza)
             }
-            Some(typ @ ("subscribe" | "subscribed" | "unsubscribe" | "unsubscribed")) => {
-                self.inbound_subscription(&typ.to_owned(), stanza)
-            }
+            Some("subscribe" | "subscribed" | "unsubscribe" | "unsubscribed") => self.inbound_subscription(stanza),
             Some("error") => {
                 self.own.refused(now.mono, stanza.to(), stanza.from());
                 self.seats.inbound(&mut self.pool, &stanza);
@@ -248,16 +248,16 @@ impl PresenceCache {
         }
     }
 
-    fn inbound_subscription(&mut self, typ: &str, stanza: Stanza) -> Presence {
+    fn inbound_subscription(&mut self, stanza: Stanza) -> Presence {
         if self.config.from_link == PresenceMode::None && !self.config.allow_subscriptions {
             return Presence::default();
         }
         let mut authorise =
             |authorised| self.contacts.authorise(&mut self.pool, stanza.from(), stanza.to(), authorised);
-        match typ {
-            "subscribed" => authorise(Authorised::Yes),
-            "unsubscribed" => authorise(Authorised::No),
-            "unsubscribe" => self.own.forget(stanza.to(), stanza.from()),
+        match stanza.typ() {
+            Some("subscribed") => authorise(Authorised::Yes),
+            Some("unsubscribed") => authorise(Authorised::No),
+            Some("unsubscribe") => self.own.forget(stanza.to(), stanza.from()),
             _ => {}
         }
         Presence::cross(stanza)
@@ -325,11 +325,10 @@ impl PresenceCache {
     /// The link went up or down. `back` is for the local side, `on` for the link.
     pub fn link(&mut self, now: Now, up: bool) -> Presence {
         let was = std::mem::replace(&mut self.link_up, up);
+        self.begins = false;
         match (was, up) {
             (true, false) => {
-                self.contacts.link_lost(now.wall);
-                let seconds = self.config.offline_after_seconds;
-                self.hide_at = (seconds > 0).then(|| now.mono + Duration::from_secs(seconds));
+                self.outage(now);
                 self.resync_at = None;
                 Presence::default()
             }
@@ -343,9 +342,19 @@ impl PresenceCache {
         }
     }
 
+    /// What is known may be out of date from now on, and is not shown for ever.
+    fn outage(&mut self, now: Now) {
+        self.contacts.link_lost(now.wall);
+        let seconds = self.config.offline_after_seconds;
+        self.hide_at = (seconds > 0).then(|| now.mono + Duration::from_secs(seconds));
+    }
+
     /// What the clock brings. `back` is for the local side, `on` for the link.
     pub fn handle_wakeup(&mut self, now: Now) -> Presence {
         let mut presence = Presence::default();
+        if std::mem::take(&mut self.begins) && !self.link_up {
+            self.outage(now);
+        }
         while presence.on.len() < PER_WAKEUP_MAX
             && let Some(stanza) = self.own.due(now.mono)
         {
@@ -369,7 +378,8 @@ impl PresenceCache {
         let due = self.own.next_due().map(|at| Wakeup { at, why: "presence held down" });
         let hide = self.hide_at.map(|at| Wakeup { at, why: "contacts unreachable" });
         let resync = self.resync_at.map(|at| Wakeup { at, why: "ask contacts again" });
-        [due, hide, resync].into_iter().fold(None, Wakeup::earlier)
+        let begin = self.begins.then_some(Wakeup { at: Instant::ZERO, why: "presence restored" });
+        [due, hide, resync, begin].into_iter().fold(None, Wakeup::earlier)
     }
 
     /// For the console.

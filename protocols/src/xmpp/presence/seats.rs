@@ -22,7 +22,7 @@ struct Seat {
     taken: bool,
 }
 
-/// Seats by user (full address) and room (bare address).
+/// Seats by room (bare address) and user (full address).
 #[derive(Debug, Default)]
 pub(super) struct Seats {
     seats: BTreeMap<Pair, Seat>,
@@ -35,7 +35,7 @@ impl Seats {
     /// join.
     pub(super) fn outbound(&mut self, pool: &mut Pool, stanza: &Stanza) -> bool {
         let Some(nick) = stanza.to().resource().map(|nick| nick.as_str().to_owned()) else { return true };
-        let pair = pool.pair(stanza.from().as_str(), stanza.to().to_bare().as_str());
+        let pair = pool.pair(stanza.to().to_bare().as_str(), stanza.from().as_str());
         if stanza.typ() == Some("unavailable") {
             if self.seats.remove(&pair).is_some() {
                 self.changed.insert(pair);
@@ -57,7 +57,7 @@ impl Seats {
     //= xmpp/PRES-005
     pub(super) fn inbound(&mut self, pool: &mut Pool, stanza: &Stanza) {
         let Some(nick) = stanza.from().resource().map(|nick| nick.as_str()) else { return };
-        let pair = pool.pair(stanza.to().as_str(), stanza.from().to_bare().as_str());
+        let pair = pool.pair(stanza.from().to_bare().as_str(), stanza.to().as_str());
         let user = stanza.child(ns::MUC_USER, "x");
         let has = |code: &str| user.is_some_and(|user| has_status(user, code));
         let known = self.seats.get(&pair);
@@ -84,18 +84,19 @@ impl Seats {
 
     /// Whether a local user sits in a room under this name; `None` where no seat in the room is known.
     pub(super) fn is_in(&self, user: &Jid, occupant: &Jid) -> Option<bool> {
-        let pair: Pair = (Arc::from(user.as_str()), Arc::from(occupant.to_bare().as_str()));
+        let pair: Pair = (Arc::from(occupant.to_bare().as_str()), Arc::from(user.as_str()));
         let seat = self.seats.get(&pair)?;
         Some(occupant.resource().is_some_and(|nick| nick.as_str() == seat.nick))
     }
 
     /// Whether some local user sits there.
     pub(super) fn is_taken(&self, occupant: &Jid) -> bool {
-        let room = occupant.to_bare();
+        let room: Arc<str> = Arc::from(occupant.to_bare().as_str());
         let nick = occupant.resource().map(|nick| nick.as_str());
         self.seats
-            .iter()
-            .any(|((_, at), seat)| **at == *room.as_str() && seat.taken && Some(seat.nick.as_str()) == nick)
+            .range((Arc::clone(&room), Arc::from(""))..)
+            .take_while(|((at, _), _)| *at == room)
+            .any(|(_, seat)| seat.taken && Some(seat.nick.as_str()) == nick)
     }
 
     pub(super) fn write(&self, pair: &Pair) -> Option<bytes::Bytes> {

@@ -424,6 +424,19 @@ fn a_restart_forgets_nothing_and_repeats_only_what_was_under_way() {
 }
 
 #[test]
+fn a_restart_in_an_outage_does_not_make_it_shorter_than_it_seems() {
+    let mut site = Site::new(PresenceConfig::default());
+    site.inbound(BOB_HERE);
+    site.save();
+    site.cache = PresenceCache::new(PresenceConfig::default());
+    site.cache.restore(site.rows.clone().into_iter().collect());
+    assert_eq!(site.cache.next_wakeup().map(|wakeup| wakeup.at), Some(Instant::ZERO));
+    assert_eq!(site.wake(), NOTHING);
+    assert_eq!(site.wait(1800).wake(), [format!("back {BOB_GONE}")]);
+    assert_eq!(site.link(true), [format!("back {BOB_HERE}")]);
+}
+
+#[test]
 fn given_up_presence_is_news_again() {
     let mut site = Site::new(PresenceConfig::default());
     site.outbound(ANN_HERE);

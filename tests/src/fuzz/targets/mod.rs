@@ -3,6 +3,7 @@
 mod kept;
 mod mail;
 mod radio;
+mod rules;
 
 use skywave_protocols::time::{Duration, Instant, Now, WallTime};
 
@@ -19,6 +20,7 @@ pub fn all() -> &'static [Target] {
         Target { name: "p_mul_pdu", run: radio::p_mul_pdu },
         Target { name: "rcop", run: radio::rcop },
         Target { name: "record", run: kept::record },
+        Target { name: "rules", run: rules::rules },
         Target { name: "sis_client", run: radio::sis_client },
         Target { name: "sis_server", run: radio::sis_server },
         Target { name: "smtp", run: mail::smtp },
