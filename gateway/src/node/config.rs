@@ -10,6 +10,7 @@ use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::sis::fields::SapId;
 use skywave_protocols::time::Duration;
 use skywave_transports::radio::Port;
+use skywave_transports::stream::config::{APPLICATION, CONNECTION, CONNECTION_URGENT};
 use skywave_transports::stream::{RcopConfig, TcpConfig};
 use skywave_transports::transport::SiteName;
 
@@ -247,6 +248,21 @@ pub struct XmppLinkConfig {
     pub stanza_octets_max: usize,
 }
 
+impl Default for XmppLinkConfig {
+    /// Between two Skywave sites.
+    fn default() -> Self {
+        Self {
+            profile: XmppProfile::Skywave,
+            compression: true,
+            dictionary: None,
+            stream_management: StreamManagement::Off,
+            block_octets_max: None,
+            linger: None,
+            stanza_octets_max: 64 << 10,
+        }
+    }
+}
+
 /// The profiles of the slow side (defaults.md).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -317,6 +333,21 @@ pub struct XmppRcopConfig {
     pub window: usize,
     /// Whether Flash and Override go by the expedited service.
     pub expedited: bool,
+}
+
+impl Default for XmppRcopConfig {
+    /// Between two Skywave sites (defaults.md).
+    fn default() -> Self {
+        let usual = RcopConfig::skywave(BTreeMap::new());
+        Self {
+            sap: SapId::RCOP.number(),
+            connection_id: CONNECTION,
+            urgent_connection_id: Some(CONNECTION_URGENT),
+            application_id: APPLICATION,
+            window: usual.window,
+            expedited: usual.expedited,
+        }
+    }
 }
 
 impl XmppRcopConfig {

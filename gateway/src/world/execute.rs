@@ -16,8 +16,8 @@ use crate::node::seam::{
 };
 use crate::store::{BodyId, Store, StoreFault};
 
-/// From one end of a pipe to the other.
-const PIPE_DELAY: Duration = Duration::from_micros(300);
+/// From one end of a pipe to the other, inside a site.
+pub(super) const PIPE_DELAY: Duration = Duration::from_micros(300);
 /// From one end of the IP network to the other.
 const DATAGRAM_DELAY: Duration = Duration::from_millis(40);
 
@@ -84,6 +84,7 @@ impl World {
             | Happening::ToPipe(..)
             | Happening::PipeEnds(..) => {}
             Happening::ClientConnects(errand) => self.client_connects(errand),
+            Happening::PeerConnects(from, pipe, target) => self.peer_connects(from, pipe, &target),
             Happening::SiteStarts(site) => self.start(site),
             Happening::Trouble(trouble) => self.befall(trouble),
         }
@@ -111,7 +112,7 @@ impl World {
         }
     }
 
-    fn tell_node(&mut self, site: usize, after: Duration, input: Input) {
+    pub(super) fn tell_node(&mut self, site: usize, after: Duration, input: Input) {
         let addressee = self.addressee(site);
         self.heap.push(self.at + after, Happening::ToNode(addressee, input));
     }
@@ -128,12 +129,14 @@ impl World {
         match (asked, far) {
             (PipeOutput::Open { target, .. }, _) => self.open(site, pipe, &target),
             (PipeOutput::Write(octets), Some(far)) => {
-                self.heap.push(self.at + PIPE_DELAY, Happening::ToFarEnd(far, octets));
+                let at = self.arrives(far);
+                self.heap.push(at, Happening::ToFarEnd(far, octets));
                 self.tell_node(site, PIPE_DELAY, Input::Pipe(pipe, PipeInput::Drained));
             }
             (PipeOutput::Close, Some(far)) => {
                 self.sites[site].pipes.remove(&pipe);
-                self.heap.push(self.at + PIPE_DELAY, Happening::FarEndCloses(far));
+                let at = self.arrives(far);
+                self.heap.push(at, Happening::FarEndCloses(far));
                 self.tell_node(site, PIPE_DELAY, Input::Pipe(pipe, PipeInput::Closed(None)));
             }
             (PipeOutput::Pause, Some(_)) => self.pause(site, pipe, true),
@@ -151,7 +154,10 @@ impl World {
 
     fn open(&mut self, site: usize, pipe: PipeId, target: &str) {
         let is_ours = self.sites[site].config.radios.iter().any(|radio| radio.node == target);
-        let session = if is_ours { self.air.open(self.at, site) } else { None };
+        if !is_ours {
+            return self.call(site, pipe, target);
+        }
+        let session = self.air.open(self.at, site);
         let input = match session {
             Some(session) => {
                 self.add_pipe(site, pipe, FarEnd::Radio(session));
@@ -162,7 +168,7 @@ impl World {
         self.tell_node(site, PIPE_DELAY, Input::Pipe(pipe, input));
     }
 
-    fn add_pipe(&mut self, site: usize, pipe: PipeId, far: FarEnd) {
+    pub(super) fn add_pipe(&mut self, site: usize, pipe: PipeId, far: FarEnd) {
         let opened = Pipe { far, paused: false, unread: std::collections::VecDeque::new(), ended: false };
         self.sites[site].pipes.insert(pipe, opened);
     }
@@ -191,7 +197,7 @@ impl World {
     }
 
     /// Octets arrive in pieces that the network chose.
-    fn read_pipe(&mut self, site: usize, id: PipeId, mut octets: Bytes) {
+    pub(super) fn read_pipe(&mut self, site: usize, id: PipeId, mut octets: Bytes) {
         while !octets.is_empty() {
             let Some(pipe) = self.sites[site].pipes.get_mut(&id) else { return };
             if pipe.paused {
@@ -205,7 +211,7 @@ impl World {
         }
     }
 
-    fn pipe_ends(&mut self, site: usize, id: PipeId, why: Option<String>) {
+    pub(super) fn pipe_ends(&mut self, site: usize, id: PipeId, why: Option<String>) {
         let Some(pipe) = self.sites[site].pipes.get_mut(&id) else { return };
         if pipe.paused && !pipe.unread.is_empty() {
             pipe.ended = true;
@@ -215,7 +221,7 @@ impl World {
         self.feed(site, Input::Pipe(id, PipeInput::Closed(why)));
     }
 
-    fn write_far_end(&mut self, far: FarEnd, octets: &[u8]) {
+    fn write_far_end(&mut self, far: FarEnd, octets: &Bytes) {
         match far {
             FarEnd::Radio(session) => self.air.read(self.at, session, octets),
             FarEnd::Client(errand) => {
@@ -224,6 +230,8 @@ impl World {
                 }
                 self.drain_client(errand);
             }
+            FarEnd::Site(to, pipe) if self.is_alive(to) => self.read_pipe(to.site, pipe, octets.clone()),
+            FarEnd::Site(..) | FarEnd::Nobody => {}
         }
     }
 
@@ -231,6 +239,8 @@ impl World {
         match far {
             FarEnd::Radio(session) => self.air.close(self.at, session),
             FarEnd::Client(errand) => self.close_client(errand),
+            FarEnd::Site(to, pipe) if self.is_alive(to) => self.pipe_ends(to.site, pipe, None),
+            FarEnd::Site(..) | FarEnd::Nobody => {}
         }
     }
 

@@ -35,6 +35,8 @@ pub enum Happening {
     PipeEnds(Addressee, PipeId, Option<String>),
     /// A client connects.
     ClientConnects(usize),
+    /// A connection that a site opens reaches whoever listens at the target.
+    PeerConnects(Addressee, PipeId, String),
     /// A site starts (again).
     SiteStarts(usize),
     /// Trouble of a site ends.
@@ -42,7 +44,7 @@ pub enum Happening {
 }
 
 /// One life of a site.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Addressee {
     /// The site's index.
     pub site: usize,

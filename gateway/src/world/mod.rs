@@ -26,6 +26,7 @@ pub mod seeds;
 pub mod site;
 pub mod sites;
 pub mod story;
+mod streams;
 mod trouble;
 
 use skywave_protocols::random::Seeded;

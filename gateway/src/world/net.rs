@@ -1,10 +1,17 @@
-//! A simulated IP network for datagrams: unicast and multicast, with latency and seeded loss.
+//! A simulated IP network: datagrams, unicast and multicast, with latency and seeded loss, and how long connections
+//! between sites take (`streams` has the connections themselves).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use skywave_protocols::random::{Random, Seeded};
+use skywave_protocols::time::{Duration, Instant};
 use skywave_transports::io::SocketId;
+
+use super::site::FarEnd;
+
+/// From one site to another over a connection, unless the world says otherwise: by way of a satellite.
+const STREAM_DELAY: Duration = Duration::from_millis(300);
 
 /// A socket somewhere on the network.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -28,6 +35,14 @@ pub struct Net {
     random: Seeded,
     /// How many datagrams in a million are lost, per receiver.
     pub loss_per_million: u32,
+    /// From one site to another over a connection.
+    pub stream_delay: Duration,
+    /// Connections between sites carry nothing before this time.
+    pub(super) silent_until: Instant,
+    /// When the last octets to the far end of a connection arrive: the next ones do not pass them.
+    pub(super) stream_ends: BTreeMap<FarEnd, Instant>,
+    /// Connections between sites since the world began.
+    pub(super) streams: u64,
     /// Datagrams delivered.
     pub delivered: u64,
     /// Datagrams lost.
@@ -37,7 +52,17 @@ pub struct Net {
 impl Net {
     /// A network without sockets.
     pub const fn new(random: Seeded) -> Self {
-        Self { sockets: BTreeMap::new(), random, loss_per_million: 0, delivered: 0, lost: 0 }
+        Self {
+            sockets: BTreeMap::new(),
+            random,
+            loss_per_million: 0,
+            stream_delay: STREAM_DELAY,
+            silent_until: Instant::ZERO,
+            stream_ends: BTreeMap::new(),
+            streams: 0,
+            delivered: 0,
+            lost: 0,
+        }
     }
 
     /// Binds a socket; `host` stands in for an unspecified address, and so it is told. A port of 0 gets one.
@@ -70,6 +95,7 @@ impl Net {
     /// Forgets all sockets of a site that has crashed.
     pub fn forget(&mut self, site: usize) {
         self.sockets.retain(|endpoint, _| endpoint.site != site);
+        self.stream_ends.retain(|far, _| !matches!(far, FarEnd::Site(to, _) if to.site == site));
     }
 
     /// The sockets bound at an address.

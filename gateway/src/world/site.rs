@@ -10,6 +10,7 @@ use skywave_transports::io::PipeId;
 use skywave_transports::transport::Capture;
 
 use super::disk::Disk;
+use super::heap::Addressee;
 use super::limits::LOG_LINES_KEPT_MAX;
 use super::local_mta::LocalMta;
 use crate::node::Node;
@@ -44,6 +45,10 @@ pub enum FarEnd {
     Radio(u64),
     /// A client of the world.
     Client(usize),
+    /// A pipe of another site.
+    Site(Addressee, PipeId),
+    /// Nobody yet: it is being opened.
+    Nobody,
 }
 
 /// A pipe of a node.

@@ -8,12 +8,13 @@ use skywave_protocols::acp142::config::EngineConfig;
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
 use skywave_protocols::time::Duration;
 use skywave_transports::modem::weather::{Weather, WeatherGroup};
+use skywave_transports::stream::{AcceptFrom, TcpConfig};
 use skywave_transports::transport::SiteName;
 
 use super::site::host;
 use crate::node::config::{
     Acp142LinkConfig, Carriage, LinkConfig, LinkSite, LocalConfig, MailConfig, QueueConfig, RadioConfig, Route,
-    SiteConfig, TransportConfig,
+    SiteConfig, TransportConfig, XmppLinkConfig, XmppRcopConfig,
 };
 
 /// A kind of link that joins all sites of a plan; its name in routes and commands.
@@ -25,12 +26,16 @@ pub enum LinkKind {
     Udp,
     /// `batch`: RFC 2442 batches over the simulated radio.
     Batch,
+    /// `sat`: chat over TCP, opened by either side.
+    Sat,
+    /// `chat`: chat by RCOP over the simulated radio.
+    Chat,
 }
 
 impl LinkKind {
     /// Reads its name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Hf, Self::Udp, Self::Batch].into_iter().find(|kind| kind.name() == name)
+        [Self::Hf, Self::Udp, Self::Batch, Self::Sat, Self::Chat].into_iter().find(|kind| kind.name() == name)
     }
 
     /// Its name.
@@ -39,6 +44,23 @@ impl LinkKind {
             Self::Hf => "hf",
             Self::Udp => "udp",
             Self::Batch => "batch",
+            Self::Sat => "sat",
+            Self::Chat => "chat",
+        }
+    }
+
+    const fn carriage(self) -> Carriage {
+        match self {
+            Self::Hf | Self::Udp => Carriage::Mule,
+            Self::Batch => Carriage::Batch,
+            Self::Sat | Self::Chat => Carriage::Xmpp,
+        }
+    }
+
+    const fn is_radio(self) -> bool {
+        match self {
+            Self::Hf | Self::Batch | Self::Chat => true,
+            Self::Udp | Self::Sat => false,
         }
     }
 }
@@ -79,14 +101,14 @@ impl Plan {
     /// The configuration of a site.
     pub fn site(&self, index: usize) -> SiteConfig {
         let name = full_name(&self.names[index]);
-        let radio = self.links.iter().any(|link| matches!(link, LinkKind::Hf | LinkKind::Batch));
+        let radio = self.links.iter().any(|link| link.is_radio());
         SiteConfig {
             capture: false,
             site: name.clone(),
             mail: mail(&name),
             local: vec![local(&name)],
             radios: if radio { vec![self.radio(index)] } else { Vec::new() },
-            links: self.links.iter().map(|&kind| self.link(index, kind)).collect(),
+            links: self.links.iter().flat_map(|&kind| self.links_of(index, kind)).collect(),
             batch_mail: Vec::new(),
             routes: self.others(index).map(|other| self.route(other)).collect(),
             queue: self.queue.clone(),
@@ -124,16 +146,42 @@ impl Plan {
 
     fn route(&self, other: usize) -> Route {
         let site = full_name(&self.names[other]);
-        let links = self.links.iter().map(|kind| kind.name().into()).collect();
+        let links = self.links.iter().filter(|kind| kind.carriage().takes_mail());
+        let links = links.map(|kind| kind.name().into()).collect();
         Route { domains: vec![site.to_string()], site, links }
     }
 
-    fn link(&self, index: usize, kind: LinkKind) -> LinkConfig {
-        let carriage = match kind {
-            LinkKind::Hf | LinkKind::Udp => Carriage::Mule,
-            LinkKind::Batch => Carriage::Batch,
+    /// One link of a kind, or as many as there are other sites where a link reaches but one.
+    fn links_of(&self, index: usize, kind: LinkKind) -> Vec<LinkConfig> {
+        if kind != LinkKind::Sat {
+            return vec![self.link(index, kind)];
+        }
+        let sat = |other: usize| {
+            let name = if self.names.len() > 2 { format!("sat-{}", self.names[other]) } else { "sat".to_owned() };
+            LinkConfig { name: name.into(), transport: self.sat(index, other), ..self.link(index, kind) }
         };
+        self.others(index).map(sat).collect()
+    }
+
+    /// Each listens for each other at a port of its own, and either opens.
+    fn sat(&self, index: usize, other: usize) -> TransportConfig {
+        let port = |of: usize| 5270 + of as u16;
+        let target = SocketAddr::new(host(other), port(index)).to_string();
+        let mut tcp = TcpConfig::new(full_name(&self.names[other]), Some(target));
+        tcp.accept_from = vec![AcceptFrom { network: host(other), prefix: 32, port: None }];
+        let sites = self.link_sites(index, LinkKind::Sat);
+        let sites = sites.into_iter().filter(|site| site.site == tcp.site).collect();
+        TransportConfig::XmppTcp { sites, listen: Some(SocketAddr::new(host(index), port(other))), tcp }
+    }
+
+    fn link(&self, index: usize, kind: LinkKind) -> LinkConfig {
         let transport = match kind {
+            LinkKind::Sat => self.sat(index, self.others(index).next().unwrap_or(index)),
+            LinkKind::Chat => TransportConfig::XmppRcop {
+                radio: "radio".into(),
+                sites: self.link_sites(index, kind),
+                rcop: XmppRcopConfig::default(),
+            },
             LinkKind::Hf => TransportConfig::Acp142Radio { radio: "radio".into(), acp142: self.acp142(index, kind) },
             LinkKind::Udp => TransportConfig::Acp142Udp {
                 acp142: self.acp142(index, kind),
@@ -148,13 +196,15 @@ impl Plan {
                 repeats: 1,
             },
         };
-        LinkConfig { name: kind.name().into(), carriage, transport, inflated_octets_max: 64 << 20, xmpp: None }
+        let carriage = kind.carriage();
+        let xmpp = (carriage == Carriage::Xmpp).then(XmppLinkConfig::default);
+        LinkConfig { name: kind.name().into(), carriage, transport, inflated_octets_max: 64 << 20, xmpp }
     }
 
     fn acp142(&self, index: usize, kind: LinkKind) -> Acp142LinkConfig {
         let many = self.names.len() > 2;
         let (group, pdu_octets_max) = match kind {
-            LinkKind::Hf | LinkKind::Batch => {
+            LinkKind::Hf | LinkKind::Batch | LinkKind::Sat | LinkKind::Chat => {
                 (many.then(|| GROUP_ADDRESS.to_owned()), EngineConfig::pdu_octets_by_rate(self.bits_per_second))
             }
             LinkKind::Udp => (Some("239.1.1.7".to_owned()), 1400),
@@ -176,8 +226,8 @@ impl Plan {
             site: full_name(&self.names[other]),
             id: other as u32 + 1,
             address: match kind {
-                LinkKind::Hf | LinkKind::Batch => self.address(other),
-                LinkKind::Udp => host(other).to_string(),
+                LinkKind::Hf | LinkKind::Batch | LinkKind::Chat => self.address(other),
+                LinkKind::Udp | LinkKind::Sat => host(other).to_string(),
             },
             silent: self.silent.contains(&self.names[other]),
             quirks: "none".to_owned(),

@@ -36,6 +36,8 @@ pub enum Trouble {
     ClockJump(usize, i64),
     /// Loss of datagrams, in a million.
     DatagramLoss(u32),
+    /// Nothing passes between sites over IP for a time.
+    NetworkOutage(Duration),
     /// An operator's command whose reply nobody reads.
     Command(usize, Box<Command>),
 }
@@ -72,6 +74,7 @@ impl World {
             }
             Trouble::ClockJump(site, micros) => self.sites[site].wall_ahead += micros,
             Trouble::DatagramLoss(per_million) => self.net.loss_per_million = per_million,
+            Trouble::NetworkOutage(span) => self.network_outage(span),
             Trouble::Command(site, command) => {
                 self.command(site, *command);
             }
@@ -99,6 +102,7 @@ impl World {
 
     /// A node has ended, in good order or not; the rest of the world notices.
     pub(super) fn end_life(&mut self, site: usize) {
+        self.reset_peers(site);
         self.sites[site].crash();
         self.net.forget(site);
         self.air.hang_up(self.at, site);

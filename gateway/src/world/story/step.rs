@@ -61,6 +61,7 @@ impl Step {
     pub(super) fn parse(story: &Story, words: &[&str]) -> Result<Self, String> {
         match words {
             ["radio", "outage", span] => Ok(Self::Trouble(Trouble::Outage(duration(span)?), None)),
+            ["network", "outage", span] => Ok(Self::Trouble(Trouble::NetworkOutage(duration(span)?), None)),
             ["network", "loss", percent] => {
                 let percent: u32 = percent.parse().map_err(|_| "loss is given in whole percent")?;
                 Ok(Self::Trouble(Trouble::DatagramLoss(percent * 10_000), None))
