@@ -232,8 +232,8 @@ fn all_kinds_of_mail_cross_the_radio() {
 }
 
 #[test]
-fn a_hundred_kilobytes_cross_the_radio() {
-    large(&Way::open(Medium::Radio), 100 << 10);
+fn ten_megabytes_cross_the_radio() {
+    large(&Way::open(Medium::Radio), 10 << 20);
 }
 
 /// What tshark says of the S_PRIMITIVEs that a site captured, and of the P_MUL PDUs in them. The dissector errs for the

@@ -10,6 +10,7 @@
     reason = "test code: what is not as it should be ends it"
 )]
 
+mod conformance;
 mod harness;
 mod kill;
 mod mail;

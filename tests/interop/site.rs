@@ -215,7 +215,6 @@ turnaround_milliseconds = 50
 carriage = \"mule\"
 transport = \"acp142_radio\"
 radio = \"radio\"
-pdu_octets_max = 2000
 
 [link.link.site.\"{other}.test\"]
 address = \"{far}\"

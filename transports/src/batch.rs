@@ -4,13 +4,14 @@
 //! that is `Delivered`, which here means relayed. All rounds have the same U_PDU id and cut, so that a receiver fills
 //! the gaps of one round from the next. RCOP: each segment is confirmed by the peer's node, which is not the peer's
 //! disk. Promises: each unit ends once per site; expired units are not sent; a Flash goes before the remaining
-//! segments of a routine unit. Repeats that arrive are told once, until [`Transport::refuse`] asks for another.
+//! segments of a routine unit. Repeats that arrive are told once, across restarts too, until [`Transport::refuse`] asks for another.
 //! Limits: see `limits.rs`.
 
 pub mod config;
 mod incoming;
 pub mod limits;
 mod outgoing;
+mod seen;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -346,8 +347,14 @@ impl Transport for BatchLink {
         self.incoming.refuse(now, arrival, retry);
     }
 
-    fn handle(&mut self, _now: Now, _input: TransportInput) {
-        // It opens no pipe and stores nothing: what is not sent is still the gateway's.
+    fn handle(&mut self, now: Now, input: TransportInput) {
+        // What is not sent is still the gateway's; stored is only what has arrived.
+        match input {
+            TransportInput::Stored(batch) => self.incoming.seen.stored(batch),
+            TransportInput::StoreFailed(batch, _) => self.incoming.seen.store_failed(now, batch),
+            TransportInput::Restored(rows) => self.incoming.seen.restore(now, rows),
+            TransportInput::Pipe(..) | TransportInput::Accepted(..) | TransportInput::Socket(..) => {}
+        }
     }
 
     fn handle_wakeup(&mut self, now: Now) {
@@ -359,7 +366,7 @@ impl Transport for BatchLink {
     }
 
     fn poll(&mut self) -> Option<TransportOutput> {
-        self.outputs.pop_front()
+        self.outputs.pop_front().or_else(|| self.incoming.seen.poll())
     }
 
     fn next_wakeup(&self) -> Option<Wakeup> {

@@ -147,6 +147,16 @@ impl Air {
         self.simulator.as_ref().map_or(0, Simulator::emissions_in_emcon)
     }
 
+    /// A fingerprint of every frame on the air.
+    pub fn fingerprint(&self) -> u64 {
+        self.simulator.as_ref().map_or(0, Simulator::fingerprint)
+    }
+
+    /// What of a station exceeds its limits.
+    pub fn over_limit(&self) -> Option<String> {
+        self.simulator.as_ref()?.over_limit()
+    }
+
     /// Octets that all stations put on the air.
     pub fn octets_on_air(&self) -> u64 {
         self.simulator.as_ref().map_or(0, Simulator::octets_on_air)

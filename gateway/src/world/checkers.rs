@@ -4,11 +4,13 @@
 //! - A 250 goes out only when the mail's record is on the disk; a mail answered with 4xx or 5xx is never delivered.
 //! - Nothing is delivered twice, except what was in hand-over at a crash and is told as a possible duplicate, and what
 //!   a local MTA took before its connection broke.
-//! - A station in EMCON emits nothing.
+//! - A station in EMCON emits nothing, and no station holds more than its limits.
+//! - Nothing less urgent is given to a link while a Flash for the same site has waited for a link for some seconds.
 //! - A site whose disk fails waits between tries.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::{Duration, Instant};
 
 use super::World;
@@ -22,6 +24,13 @@ use crate::telemetry::{Event, Status};
 /// Commits that may fail in [`PATIENCE_WINDOW`].
 const FAILED_COMMITS_IN_WINDOW_MAX: u64 = 300;
 const PATIENCE_WINDOW: Duration = Duration::from_secs(60);
+
+/// What is accepted as Flash gets to its link within this time, or before anything less urgent for the same site.
+const FLASH_GRACE: Duration = Duration::from_secs(5);
+
+fn is_flash(precedence: Precedence) -> bool {
+    precedence.mt_priority() >= Precedence::Flash.mt_priority()
+}
 
 /// What the house owes one recipient of one accepted mail.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,6 +82,8 @@ pub struct Checkers {
     versions: Vec<u64>,
     silent_links: BTreeSet<(usize, String)>,
     emissions_in_emcon: u64,
+    /// Flash mails that no link was given yet: by site and ticket, since when.
+    flashes: BTreeMap<(usize, String), Instant>,
     /// For each site: since when failing commits are counted, and how many there were before.
     failures: BTreeMap<usize, (Instant, u64)>,
 }
@@ -119,7 +130,8 @@ impl Checkers {
     }
 
     /// A site begins a life.
-    pub(super) fn started(&mut self, site: usize, _at: Instant) {
+    pub(super) fn started(&mut self, site: usize, at: Instant) {
+        self.flashes_again(site, at);
         self.silent_links.retain(|(of, _)| *of != site);
     }
 
@@ -151,21 +163,38 @@ impl Checkers {
     }
 
     /// A node told something.
-    pub(super) fn told(&mut self, site: usize, event: &Event) {
+    pub(super) fn told(&mut self, site: usize, at: Instant, event: &Event) {
         match event {
-            Event::MailAccepted { ticket, message_id, .. } => {
+            Event::MailAccepted { ticket, message_id, precedence, .. } => {
                 self.tickets.insert((site, ticket.clone()), message_id.clone());
+                if is_flash(*precedence) {
+                    self.flashes.insert((site, ticket.clone()), at);
+                }
+            }
+            Event::HopStarted { ticket, sites, precedence, .. } => {
+                self.flashes.remove(&(site, ticket.clone()));
+                self.no_flash_waits(site, at, ticket, sites, *precedence);
+            }
+            // What holds a link or the disk up holds a Flash up too.
+            Event::LinkDown { .. } | Event::LinkUp { .. } | Event::StoreFailing { .. } | Event::StoreRecovered => {
+                self.flashes_again(site, at);
             }
             Event::PossibleDuplicate { message_id, .. } => {
                 self.announced.insert(message_id.clone());
             }
+            Event::MailFinished { ticket } => {
+                self.flashes.remove(&(site, ticket.clone()));
+            }
             Event::Emission { link, silent: true } => {
+                self.flashes_again(site, at);
                 self.silent_links.insert((site, link.clone()));
             }
             Event::Emission { link, silent: false } => {
+                self.flashes_again(site, at);
                 self.silent_links.remove(&(site, link.clone()));
             }
             Event::MailTried { ticket, to, status, .. } => {
+                self.flashes.remove(&(site, ticket.clone()));
                 let Some(message_id) = self.tickets.get(&(site, ticket.clone())) else { return };
                 let of = |duty: &&mut Duty| duty.message_id == *message_id && duty.to == *to;
                 if let Some(duty) = self.duties.iter_mut().find(of) {
@@ -175,17 +204,35 @@ impl Checkers {
             }
             Event::Ready { .. }
             | Event::MailRefused { .. }
-            | Event::MailFinished { .. }
             | Event::Duplicate { .. }
-            | Event::HopStarted { .. }
             | Event::HopProgress { .. }
-            | Event::LinkUp { .. }
-            | Event::LinkDown { .. }
             | Event::Notice { .. }
-            | Event::StoreFailing { .. }
-            | Event::StoreRecovered
             | Event::Damaged { .. } => {}
         }
+    }
+
+    /// A unit was given to a link: no Flash for the same site may have waited for that.
+    fn no_flash_waits(&mut self, site: usize, at: Instant, given: &str, sites: &[String], precedence: Precedence) {
+        if is_flash(precedence) {
+            return;
+        }
+        let late = self.flashes.iter().filter(|((of, _), since)| *of == site && at.since(**since) > FLASH_GRACE);
+        let message = |ticket: &String| self.tickets.get(&(site, ticket.clone()));
+        let for_them = |duty: &&Duty| {
+            let domain = duty.to.rsplit('@').next().unwrap_or_default();
+            !duty.is_met() && sites.iter().any(|site| site == domain)
+        };
+        let passed = late.filter_map(|((_, ticket), _)| Some((ticket, message(ticket)?))).find(|(_, message_id)| {
+            self.duties.iter().filter(for_them).any(|duty| duty.message_id == **message_id)
+        });
+        if let Some((flash, _)) = passed {
+            let words = format!("site {site}: {given} ({precedence:?}) was given to a link before the Flash {flash}");
+            self.violation(words);
+        }
+    }
+
+    fn flashes_again(&mut self, site: usize, at: Instant) {
+        self.flashes.iter_mut().filter(|((of, _), _)| *of == site).for_each(|(_, since)| *since = at);
     }
 
     /// Looks at everything that may have changed.
@@ -202,6 +249,9 @@ impl Checkers {
         if versions != self.versions {
             self.versions = versions;
             self.conservation(world);
+        }
+        if let Some(over) = world.air.over_limit() {
+            self.violation(over);
         }
         let emissions = world.air.emissions_in_emcon();
         if emissions > self.emissions_in_emcon {

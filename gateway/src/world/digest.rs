@@ -34,7 +34,7 @@ impl Digest {
         let _ = write!(self, "{} {site} > {output:?}", at.as_micros());
     }
 
-    /// Adds a frame on the air.
+    /// Adds octets: the fingerprint of the frames on the air.
     pub fn octets(&mut self, octets: &[u8]) {
         for &octet in octets {
             self.value = (self.value ^ u64::from(octet)).wrapping_mul(0x0000_0100_0000_01b3);

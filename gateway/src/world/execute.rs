@@ -48,7 +48,7 @@ impl World {
                 self.sites[site].replies.insert(to, reply);
             }
             Output::Tell(event) => {
-                self.checkers.told(site, &event);
+                self.checkers.told(site, self.at, &event);
                 let at = self.at;
                 self.sites[site].note(at, event);
             }
@@ -101,7 +101,7 @@ impl World {
             };
             self.heap.push(self.at + PIPE_DELAY, happening);
         }
-        self.digest.octets(&self.air.octets_on_air().to_le_bytes());
+        self.digest.octets(&self.air.fingerprint().to_le_bytes());
     }
 
     /// A station closed a session.

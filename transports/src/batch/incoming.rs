@@ -6,15 +6,13 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::s5066::reassembly::{Outcome, Reassembly, UnitKey};
-use skywave_protocols::time::{Instant, Now, Wakeup};
+use skywave_protocols::time::{Now, Wakeup};
 
 use super::config::BatchConfig;
-use super::limits::{SEEN_MAX, SEEN_SPAN, UNANSWERED_MAX};
+use super::limits::UNANSWERED_MAX;
+use super::seen::{Key, Seen};
 use crate::radio::Arrival;
 use crate::transport::{ArrivalId, TransportEvent};
-
-/// Source and content of a unit.
-type Key = Vec<u8>;
 
 /// What arrives.
 #[derive(Debug)]
@@ -22,8 +20,8 @@ pub(super) struct Incoming {
     reassembly: Reassembly,
     /// Told, not answered.
     unanswered: BTreeMap<ArrivalId, Key>,
-    /// Answered for good, and when it may be forgotten.
-    seen: BTreeMap<Key, Instant>,
+    /// Answered for good.
+    pub(super) seen: Seen,
     arrivals: u64,
     counters: Counters,
 }
@@ -42,7 +40,7 @@ impl Incoming {
         Self {
             reassembly: Reassembly::new(limits),
             unanswered: BTreeMap::new(),
-            seen: BTreeMap::new(),
+            seen: Seen::default(),
             arrivals: 0,
             counters: Counters::default(),
         }
@@ -67,26 +65,25 @@ impl Incoming {
 
     pub(super) fn accept(&mut self, now: Now, arrival: ArrivalId) {
         if let Some(key) = self.unanswered.remove(&arrival) {
-            self.remember(now.mono, key);
+            self.seen.remember(now, key);
         }
     }
 
     /// Without `retry` it is remembered as if it had been taken, so that its repeats do not come again.
     pub(super) fn refuse(&mut self, now: Now, arrival: ArrivalId, retry: bool) {
         match self.unanswered.remove(&arrival) {
-            Some(key) if !retry => self.remember(now.mono, key),
+            Some(key) if !retry => self.seen.remember(now, key),
             Some(_) | None => {}
         }
     }
 
     pub(super) fn handle_wakeup(&mut self, now: Now) {
         self.reassembly.handle_wakeup(now);
-        self.seen.retain(|_, forget| *forget > now.mono);
+        self.seen.handle_wakeup(now);
     }
 
     pub(super) fn next_wakeup(&self) -> Option<Wakeup> {
-        let forget = self.seen.values().min().map(|&at| Wakeup { at, why: "forget a unit" });
-        Wakeup::earlier(self.reassembly.next_wakeup(), forget)
+        Wakeup::earlier(self.reassembly.next_wakeup(), self.seen.next_wakeup())
     }
 
     pub(super) fn describe(&self) -> serde_json::Value {
@@ -95,6 +92,7 @@ impl Incoming {
             "partial_units": partials,
             "partial_octets": octets,
             "unanswered": self.unanswered.len(),
+            "seen": self.seen.len(),
             "counters": self.counters,
             "reassembly": self.reassembly.counters(),
         })
@@ -102,8 +100,7 @@ impl Incoming {
 
     fn on_unit(&mut self, now: Now, config: &BatchConfig, arrival: &Arrival, content: Bytes) -> Option<TransportEvent> {
         let key = unit_key(arrival, &content);
-        let seen = self.seen.get(&key).is_some_and(|&forget| forget > now.mono);
-        if seen || self.unanswered.values().any(|other| *other == key) {
+        if self.seen.knows(now.mono, &key) || self.unanswered.values().any(|other| *other == key) {
             self.counters.repeats += 1;
             return None;
         }
@@ -128,15 +125,6 @@ impl Incoming {
             key,
             content,
         })
-    }
-
-    fn remember(&mut self, now: Instant, key: Key) {
-        if self.seen.len() >= SEEN_MAX
-            && let Some(oldest) = self.seen.iter().min_by_key(|&(_, forget)| *forget).map(|(key, _)| key.clone())
-        {
-            self.seen.remove(&oldest);
-        }
-        self.seen.insert(key, now + SEEN_SPAN);
     }
 }
 

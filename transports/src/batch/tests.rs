@@ -42,11 +42,12 @@ fn unit(ticket: u64, to: &[&str], precedence: Precedence, content: &str) -> Unit
 
 fn events(link: &mut BatchLink) -> Vec<TransportEvent> {
     let event = |output| match output {
-        TransportOutput::Event(event) => event,
+        TransportOutput::Event(event) => Some(event),
+        TransportOutput::Store(..) => None,
         other => panic!("{other:?}"),
     };
     std::iter::from_fn(|| link.poll())
-        .map(event)
+        .filter_map(event)
         .filter(|event| !matches!(event, TransportEvent::Progress(_)))
         .collect()
 }
@@ -130,6 +131,68 @@ fn repeats_are_told_once_unless_the_gateway_wants_another() {
         field.air(at(2), arrival(&pdus[0]));
         assert_eq!(events(&mut field).len(), usize::from(told_again), "{answer:?}");
     }
+}
+
+#[test]
+fn a_repeat_after_a_restart_is_not_told_again_until_it_is_forgotten() {
+    let mut hq = link(BatchConfig::udop(sites(), None));
+    hq.submit(at(0), unit(1, &["field"], Precedence::Routine, "x"));
+    let pdu = send_all(&mut hq, at(0)).remove(0);
+    let mut field = link(BatchConfig::udop(sites(), None));
+    field.air(at(0), arrival(&pdu));
+    let told = events(&mut field);
+    let [TransportEvent::Arrived { arrival: number, .. }] = told[..] else { panic!("{told:?}") };
+    // The disk fails at first.
+    field.accept(at(1), number);
+    let Some(TransportOutput::Store(batch, first)) = field.poll() else { panic!("a record") };
+    field.handle(at(1), TransportInput::StoreFailed(batch, "full".to_owned()));
+    assert_eq!(field.next_wakeup().map(|wakeup| wakeup.why), Some("store again"));
+    field.handle_wakeup(at(6));
+    assert_eq!(field.poll(), Some(TransportOutput::Store(batch, first.clone())));
+    field.handle(at(6), TransportInput::Stored(batch));
+    let rows: BTreeMap<Vec<u8>, Bytes> = first.into_iter().map(|(key, value)| (key, value.unwrap())).collect();
+    let day = 24 * 3600;
+    for (seconds, told_again) in [(60, false), (day - 60, false), (day + 60, true)] {
+        let mut rows: Vec<_> = rows.iter().map(|(key, value)| crate::io::Row { key: key.clone(), value: value.clone() }).collect();
+        rows.push(crate::io::Row { key: b"Sbroken".to_vec(), value: Bytes::from_static(&[1, 2]) });
+        // The machine's clock begins anew, the calendar goes on.
+        let begun = Now { wall: at(seconds).wall, ..Now::default() };
+        let mut field = BatchLink::new(BatchConfig::udop(sites(), None), &mut Seeded::new(2));
+        field.handle(begun, TransportInput::Restored(rows));
+        field.air(begun, AirEvent::Ready { mtu: 10 });
+        field.air(begun, arrival(&pdu));
+        let told = events(&mut field).iter().filter(|event| matches!(event, TransportEvent::Arrived { .. })).count();
+        assert_eq!(told == 1, told_again, "{seconds}");
+    }
+    // What is forgotten leaves the disk.
+    field.handle_wakeup(at(day + 60));
+    assert!(matches!(&field.poll(), Some(TransportOutput::Store(_, records)) if records[0].1.is_none()));
+}
+
+#[test]
+fn what_is_remembered_on_disk_is_bounded() {
+    let mut field = link(BatchConfig::udop(sites(), None));
+    let mut on_disk = BTreeMap::new();
+    for number in 0..limits::SEEN_MAX as u64 + 10 {
+        let mut hq = link(BatchConfig::udop(sites(), None));
+        hq.submit(at(0), unit(1, &["field"], Precedence::Routine, &format!("{number:05}")));
+        let pdu = send_all(&mut hq, at(0)).remove(0);
+        field.air(at(number), arrival(&pdu));
+        let told = events(&mut field);
+        let [TransportEvent::Arrived { arrival: number_of, .. }] = told[..] else { panic!("{told:?}") };
+        field.accept(at(number), number_of);
+        while let Some(output) = field.poll() {
+            let TransportOutput::Store(batch, records) = output else { continue };
+            field.handle(at(number), TransportInput::Stored(batch));
+            for (key, value) in records {
+                match value {
+                    Some(value) => on_disk.insert(key, value),
+                    None => on_disk.remove(&key),
+                };
+            }
+        }
+    }
+    assert_eq!(on_disk.len(), limits::SEEN_MAX);
 }
 
 #[test]

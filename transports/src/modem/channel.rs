@@ -27,6 +27,9 @@ mod port;
 
 pub use port::Port;
 
+const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
+
 /// The number of a station on its channel.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
 pub struct StationId(pub u16);
@@ -153,6 +156,8 @@ pub struct Channel {
     transmissions: BTreeMap<u64, Transmission>,
     steps: BTreeSet<(Instant, Step)>,
     next_number: u64,
+    /// Of everything that was put on the air.
+    fingerprint: u64,
 }
 
 impl Channel {
@@ -169,6 +174,7 @@ impl Channel {
             transmissions: BTreeMap::new(),
             steps: BTreeSet::new(),
             next_number: 0,
+            fingerprint: FNV_OFFSET,
         }
     }
 
@@ -213,6 +219,7 @@ impl Channel {
         if airtime > TRANSMISSION_SECONDS_MAX || frames.len() > FRAMES_PER_TRANSMISSION_MAX {
             return Err(ModemFault::TooLong { octets, frames: frames.len() });
         }
+        note(&mut self.fingerprint, now.mono, station, &frames);
         let number = self.next_number;
         self.next_number += 1;
         receiver.sending = Some(number);
@@ -284,6 +291,7 @@ impl Channel {
         if airtime > TRANSMISSION_SECONDS_MAX || frames.len() > FRAMES_PER_TRANSMISSION_MAX {
             return Err(ModemFault::TooLong { octets, frames: frames.len() });
         }
+        note(&mut self.fingerprint, now.mono, station, &frames);
         self.steps.remove(&(transmission.end, Step::Sent(number)));
         transmission.end = transmission.keyed + airtime;
         transmission.blocks = waveform.blocks(octets);
@@ -299,6 +307,7 @@ impl Channel {
         let Some(receiver) = self.stations.get_mut(&station) else { return };
         let Some(number) = receiver.sending.take() else { return };
         let Some(transmission) = self.transmissions.get_mut(&number) else { return };
+        note(&mut self.fingerprint, now.mono, station, &[]);
         self.steps.remove(&(transmission.end, Step::Sent(number)));
         self.steps.remove(&(transmission.end + self.config.propagation, Step::CarrierOff(number)));
         transmission.end = now.mono;
@@ -366,6 +375,11 @@ impl Channel {
     /// What a station put on the air so far; a transmission counts when it ends.
     pub fn counters(&self, station: StationId) -> StationCounters {
         self.stations.get(&station).map(|receiver| receiver.counters).unwrap_or_default()
+    }
+
+    /// A fingerprint (FNV-1a) of everything put on the air: when, by whom, the octets of every frame.
+    pub const fn fingerprint(&self) -> u64 {
+        self.fingerprint
     }
 
     /// The mode of the channel.
@@ -550,6 +564,18 @@ impl Transmission {
             }
         }
     }
+}
+
+/// Adds frames to a fingerprint.
+fn note(fingerprint: &mut u64, at: Instant, station: StationId, frames: &[Bytes]) {
+    let mut add = |octets: &[u8]| {
+        for &octet in octets {
+            *fingerprint = (*fingerprint ^ u64::from(octet)).wrapping_mul(FNV_PRIME);
+        }
+    };
+    add(&at.as_micros().to_be_bytes());
+    add(&station.0.to_be_bytes());
+    frames.iter().for_each(|frame| add(frame));
 }
 
 /// Lays frames into interleaver blocks one after the other.

@@ -160,6 +160,22 @@ impl Inbox {
         self.sources.values().fold((0, 0), |(units, octets), s| (units + s.partials.len(), octets + s.octets))
     }
 
+    /// What exceeds its limit, in words; `None` when all is well.
+    pub(super) fn over_limit(&self) -> Option<String> {
+        let counted = |s: &Source| {
+            [
+                (s.partials.len(), PARTIALS_PER_SOURCE_MAX),
+                (s.octets, REASSEMBLY_OCTETS_PER_SOURCE_MAX),
+                (s.owed.len(), OWED_PER_SOURCE_MAX + PARTIALS_PER_SOURCE_MAX),
+                (s.done_order.len(), REMEMBERED_PER_SOURCE_MAX),
+                (s.done.len(), REMEMBERED_PER_SOURCE_MAX),
+            ]
+        };
+        let sources = [(self.sources.len(), SOURCES_MAX)];
+        let counts = self.sources.values().flat_map(counted).chain(sources);
+        counts.into_iter().find(|(is, most)| is > most).map(|(is, most)| format!("{is} held, {most} are allowed"))
+    }
+
     fn make_room(&mut self, address: NodeAddress) {
         if self.sources.contains_key(&address) || self.sources.len() < SOURCES_MAX {
             return;

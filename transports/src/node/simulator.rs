@@ -149,6 +149,16 @@ impl Simulator {
         self.sites.iter().enumerate().map(|(i, _)| self.counters(station_id(i)).seconds_on_air()).sum()
     }
 
+    /// A fingerprint of every frame that was put on the air, with its time and station.
+    pub const fn fingerprint(&self) -> u64 {
+        self.channel.fingerprint()
+    }
+
+    /// What of a station exceeds its limits, in words; `None` when all is well.
+    pub fn over_limit(&self) -> Option<String> {
+        self.sites.iter().find_map(|site| Some(format!("{}: {}", site.name, site.station.over_limit()?)))
+    }
+
     /// Transmissions of stations that were in EMCON. Must stay 0.
     pub fn emissions_in_emcon(&self) -> u64 {
         self.sites.iter().enumerate().map(|(i, _)| self.counters(station_id(i)).emissions_in_emcon).sum()

@@ -18,6 +18,7 @@ use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::{Random as _, Seeded};
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::node::hard_link::HardLinkMessage;
+use skywave_protocols::s5066::node::limits::QUEUE_SHARES_MAX;
 use skywave_protocols::s5066::node::sis_server::{ServerCounters, ServerOutput, SisServer, SisServerConfig};
 use skywave_protocols::s5066::node::{Carriage, ClientId};
 use skywave_protocols::time::{Duration, Instant, Now, Timers, Wakeup};
@@ -269,6 +270,14 @@ impl Station {
     /// U_PDUs that wait for the air or for their acknowledgement.
     pub fn queued(&self) -> usize {
         self.outbox.len()
+    }
+
+    /// What exceeds its limit, in words; `None` when all is well.
+    pub fn over_limit(&self) -> Option<String> {
+        let queued = self.server.queued_octets();
+        let limit = self.config.server.queue_octets_max.saturating_mul(QUEUE_SHARES_MAX);
+        let queue = (queued > limit).then(|| format!("{queued} octets wait in the server, {limit} are allowed"));
+        queue.or_else(|| self.inbox.over_limit())
     }
 
     /// The state for the console, with stable field names.
