@@ -24,7 +24,8 @@ fn our_own_node_takes_every_vector_that_a_client_sends() {
     let folder = tempfile::tempdir().unwrap();
     let config = folder.path().join("node.toml");
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, wait::free_port()));
-    let text = format!("bits_per_second = 9600\n[station.\"hq.test\"]\nlisten = \"{address}\"\naddress = \"1.1.0.1\"\n");
+    let text =
+        format!("bits_per_second = 9600\n[station.\"hq.test\"]\nlisten = \"{address}\"\naddress = \"1.1.0.1\"\n");
     fs::write(&config, text).unwrap();
     let mut command = Command::new(site::program());
     let command = command.args(["node", "-c"]).arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
@@ -40,6 +41,7 @@ fn our_own_node_takes_every_vector_that_a_client_sends() {
     assert!(ran.status.success() && report["failed"] == 0, "{text}");
     assert!(report["passed"].as_u64().is_some_and(|passed| passed >= 15), "{text}");
 
-    let nobody = Command::new(site::program()).args(["conformance", "sis", "--against", "127.0.0.1:1"]).output().unwrap();
+    let nobody =
+        Command::new(site::program()).args(["conformance", "sis", "--against", "127.0.0.1:1"]).output().unwrap();
     assert!(!nobody.status.success(), "nobody listens there");
 }

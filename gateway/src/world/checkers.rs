@@ -222,9 +222,9 @@ impl Checkers {
             let domain = duty.to.rsplit('@').next().unwrap_or_default();
             !duty.is_met() && sites.iter().any(|site| site == domain)
         };
-        let passed = late.filter_map(|((_, ticket), _)| Some((ticket, message(ticket)?))).find(|(_, message_id)| {
-            self.duties.iter().filter(for_them).any(|duty| duty.message_id == **message_id)
-        });
+        let passed = late
+            .filter_map(|((_, ticket), _)| Some((ticket, message(ticket)?)))
+            .find(|(_, message_id)| self.duties.iter().filter(for_them).any(|duty| duty.message_id == **message_id));
         if let Some((flash, _)) = passed {
             let words = format!("site {site}: {given} ({precedence:?}) was given to a link before the Flash {flash}");
             self.violation(words);

@@ -153,7 +153,8 @@ fn a_repeat_after_a_restart_is_not_told_again_until_it_is_forgotten() {
     let rows: BTreeMap<Vec<u8>, Bytes> = first.into_iter().map(|(key, value)| (key, value.unwrap())).collect();
     let day = 24 * 3600;
     for (seconds, told_again) in [(60, false), (day - 60, false), (day + 60, true)] {
-        let mut rows: Vec<_> = rows.iter().map(|(key, value)| crate::io::Row { key: key.clone(), value: value.clone() }).collect();
+        let mut rows: Vec<_> =
+            rows.iter().map(|(key, value)| crate::io::Row { key: key.clone(), value: value.clone() }).collect();
         rows.push(crate::io::Row { key: b"Sbroken".to_vec(), value: Bytes::from_static(&[1, 2]) });
         // The machine's clock begins anew, the calendar goes on.
         let begun = Now { wall: at(seconds).wall, ..Now::default() };
