@@ -7,6 +7,7 @@ mod cdt;
 mod fields;
 mod mule;
 mod sis;
+mod xmpp;
 
 use serde_json::Value;
 
@@ -29,6 +30,7 @@ pub const CODECS: &[Codec] = &[
     Codec { protocol: "acp142", decode: acp142::decode, encode: acp142::encode },
     Codec { protocol: "cdt", decode: cdt::decode, encode: cdt::encode },
     Codec { protocol: "mule", decode: mule::decode, encode: mule::encode },
+    Codec { protocol: "xmpp", decode: xmpp::decode, encode: xmpp::encode },
 ];
 
 /// The codec of `protocol`.

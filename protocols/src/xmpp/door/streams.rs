@@ -242,7 +242,10 @@ impl Door {
             Stream::Component(index, _) => self.config.components.get(*index).map(|it| it.name.clone()),
             Stream::Server(stream) => Some(format!("{} with {}", stream.pair().ours, stream.pair().theirs)),
         };
-        let alarm = why.blame() == Blame::Operator || matches!(why, StreamEnd::PeerError { .. });
+        // A server that is restarted, or tired of an idle stream, holds nothing against us.
+        let harmless = |condition: &str| matches!(condition, "system-shutdown" | "reset" | "connection-timeout");
+        let accused = matches!(why, StreamEnd::PeerError { condition, .. } if !harmless(condition));
+        let alarm = why.blame() == Blame::Operator || accused;
         let detail = format!("{}: {why}", with.unwrap_or_default());
         self.notice("chat.stream_ended", alarm, detail);
     }

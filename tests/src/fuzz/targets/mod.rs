@@ -1,5 +1,6 @@
 //! The targets, one row each; the name is also that of the corpus.
 
+mod chat;
 mod kept;
 mod mail;
 mod radio;
@@ -24,7 +25,10 @@ pub fn all() -> &'static [Target] {
         Target { name: "sis_client", run: radio::sis_client },
         Target { name: "sis_server", run: radio::sis_server },
         Target { name: "smtp", run: mail::smtp },
+        Target { name: "stanza", run: chat::stanza },
         Target { name: "weather", run: kept::weather },
+        Target { name: "xmpp_component", run: chat::xmpp_component },
+        Target { name: "xmpp_stream", run: chat::xmpp_stream },
     ]
 }
 
