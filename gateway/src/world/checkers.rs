@@ -334,3 +334,64 @@ impl Checkers {
         self.violations.extend(lost);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(seconds)
+    }
+
+    fn accepted(ticket: &str, precedence: Precedence) -> Event {
+        Event::MailAccepted {
+            ticket: ticket.to_owned(),
+            message_id: format!("<{ticket}>"),
+            from: "a@hq.test".to_owned(),
+            recipients: 1,
+            bytes: 1,
+            precedence,
+            source: "smtp".to_owned(),
+            origin: None,
+        }
+    }
+
+    fn given(ticket: &str, to: &str, precedence: Precedence) -> Event {
+        let (ticket, link, sites) = (ticket.to_owned(), "hf".to_owned(), vec![to.to_owned()]);
+        Event::HopStarted { ticket, link, sites, unit_bytes: 1, precedence }
+    }
+
+    fn duty(ticket: &str, to: &str) -> Duty {
+        Duty {
+            message_id: format!("<{ticket}>"),
+            to: to.to_owned(),
+            from: String::new(),
+            report_wanted: false,
+            accepted_at: at(0),
+            delivered: Vec::new(),
+            reports: Vec::new(),
+            given_up: false,
+            relayed: false,
+        }
+    }
+
+    #[test]
+    fn a_flash_that_something_less_urgent_passes_is_found() {
+        let down = Event::LinkDown { link: "hf".to_owned(), why: "x".to_owned() };
+        let rows = [
+            (vec![], 10, "field.test", true),
+            (vec![], 4, "field.test", false),
+            (vec![], 10, "ship.test", false),
+            (vec![given("f", "field.test", Precedence::Flash)], 10, "field.test", false),
+            (vec![down], 10, "field.test", false),
+        ];
+        for (before, seconds, site, found) in rows {
+            let mut checkers = Checkers { duties: vec![duty("f", "b@field.test")], ..Checkers::default() };
+            checkers.told(0, at(0), &accepted("f", Precedence::Flash));
+            checkers.told(0, at(0), &accepted("r", Precedence::Routine));
+            before.iter().for_each(|event| checkers.told(0, at(8), event));
+            checkers.told(0, at(seconds), &given("r", site, Precedence::Routine));
+            assert_eq!(!checkers.violations.is_empty(), found, "{before:?} {seconds} {site}");
+        }
+    }
+}
