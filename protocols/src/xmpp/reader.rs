@@ -255,7 +255,8 @@ impl StreamReader {
                 self.front = Front::Done;
                 Ok(true)
             }
-            None if self.input.len() <= DECLARATION_OCTETS_MAX => Ok(false),
+            // Its last octet but one may just have come.
+            None if self.input.len() <= DECLARATION_OCTETS_MAX + 1 => Ok(false),
             Some(_) | None => Err(XmppFault::TooLong { what: "XML declaration", limit: DECLARATION_OCTETS_MAX }),
         }
     }

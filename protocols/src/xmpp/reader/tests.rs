@@ -186,6 +186,17 @@ fn a_headless_stream_needs_no_header_and_passes_a_declaration_over() {
     }
 }
 
+#[test]
+fn the_longest_declaration_is_the_same_whole_and_octet_by_octet() {
+    for filler in 115..130 {
+        let text = format!("<?xml{}?><message/>", " ".repeat(filler));
+        let bytewise: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+        let whole = read(&[text.as_bytes()], ReaderLimits::HF, true);
+        assert_eq!(whole.0.len(), usize::from(5 + filler <= DECLARATION_OCTETS_MAX), "{filler}");
+        assert_eq!(read(&bytewise, ReaderLimits::HF, true), whole, "{filler}");
+    }
+}
+
 //= xmpp/LINK-005
 #[test]
 fn what_has_no_place_on_a_headless_stream_is_a_fault() {
