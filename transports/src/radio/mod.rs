@@ -21,4 +21,6 @@ mod air_tests;
 #[cfg(test)]
 mod bench;
 #[cfg(test)]
+mod chat_tests;
+#[cfg(test)]
 mod rate_tests;
