@@ -15,7 +15,25 @@ use skywave_protocols::xmpp::rules::config::{DirectionConfig, IqConfig, MessageC
 use skywave_protocols::xmpp::rules::{Direction, Facts, Filter, FilterConfig, Verdict, builtin};
 
 use super::super::BenchFault;
-use super::super::table::{Cell, Table};
+use super::super::table::{Cell, Report, Table};
+
+/// What is said where nothing else is given.
+pub const LINES: [&str; 12] = [
+    "Convoy of 12 trucks leaves the depot at 0530, route green",
+    "Bridge at grid 4471 is passable for light vehicles only",
+    "Request 40 litres of diesel and two spare tyres by noon",
+    "Water team reports the well at the school runs clear again",
+    "Visibility below 800 metres, the helicopter stays here",
+    "Copy, we hold at checkpoint three until you call",
+    "Generator two failed at 0412, running on batteries now",
+    "Three patients stable, one needs transfer before dark",
+    "Antenna is up again, signal much better than yesterday",
+    "Who has the list of volunteers for the night shift?",
+    "Ferry will not sail today, waves above two metres",
+    "Understood. Next call at 1900 on the same channel",
+];
+/// The hour is the same each time.
+const SEED: u64 = 370;
 
 /// Chats of the hour.
 pub const CHATS: usize = 60;
@@ -299,6 +317,14 @@ fn passed(filter: &mut Filter, now: Now, stanza: Stanza) -> Option<Stanza> {
     }
 }
 
+/// The table with what is usually said.
+///
+/// # Errors
+/// As [`table`].
+pub fn run() -> Result<Report, BenchFault> {
+    Ok(Report { facts: vec![("seed of the mixed hour", SEED.to_string())], tables: vec![table(&LINES, SEED)?] })
+}
+
 /// Stanzas and octets before compression after each step, beside the measurement.
 ///
 /// # Errors
@@ -376,6 +402,13 @@ mod tests {
                 "{sort:?}: {mean}, measured {measured}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_said_may_hold_markup() {
+        let arrivals = hour(&Cast::default(), &["a < b & c"], 1).unwrap();
+        let said = arrivals.iter().find(|arrival| arrival.sort == Sort::Chat).unwrap();
+        assert_eq!(said.stanza.child("jabber:server", "body").map(|body| body.text()).as_deref(), Some("a < b & c"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `skywave bench chat`: what chat costs on a link and how fast gateways carry it.
 //!
-//! Its parts are run one by one or together: [`ordinary`] holds the same conversation by ordinary server-to-server XMPP
-//! over a slow wire, for comparison.
+//! Its parts are run one by one or together: [`mixed_hour`] shows what each filter leaves of an hour's traffic;
+//! [`ordinary`] holds the same conversation by ordinary server-to-server XMPP over a slow wire, for comparison.
 
 pub mod mixed_hour;
 pub mod ordinary;
@@ -14,6 +14,8 @@ use super::table::Report;
 /// A part of the bench.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, clap::ValueEnum)]
 pub enum Part {
+    /// What each filter leaves of an hour of mixed traffic
+    Filters,
     /// The same conversation by ordinary server-to-server XMPP over a slow wire (as root; package prosody)
     Ordinary,
 }
@@ -34,10 +36,11 @@ pub struct Options {
 /// # Errors
 /// When a part cannot be run.
 pub fn run(options: &Options) -> Result<Report, BenchFault> {
-    let all = [Part::Ordinary];
+    let all = [Part::Filters, Part::Ordinary];
     let mut report = Report::default();
     for part in all.iter().filter(|part| options.parts.is_empty() || options.parts.contains(part)) {
         let found = match part {
+            Part::Filters => mixed_hour::run()?,
             Part::Ordinary => ordinary::run(&options.delays_seconds, &options.place)?,
         };
         report.facts.extend(found.facts);

@@ -21,6 +21,7 @@ mod fold;
 mod iq;
 mod label;
 mod limits;
+mod many;
 mod matching;
 mod name;
 mod profiles;
