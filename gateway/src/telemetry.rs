@@ -36,6 +36,80 @@ pub enum Status {
     Expired,
 }
 
+/// What became of a stanza at this site.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StanzaFate {
+    /// Taken over from the local server (on our disk, if its kind is kept there).
+    Accepted,
+    /// The far site has it, as far as the profile of the link can tell; the words say by whom.
+    Sent,
+    /// It came by a link.
+    Arrived,
+    /// The local server has it: confirmed, or written to its connection; the words say which.
+    Delivered,
+    /// The connection to the local server broke before it confirmed: it will get it again with the same id.
+    Deferred,
+    /// It was handed over before a restart and may reach the local server twice.
+    PossibleDuplicate,
+    /// Answered here: it need not cross.
+    Answered,
+    /// A rule, or the presence cache, keeps it from crossing.
+    Dropped,
+    /// A newer one of its kind took its place while it waited.
+    Replaced,
+    /// Given up; its sender got an error.
+    Returned,
+    /// Given up; nobody may be told of a stanza of its kind.
+    Discarded,
+}
+
+impl StanzaFate {
+    /// Its word in log lines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Accepted => "accepted",
+            Self::Sent => "sent",
+            Self::Arrived => "arrived",
+            Self::Delivered => "delivered",
+            Self::Deferred => "deferred",
+            Self::PossibleDuplicate => "possible-duplicate",
+            Self::Answered => "answered",
+            Self::Dropped => "dropped",
+            Self::Replaced => "replaced",
+            Self::Returned => "returned",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
+/// One line about one stanza.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct StanzaLine {
+    /// The gateway's number of it at this site.
+    pub number: String,
+    /// `message`, `presence` or `iq`.
+    pub kind: &'static str,
+    /// The stanza's own id; empty if it has none.
+    pub id: String,
+    /// From whom.
+    pub from: String,
+    /// To whom.
+    pub to: String,
+    /// The far site, as the configuration names it.
+    pub peer: String,
+    /// Octets of its canonical form.
+    pub bytes: usize,
+    /// Since we took it over.
+    pub delay_seconds: f64,
+    /// Its precedence on the link.
+    pub precedence: Precedence,
+    /// What became of it.
+    pub status: StanzaFate,
+    /// Why, or by whom.
+    pub text: String,
+}
+
 /// Something that happened.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 #[serde(rename_all = "snake_case", tag = "event")]
@@ -156,6 +230,31 @@ pub enum Event {
         /// True: nothing is emitted.
         silent: bool,
     },
+    /// Something became of a stanza.
+    Stanza(Box<StanzaLine>),
+    /// Chat was handed to a link.
+    ChatBlock {
+        /// The far site, as the configuration names it.
+        peer: String,
+        /// The link.
+        link: String,
+        /// Octets of the stanzas in canonical form.
+        bytes_raw: u64,
+        /// Octets handed to the transport for them.
+        bytes_sent: u64,
+    },
+    /// A local XMPP server can be reached.
+    ChatServerUp {
+        /// Its domain.
+        server: String,
+    },
+    /// It cannot.
+    ChatServerDown {
+        /// Its domain.
+        server: String,
+        /// Why.
+        why: String,
+    },
     /// Counted by name; shown to the operator.
     Notice {
         /// The link or part.
@@ -183,11 +282,12 @@ pub enum Event {
 
 impl Event {
     /// How loud it is.
-    pub const fn level(&self) -> Level {
+    pub fn level(&self) -> Level {
         match self {
             Self::StoreFailing { .. } => Level::Error,
             Self::Damaged { .. } | Self::PossibleDuplicate { .. } => Level::Warn,
             Self::Notice { alarm: true, .. } => Level::Warn,
+            Self::Stanza(line) => stanza_level(line),
             Self::Ready { .. }
             | Self::MailAccepted { .. }
             | Self::MailRefused { .. }
@@ -196,10 +296,24 @@ impl Event {
             | Self::LinkUp { .. }
             | Self::LinkDown { .. }
             | Self::Emission { .. }
+            | Self::ChatServerUp { .. }
+            | Self::ChatServerDown { .. }
             | Self::StoreRecovered => Level::Info,
-            Self::Duplicate { .. } | Self::HopStarted { .. } | Self::HopProgress { .. } | Self::Notice { .. } => {
-                Level::Debug
-            }
+            Self::Duplicate { .. }
+            | Self::HopStarted { .. }
+            | Self::HopProgress { .. }
+            | Self::ChatBlock { .. }
+            | Self::Notice { .. } => Level::Debug,
         }
+    }
+}
+
+/// Messages are told like mails; presence and queries only to who looks closer.
+fn stanza_level(line: &StanzaLine) -> Level {
+    match line.status {
+        StanzaFate::PossibleDuplicate => Level::Warn,
+        StanzaFate::Dropped | StanzaFate::Answered | StanzaFate::Replaced => Level::Debug,
+        _fate if line.kind == "message" => Level::Info,
+        _fate => Level::Debug,
     }
 }

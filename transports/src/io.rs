@@ -181,12 +181,31 @@ pub enum Space {
     Site,
     /// State of transports; the node puts the link's name in front of the key.
     Transport,
+    /// Number → a stanza that waits for its link.
+    ChatOut,
+    /// Number → a stanza that came by a link and waits for the local server.
+    ChatIn,
+    /// State of the chat sessions of links; the node puts the peer's name in front of the key.
+    ChatLink,
+    /// Cached presence; the node puts the peer's name in front of the key.
+    Presence,
 }
 
 impl Space {
     /// All spaces.
-    pub const ALL: [Self; 7] =
-        [Self::Mail, Self::Hop, Self::Delayed, Self::History, Self::Seen, Self::Site, Self::Transport];
+    pub const ALL: [Self; 11] = [
+        Self::Mail,
+        Self::Hop,
+        Self::Delayed,
+        Self::History,
+        Self::Seen,
+        Self::Site,
+        Self::Transport,
+        Self::ChatOut,
+        Self::ChatIn,
+        Self::ChatLink,
+        Self::Presence,
+    ];
 
     /// The name of its table.
     pub const fn name(self) -> &'static str {
@@ -198,6 +217,10 @@ impl Space {
             Self::Seen => "seen",
             Self::Site => "site",
             Self::Transport => "transport",
+            Self::ChatOut => "chat_out",
+            Self::ChatIn => "chat_in",
+            Self::ChatLink => "chat_link",
+            Self::Presence => "presence",
         }
     }
 }

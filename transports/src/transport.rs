@@ -284,6 +284,9 @@ pub trait Transport: Send {
     /// Whether the gateway has something to send: a transport that opens connections on demand opens one, although
     /// nothing can be submitted yet. The others pay no heed.
     fn set_wanted(&mut self, _now: Now, _wanted: bool) {}
+    /// What was made of the octets that arrived, or what is to be sent, cannot go on: a transport that has a connection
+    /// closes it, and another begins. The others pay no heed.
+    fn reset(&mut self, _now: Now) {}
     /// The gateway has an arrived unit on its disk: the final acknowledgement may go.
     fn accept(&mut self, now: Now, arrival: ArrivalId);
     /// The gateway cannot take an arrived unit now (`retry`) or ever.

@@ -98,7 +98,9 @@ pub fn links(facts: &Value) -> String {
                 (false, true) => "up".to_owned(),
                 (false, false) => format!("down ({})", words(&link["why"])),
             };
-            let waiting = words(&link["hops_waiting"]);
+            let chat: u64 = list(link, "chat").iter().filter_map(|peer| peer["stanzas_waiting"].as_u64()).sum();
+            let hops = link["hops_waiting"].as_u64().unwrap_or_default();
+            let waiting = (hops + chat).to_string();
             let waiting = if link["more_on_disk"] == true { format!("{waiting}+") } else { waiting };
             vec![
                 words(&link["name"]),
@@ -137,6 +139,47 @@ pub fn mails(facts: &Value) -> String {
     let shown = list(facts, "mails").len();
     let mut text = table(&["ID", "PRECEDENCE", "BYTES", "AGE", "FROM", "BY", "RCPT", "WHY IT IS HERE"], &rows);
     let _ = writeln!(text, "{shown} of {} mails", words(&facts["mails_queued"]));
+    let stanzas = stanzas(facts);
+    if !stanzas.is_empty() {
+        text.push('\n');
+        text.push_str(&stanzas);
+    }
+    text
+}
+
+/// The part of `skywave queue list` about chat; empty where none waits.
+fn stanzas(facts: &Value) -> String {
+    let row = |stanza: &Value| {
+        vec![
+            words(&stanza["number"]),
+            words(&stanza["kind"]),
+            words(&stanza["precedence"]),
+            words(&stanza["bytes"]),
+            span(&stanza["age_seconds"]),
+            words(&stanza["from"]),
+            words(&stanza["to"]),
+            words(&stanza["why"]),
+        ]
+    };
+    let rows: Vec<Vec<String>> = list(facts, "stanzas").iter().map(row).collect();
+    if rows.is_empty() {
+        return String::new();
+    }
+    let head = ["NUMBER", "KIND", "PRECEDENCE", "BYTES", "AGE", "FROM", "TO", "WHY IT IS HERE"];
+    format!("{}{} stanzas wait\n", table(&head, &rows), rows.len())
+}
+
+/// `skywave queue show` and `skywave track` of a stanza.
+fn stanza(facts: &Value) -> String {
+    let mut text = String::new();
+    for name in ["number", "kind", "type", "id", "from", "to", "peer", "link", "precedence", "bytes", "on_disk"] {
+        if !facts[name].is_null() {
+            let _ = writeln!(text, "{name:<12} {}", words(&facts[name]));
+        }
+    }
+    let _ = writeln!(text, "{:<12} {}", "age", span(&facts["age_seconds"]));
+    let _ = writeln!(text, "{:<12} {}", "expires in", span(&facts["expires_in_seconds"]));
+    let _ = writeln!(text, "{:<12} {}", "why", words(&facts["why"]));
     text
 }
 
@@ -168,6 +211,9 @@ pub fn mailq(facts: &Value) -> String {
 
 /// `skywave queue show` and `skywave track`.
 pub fn mail(facts: &Value) -> String {
+    if !facts["number"].is_null() {
+        return stanza(facts);
+    }
     let mut text = String::new();
     let lines =
         ["ticket", "message_id", "precedence", "mt_priority", "from", "to", "bytes", "source", "origin", "held"];

@@ -27,8 +27,8 @@ pub(super) fn check(raw: &Raw, found: &mut Found<'_>) -> Option<(SiteConfig, She
     let name: Arc<str> = site.as_deref().unwrap_or("unnamed").into();
     let mail = mail(raw, &name, found);
     let local = raw.local.iter().filter_map(|(name, local)| check_local(name, local, found)).collect::<Vec<_>>();
-    if raw.local.is_empty() && raw.route.is_empty() {
-        found.wrong(&Key::new("local"), "neither a local MTA nor a route: no mail could go anywhere");
+    if raw.local.is_empty() && raw.route.is_empty() && raw.chat.is_none() {
+        found.wrong(&Key::new("local"), "neither a local MTA nor a route nor chat: nothing could go anywhere");
     }
     let radios = radios(raw, found);
     let links = links(raw, &name, found);
@@ -36,11 +36,13 @@ pub(super) fn check(raw: &Raw, found: &mut Found<'_>) -> Option<(SiteConfig, She
     let routes = routes(raw, &name, found);
     domains(raw, found);
     let queue = queue(&raw.queue, found);
+    let chat = super::chat::chat(raw, &name, &links, found);
     let shell = shell(raw, found);
     let local = last_if(local, |local: &LocalConfig| local.domains.iter().any(|domain| domain == "*"));
     let routes = last_if(routes, |route: &crate::node::config::Route| route.domains.iter().any(|d| d == "*"));
     // Whether packets are captured is said on the command line.
-    let site = SiteConfig { site: name, mail: mail?, local, radios, links, batch_mail, routes, queue, capture: false };
+    let site =
+        SiteConfig { site: name, mail: mail?, local, radios, links, batch_mail, routes, queue, chat, capture: false };
     Some((site, shell))
 }
 
@@ -124,7 +126,7 @@ fn precedences(mail: &RawMail, key: &Key, found: &mut Found<'_>) -> (Option<Prec
     (default, ceiling)
 }
 
-fn listen(key: &Key, texts: &[String], found: &mut Found<'_>) -> Vec<SocketAddr> {
+pub(super) fn listen(key: &Key, texts: &[String], found: &mut Found<'_>) -> Vec<SocketAddr> {
     let mut all: Vec<SocketAddr> = Vec::new();
     for text in texts {
         match text.parse::<SocketAddr>() {
@@ -207,7 +209,7 @@ fn domains(raw: &Raw, found: &mut Found<'_>) {
     }
 }
 
-fn overlap(a: &str, b: &str) -> bool {
+pub(super) fn overlap(a: &str, b: &str) -> bool {
     use crate::node::config::covers;
     // `.x.test` does not take `x.test`, but all that `.y.x.test` takes.
     let within = |outer: &str, inner: &str| covers(outer, inner) || covers(outer, &format!("x{inner}"));

@@ -22,6 +22,9 @@ pub fn compare(a: &Loaded, b: &Loaded) -> Vec<Mistake> {
     for (ours, theirs) in &pairs {
         Ends { a, b, ours, theirs }.compare(&mut mistakes);
     }
+    super::compare_chat::one_way(a, b, &pairs, &mut mistakes);
+    let turned: Vec<_> = pairs.iter().map(|&(ours, theirs)| (theirs, ours)).collect();
+    super::compare_chat::one_way(b, a, &turned, &mut mistakes);
     mistakes
 }
 

@@ -4,11 +4,16 @@
 //! wrong for itself. Refuses: unknown keys, routes that lead back, domains claimed twice, carriages that do not fit
 //! their transport. Reads no file itself: the command line does.
 
+pub mod chat;
+#[cfg(test)]
+mod chat_tests;
 mod check;
 pub mod compare;
+mod compare_chat;
 mod links;
 pub mod mistake;
 pub mod raw;
+pub(crate) mod slow;
 mod xmpp_links;
 #[cfg(test)]
 mod xmpp_tests;

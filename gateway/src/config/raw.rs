@@ -7,7 +7,9 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use skywave_protocols::xmpp::rules::FilterConfig;
 
+use super::chat::RawChat;
 use crate::shell::hand_over::HandOverTls;
 use crate::shell::log::LogFormat;
 
@@ -48,6 +50,12 @@ pub struct Raw {
     pub route: BTreeMap<String, RawRoute>,
     /// The queue.
     pub queue: RawQueue,
+    /// Chat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chat: Option<RawChat>,
+    /// Filters of chat, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub filter: BTreeMap<String, FilterConfig>,
 }
 
 impl Default for Raw {
@@ -69,6 +77,8 @@ impl Default for Raw {
             batch_mail: BTreeMap::new(),
             route: BTreeMap::new(),
             queue: RawQueue::default(),
+            chat: None,
+            filter: BTreeMap::new(),
         }
     }
 }

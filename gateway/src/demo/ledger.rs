@@ -116,6 +116,10 @@ impl Ledger {
             | Event::LinkUp { .. }
             | Event::LinkDown { .. }
             | Event::Emission { .. }
+            | Event::Stanza(_)
+            | Event::ChatBlock { .. }
+            | Event::ChatServerUp { .. }
+            | Event::ChatServerDown { .. }
             | Event::Notice { .. }
             | Event::StoreFailing { .. }
             | Event::StoreRecovered

@@ -171,6 +171,7 @@ impl Node {
             Saved::Accepted(accepted) => self.accept_failed(now, *accepted, &why),
             Saved::Opened(key) => self.defer_quietly(&key),
             Saved::Transport(link, number) => self.transport_store_failed(now, link, number, why),
+            Saved::Chat(number) => self.chat_store_failed(now, number, &why),
             Saved::Notes(_) => {}
         }
     }

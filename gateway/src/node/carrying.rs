@@ -196,31 +196,7 @@ impl Node {
         }
     }
 
-    /// An event of a link that carries chat.
-    // The chat machine takes its place here; until then what arrives is counted and refused, and nothing is sent.
-    fn chat_link_event(&mut self, now: Now, index: usize, event: TransportEvent) {
-        match event {
-            TransportEvent::Up => self.link_state(index, None),
-            TransportEvent::Down(why) => self.link_state(index, Some(why)),
-            TransportEvent::Arrived { arrival, .. } => {
-                if let Some(link) = self.links.link_mut(index) {
-                    link.units_received += 1;
-                }
-                self.links.with(now, index, |transport| transport.refuse(now, arrival, true));
-            }
-            TransportEvent::Notice(notice) => {
-                let part = self.links.link(index).map_or_else(String::new, |link| link.name.to_string());
-                self.notice(&part, notice.alarm, notice.name, notice.detail);
-            }
-            TransportEvent::Profile(_)
-            | TransportEvent::RoomChanged
-            | TransportEvent::Progress(_)
-            | TransportEvent::Delivered { .. }
-            | TransportEvent::Failed { .. } => {}
-        }
-    }
-
-    fn link_state(&mut self, index: usize, down: Option<String>) {
+    pub(super) fn link_state(&mut self, index: usize, down: Option<String>) {
         let Some(link) = self.links.link_mut(index) else { return };
         let name = link.name.to_string();
         link.up = down.is_none();

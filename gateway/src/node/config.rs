@@ -33,6 +33,8 @@ pub struct SiteConfig {
     pub routes: Vec<Route>,
     /// Life and limits of the queue.
     pub queue: QueueConfig,
+    /// Chat, if the site has it.
+    pub chat: Option<crate::chat::config::ChatConfig>,
     /// Whether what goes over the media is written to a capture file.
     pub capture: bool,
 }

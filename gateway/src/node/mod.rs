@@ -10,6 +10,7 @@ pub mod arrivals;
 pub mod batches;
 mod build;
 mod carrying;
+mod chat;
 mod clocks;
 pub mod command;
 pub mod config;
@@ -66,6 +67,8 @@ enum Pending {
     RefillMails(Vec<HopKey>),
     /// What is due.
     Agenda,
+    /// The rows of chat in this space.
+    Chat(Space),
     /// The records of a link's transport.
     Restore(usize),
     /// The operator's marks of links: which are down, silent, in EMCON.
@@ -136,6 +139,7 @@ pub struct Node {
     agenda: Agenda,
     mta: Mta,
     links: Links,
+    chat: chat::ChatHook,
     sessions: Sessions,
     arrivals: arrivals::Arrivals,
     reports: Reports,
@@ -175,6 +179,7 @@ impl Node {
             lanes: Lanes::default(),
             agenda: Agenda::default(),
             links: Links::default(),
+            chat: chat::ChatHook::default(),
             sessions: Sessions::default(),
             arrivals: arrivals::Arrivals::default(),
             reports: Reports::default(),
@@ -203,6 +208,7 @@ impl Node {
         self.drain_links(now);
         self.work(now);
         self.drain_links(now);
+        self.drain_chat(now);
         self.stop_if_done(now);
     }
 
@@ -213,18 +219,22 @@ impl Node {
             Input::Command(reply_to, command) => self.command(now, reply_to, command),
             Input::ListenFailed(listener, why) => {
                 let part = self.links.listens(listener);
-                self.notice(part.as_deref().unwrap_or("mail door"), true, "listen_failed", why);
+                self.notice(part.as_deref().unwrap_or("door"), true, "listen_failed", why);
             }
             Input::Listening(..) => {}
+            Input::Accepted { listener, pipe, peer } if Self::is_chat_listener(listener) => {
+                self.chat_accepted(now, listener, pipe, peer);
+            }
             Input::Accepted { listener, pipe, peer } => {
                 if !self.links.accepted(now, listener, pipe, peer) {
                     self.session_accepted(now, listener, pipe, peer);
                 }
             }
+            Input::Pipe(pipe, input) if self.is_chat_pipe(pipe) => self.chat_pipe(now, pipe, input),
             Input::Pipe(pipe, input) if self.links.has_pipe(pipe) => self.links.handle_pipe(now, pipe, input),
             Input::Pipe(pipe, input) => self.session_input(now, pipe, input),
             Input::Socket(socket, input) => self.links.handle_socket(now, socket, input),
-            Input::Resolved(..) => {} // Doors and links are configured by address; chat will ask for services.
+            Input::Resolved(number, resolved) => self.chat_resolved(now, number, resolved),
             Input::Stored(number) => self.stored(now, number),
             Input::StoreFailed(number, fault) => self.store_failed(now, number, fault),
             Input::BodyAppended(body, octets) => self.body_appended(now, body, octets),
@@ -253,6 +263,7 @@ impl Node {
         [
             self.sessions.next_wakeup(),
             self.links.next_wakeup(),
+            self.chat.next_wakeup(),
             at(self.storekeeper.retry_at(), "disk retry"),
             at(self.reports.next(), "report again"),
             at(self.unread_at, "read again"),
@@ -273,6 +284,7 @@ impl Node {
     fn start(&mut self, now: Now) {
         self.started_at = Some(now);
         self.build_links(now);
+        self.build_chat(now);
         for space in [Space::Mail, Space::History] {
             self.await_fetch(Pending::LastTicket(space));
         }
@@ -305,6 +317,7 @@ impl Node {
         self.pending.insert(number, Pending::Agenda);
         self.ask(Pending::Lane(Vec::new()));
         self.look_for_displaced(now.wall);
+        self.start_chat(now);
         // Counting reads the whole queue: mail is taken meanwhile.
         self.ask(Pending::Count);
         self.tell(Event::Ready { site: self.config.site.to_string() });
@@ -313,6 +326,7 @@ impl Node {
     fn woken(&mut self, now: Now) {
         self.sessions_due(now);
         self.links.handle_wakeup(now);
+        self.chat_due(now);
         self.agenda_due(now);
         self.reports_due(now);
         self.pings_due(now);
@@ -339,6 +353,7 @@ impl Node {
                 self.begin_hand_over(now, &key);
             }
             Saved::Transport(link, number) => self.transport_stored(now, link, number),
+            Saved::Chat(number) => self.chat_stored(now, number),
         }
     }
 
@@ -363,6 +378,10 @@ impl Node {
             Some(Pending::Refill(lane)) => self.refilled(now, &lane, rows),
             Some(Pending::RefillMails(keys)) => self.refill_mails(now, keys, rows),
             Some(Pending::Agenda) => self.agenda_fetched(now, rows),
+            Some(Pending::Chat(space)) => {
+                self.chat_rows(space, rows.unwrap_or_default());
+                self.arrived_at_start(now);
+            }
             Some(Pending::Restore(link)) => {
                 let name = self.links.link(link).map_or(0, |link| link.name.len() + 1);
                 let mut rows = rows.unwrap_or_default();

@@ -54,6 +54,7 @@ impl Operator {
 
 impl Node {
     pub(super) fn command(&mut self, now: Now, reply_to: ReplyTo, command: Command) {
+        let Some(command) = self.chat_command(now, reply_to, command) else { return };
         match command {
             Command::Status => {
                 let status = self.status();
@@ -377,6 +378,7 @@ impl Node {
         let Some(index) = self.links.index(link) else { return self.no_link(reply_to, link) };
         let name: SiteName = site.into();
         self.links.with(now, index, |transport| transport.set_silence(now, &name, on));
+        self.chat_silence(now, index, &name, on);
         self.mark(format!("mark/silence/{link}/{site}"), on);
         self.reply_ok(reply_to, json!({ "link": link, "site": site, "silent": on }));
     }
@@ -408,6 +410,7 @@ impl Node {
                     if let Some(index) = self.links.index(link) {
                         let site: SiteName = site.into();
                         self.links.with(now, index, |transport| transport.set_silence(now, &site, on));
+                        self.chat_silence(now, index, &site, on);
                     }
                 }
                 (_, _, _) => {}
@@ -473,9 +476,14 @@ impl Node {
             && config.links == self.config.links
             && config.radios == self.config.radios
             && config.local == self.config.local
-            && config.mail.listen == self.config.mail.listen;
+            && config.mail.listen == self.config.mail.listen
+            && match (&self.config.chat, &config.chat) {
+                (Some(ours), Some(theirs)) => ours.is_same_but_for_secrets(theirs),
+                (ours, theirs) => ours.is_none() && theirs.is_none(),
+            };
         if !same_shape {
-            let why = "site, listeners, links, radios and local MTAs change only at a restart; nothing was changed";
+            let why =
+                "site, listeners, links, radios, local MTAs and chat change only at a restart; nothing was changed";
             return self.reply_error(reply_to, why, 78);
         }
         self.server_config = super::mail_door::server_config(&config.mail);

@@ -56,6 +56,7 @@ impl Node {
             "smtp_connections": self.sessions.len(),
             "store_failing": self.storekeeper.is_failing(),
             "links": self.list_links()["links"],
+            "chat": self.chat_status(),
             "notices": notices,
         })
     }
@@ -82,6 +83,7 @@ impl Node {
             "units_sent": link.units_sent,
             "units_received": link.units_received,
             "profile": profile,
+            "chat": self.show_chat_link(index),
         })
     }
 
@@ -186,7 +188,9 @@ impl Node {
         // Memory knows better than the disk how far a mail is.
         let line = |record: MailRecord| mail(self.mails.record(record.ticket).unwrap_or(&record), self.now.wall, false);
         let mails: Vec<Value> = mails.into_iter().map(line).collect();
-        self.reply_ok(reply_to, json!({ "mails": mails, "mails_queued": self.counters.mails_queued() }));
+        let stanzas = self.list_chat(LISTED_MAX);
+        let queued = self.counters.mails_queued();
+        self.reply_ok(reply_to, json!({ "mails": mails, "mails_queued": queued, "stanzas": stanzas }));
     }
 
     /// Removes history whose time has passed.

@@ -57,6 +57,8 @@ impl Node {
                 let name = &self.links.link(*index)?.name;
                 range(Space::Transport, lane_start(name), lane_end(name), usize::MAX, false)
             }
+            Pending::Chat(Space::Site) => range(Space::Site, b"chat/".to_vec(), b"chat0".to_vec(), MARKS_MAX, false),
+            Pending::Chat(space) => range(*space, start(), end(), usize::MAX, false),
             Pending::Lane(from) => range(Space::Hop, from.clone(), end(), 1, false),
             Pending::Displaced(from) => range(Space::Delayed, from.clone(), end(), AGENDA_BATCH_MAX, false),
             _other => return None,

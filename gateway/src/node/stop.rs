@@ -15,6 +15,7 @@ impl Node {
             return;
         }
         self.stopping = true;
+        self.stop_chat();
         self.stop_at = Some(now.mono + STOP_WAIT);
         for pipe in self.sessions.pipes() {
             // Whose mail is on its way to the disk is told what became of it first.

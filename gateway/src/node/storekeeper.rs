@@ -31,6 +31,8 @@ pub enum Saved {
     Opened(HopKey),
     /// Records of a transport: link index and the transport's number.
     Transport(usize, u64),
+    /// Stanzas, and records of chat sessions: chat's number.
+    Chat(u64),
 }
 
 /// A batch that could not be stored and is given back to whoever wanted it.

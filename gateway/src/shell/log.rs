@@ -97,6 +97,10 @@ fn mail_line(event: &Event) -> Option<String> {
         | Event::LinkUp { .. }
         | Event::LinkDown { .. }
         | Event::Emission { .. }
+        | Event::Stanza(_)
+        | Event::ChatBlock { .. }
+        | Event::ChatServerUp { .. }
+        | Event::ChatServerDown { .. }
         | Event::Notice { .. }
         | Event::StoreFailing { .. }
         | Event::StoreRecovered
@@ -127,6 +131,24 @@ fn tried_line(event: &Event) -> String {
     line
 }
 
+/// One line a stanza and fate, begun like the lines of mails.
+fn stanza_line(line: &crate::telemetry::StanzaLine) -> String {
+    format!(
+        "{}: {} from=<{}>, to=<{}>, id={}, peer={}, size={}, delay={:.2}, precedence={}, status={} ({})",
+        escaped(&line.number),
+        line.kind,
+        escaped(&line.from),
+        escaped(&line.to),
+        escaped(&line.id),
+        escaped(&line.peer),
+        line.bytes,
+        line.delay_seconds,
+        line.precedence.name(),
+        line.status.name(),
+        escaped(&line.text)
+    )
+}
+
 const fn status_word(status: crate::telemetry::Status) -> &'static str {
     use crate::telemetry::Status;
     match status {
@@ -148,6 +170,15 @@ fn other_line(event: &Event) -> String {
         }
         Event::Notice { part, alarm, name, detail } => {
             format!("{}: {name}: {}{}", escaped(part), escaped(detail), if *alarm { " (alarm)" } else { "" })
+        }
+        Event::Stanza(line) => stanza_line(line),
+        Event::ChatBlock { peer, link, bytes_raw, bytes_sent } => {
+            let (peer, link) = (escaped(peer), escaped(link));
+            format!("chat: peer={peer}, link={link}, bytes_raw={bytes_raw}, bytes_sent={bytes_sent}, status=block")
+        }
+        Event::ChatServerUp { server } => format!("chat: server={}, status=up", escaped(server)),
+        Event::ChatServerDown { server, why } => {
+            format!("chat: server={}, status=down ({})", escaped(server), escaped(why))
         }
         Event::StoreFailing { why } => format!("store fails, mail is refused: {}", escaped(why)),
         Event::StoreRecovered => "store works again".to_owned(),

@@ -101,6 +101,7 @@ impl Site {
         let tls = tls::Tls::new(&shell.certificates, &shell.authorities)
             .map_err(|mistakes| StartFault::File(mistakes.join("; ")))?;
         let passwords = read_passwords(&shell)?;
+        read_chat_secrets(&mut site)?;
         let capture = open_capture(&shell)?;
         let control = match &shell.run {
             Some(run) => Some(control::Control::open(run, inbox.clone(), events.clone()).map_err(StartFault::Control)?),
@@ -170,6 +171,28 @@ impl Site {
     pub async fn ended(&mut self) {
         let _ = (&mut self.task).await;
     }
+}
+
+/// Puts secrets that lie in files of their own where the node expects them.
+fn read_chat_secrets(site: &mut SiteConfig) -> Result<(), StartFault> {
+    let Some(chat) = &mut site.chat else { return Ok(()) };
+    let read = |path: &std::path::PathBuf| {
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| StartFault::File(format!("{}: {error}", path.display())))?;
+        match text.trim() {
+            "" => Err(StartFault::File(format!("{}: holds no secret", path.display()))),
+            secret => Ok(secret.to_owned()),
+        }
+    };
+    for component in &mut chat.door.components {
+        if let Some(path) = chat.secret_files.get(&component.name) {
+            component.secret = read(path)?;
+        }
+    }
+    if let Some(path) = &chat.dialback_secret_file {
+        chat.door.dialback_secret = read(path)?;
+    }
+    Ok(())
 }
 
 fn read_passwords(shell: &ShellConfig) -> Result<Arc<str>, StartFault> {

@@ -16,11 +16,21 @@ pub fn failure(world: &World, place: &str, why: &str) -> String {
     for duty in world.checkers.duties.iter().filter(|duty| !duty.is_met()) {
         let _ = write!(text, "\nopen: {} to {}", duty.message_id, duty.to);
     }
+    for duty in world.checkers.chat.duties.iter().filter(|duty| !duty.is_met()) {
+        let _ = write!(text, "\nopen: {:?}", duty.key);
+    }
     for errand in world.errands() {
         let _ = write!(text, "\nerrand {} {:?}: {:?}", errand.message_id, errand.order.subject, errand.answer);
     }
     for site in &world.sites {
-        let _ = write!(text, "\n{}: owes {}, took {}", site.name, site.disk.owes(), site.mta.received().len());
+        let _ = write!(
+            text,
+            "\n{}: owes {} mails and {} stanzas, took {} mails",
+            site.name,
+            site.disk.owes(),
+            site.disk.owes_stanzas(),
+            site.mta.received().len()
+        );
     }
     let mut log: Vec<(u64, &str, String)> = Vec::new();
     for site in &world.sites {

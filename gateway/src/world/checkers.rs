@@ -4,6 +4,7 @@
 //! - A 250 goes out only when the mail's record is on the disk; a mail answered with 4xx or 5xx is never delivered.
 //! - Nothing is delivered twice, except what was in hand-over at a crash and is told as a possible duplicate, and what
 //!   a local MTA took before its connection broke.
+//! - The same for chat: [`super::chat_duties`].
 //! - A station in EMCON emits nothing, and no station holds more than its limits.
 //! - Nothing less urgent is given to a link while a Flash for the same site has waited for a link for some seconds.
 //! - A site whose disk fails waits between tries.
@@ -14,6 +15,7 @@ use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::{Duration, Instant};
 
 use super::World;
+use super::chat_duties::ChatDuties;
 use super::client::Submission;
 use super::errands::Errand;
 use super::local_mta::Received;
@@ -70,6 +72,8 @@ pub struct Checkers {
     pub violations: Vec<String>,
     /// All duties, in the order of acceptance.
     pub duties: Vec<Duty>,
+    /// What is owed for chat.
+    pub chat: ChatDuties,
     /// Reports that reached a sender's local MTA.
     pub reports: Vec<Report>,
     /// When local MTAs took a mail for a recipient.
@@ -138,6 +142,7 @@ impl Checkers {
     /// A site crashed; its open hand-overs may be repeated: those under way, and those that ended when the disk did not
     /// know it yet.
     pub(super) fn crashed(&mut self, site: &Site) {
+        self.chat.crashed(site);
         let mut open: BTreeSet<String> = site.hand_overs.values().flatten().cloned().collect();
         let unknown = self.delivered.keys().filter(|(message_id, to)| site.disk.owes_recipient(message_id, to));
         open.extend(unknown.map(|(message_id, _)| message_id.clone()));
@@ -165,6 +170,7 @@ impl Checkers {
     /// A node told something.
     pub(super) fn told(&mut self, site: usize, at: Instant, event: &Event) {
         match event {
+            Event::Stanza(line) => self.chat.told(at, site, line),
             Event::MailAccepted { ticket, message_id, precedence, .. } => {
                 self.tickets.insert((site, ticket.clone()), message_id.clone());
                 if is_flash(*precedence) {
@@ -206,6 +212,9 @@ impl Checkers {
             | Event::MailRefused { .. }
             | Event::Duplicate { .. }
             | Event::HopProgress { .. }
+            | Event::ChatBlock { .. }
+            | Event::ChatServerUp { .. }
+            | Event::ChatServerDown { .. }
             | Event::Notice { .. }
             | Event::Damaged { .. } => {}
         }
@@ -245,6 +254,8 @@ impl Checkers {
             self.seen.insert(index, site.mta.received().len());
             self.patience(index, site, world.at());
         }
+        let wrong = self.chat.after_step(world);
+        self.violations.extend(wrong);
         let versions: Vec<u64> = world.sites.iter().map(|site| site.disk.version()).collect();
         if versions != self.versions {
             self.versions = versions;
@@ -282,6 +293,7 @@ impl Checkers {
             .map(|duty| format!("{} to {} was accepted, and neither delivered nor reported", duty.message_id, duty.to))
             .collect();
         self.violations.extend(open);
+        self.violations.extend(self.chat.at_the_end());
     }
 
     fn received(&mut self, site: &Site, mail: &Received) {
@@ -332,6 +344,7 @@ impl Checkers {
             }
         }
         self.violations.extend(lost);
+        self.violations.extend(self.chat.conservation(world));
     }
 }
 

@@ -1,12 +1,15 @@
 //! A site's disk in the world: the model store, how it fares in a crash, and what a checker reads from it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::Random;
-use skywave_transports::io::{Row, Space};
+use skywave_protocols::xmpp::Stanza;
+use skywave_transports::io::{Row, Space, Write};
 
+use super::chat_duties::{MessageKey, key_of};
 use super::site::StoreWork;
+use crate::chat::record::Record;
 use crate::queue::record::{HopState, MailRecord};
 use crate::store::model::{ModelStore, Trouble};
 use crate::store::{Batch, BodyId, Query, Store, StoreFault};
@@ -27,6 +30,8 @@ pub struct Disk {
     version: u64,
     failures: u64,
     owed: Vec<Owed>,
+    chat_out: BTreeSet<MessageKey>,
+    chat_in: BTreeSet<MessageKey>,
 }
 
 /// What a durable record says.
@@ -77,6 +82,7 @@ impl Disk {
         }
         self.store.crash(random);
         self.changed();
+        self.chat_changed();
     }
 
     /// Changes with every commit and crash.
@@ -92,6 +98,28 @@ impl Disk {
     /// How many mails have something owed.
     pub fn owes(&self) -> usize {
         self.owed.iter().filter(|mail| !mail.recipients.is_empty()).count()
+    }
+
+    /// How many stanzas wait here.
+    pub fn owes_stanzas(&self) -> usize {
+        self.store.rows(Space::ChatOut).count() + self.store.rows(Space::ChatIn).count()
+    }
+
+    /// Whether some row holds this message.
+    pub fn owes_chat(&self, key: &MessageKey) -> bool {
+        self.chat_out.contains(key) || self.chat_in.contains(key)
+    }
+
+    /// Messages that wait for the local server.
+    pub fn chat_in(&self) -> impl Iterator<Item = &MessageKey> {
+        self.chat_in.iter()
+    }
+
+    fn chat_changed(&mut self) {
+        self.version += 1;
+        let keys = |space| self.store.rows(space).filter_map(|(_, value)| message_key(value)).collect();
+        let (out, local) = (keys(Space::ChatOut), keys(Space::ChatIn));
+        (self.chat_out, self.chat_in) = (out, local);
     }
 
     /// Whether there is a record of this mail.
@@ -141,6 +169,10 @@ impl Store for Disk {
         if batches.iter().flat_map(|batch| &batch.writes).any(|write| write.space == Space::Mail) {
             self.changed();
         }
+        let is_chat = |write: &Write| matches!(write.space, Space::ChatOut | Space::ChatIn);
+        if batches.iter().flat_map(|batch| &batch.writes).any(is_chat) {
+            self.chat_changed();
+        }
         outcome
     }
 
@@ -155,4 +187,10 @@ impl Store for Disk {
     fn damaged(&mut self) -> Vec<String> {
         self.store.damaged()
     }
+}
+
+/// Sender, addressee and text of the stanza in a row.
+fn message_key(value: &Bytes) -> Option<MessageKey> {
+    let record = Record::decode(value).ok()?;
+    key_of(&Stanza::parse(&record.stanza).ok()?)
 }

@@ -128,6 +128,10 @@ impl World {
         let far = self.sites[site].pipes.get(&pipe).map(|pipe| pipe.far);
         match (asked, far) {
             (PipeOutput::Open { target, .. }, _) => self.open(site, pipe, &target),
+            (PipeOutput::Write(octets), Some(FarEnd::Xmpp(session))) => {
+                // That it has left is known only when it arrives: a server that goes away meanwhile has not got it.
+                self.heap.push(self.at + PIPE_DELAY, Happening::ToFarEnd(FarEnd::Xmpp(session), octets));
+            }
             (PipeOutput::Write(octets), Some(far)) => {
                 let at = self.arrives(far);
                 self.heap.push(at, Happening::ToFarEnd(far, octets));
@@ -153,6 +157,10 @@ impl World {
     }
 
     fn open(&mut self, site: usize, pipe: PipeId, target: &str) {
+        if let Some(session) = self.open_xmpp(site, target) {
+            self.add_pipe(site, pipe, FarEnd::Xmpp(session));
+            return self.tell_node(site, PIPE_DELAY, Input::Pipe(pipe, PipeInput::Opened));
+        }
         let is_ours = self.sites[site].config.radios.iter().any(|radio| radio.node == target);
         if !is_ours {
             return self.call(site, pipe, target);
@@ -173,7 +181,7 @@ impl World {
         self.sites[site].pipes.insert(pipe, opened);
     }
 
-    fn pipe_of(&self, far: FarEnd) -> Option<(usize, PipeId)> {
+    pub(super) fn pipe_of(&self, far: FarEnd) -> Option<(usize, PipeId)> {
         let of_site = |(index, site): (usize, &super::site::Site)| {
             site.pipes.iter().find(|(_, pipe)| pipe.far == far).map(|(id, _)| (index, *id))
         };
@@ -232,6 +240,7 @@ impl World {
             }
             FarEnd::Site(to, pipe) if self.is_alive(to) => self.read_pipe(to.site, pipe, octets.clone()),
             FarEnd::Site(..) | FarEnd::Nobody => {}
+            FarEnd::Xmpp(session) => self.write_xmpp(session, octets),
         }
     }
 
@@ -241,6 +250,7 @@ impl World {
             FarEnd::Client(errand) => self.close_client(errand),
             FarEnd::Site(to, pipe) if self.is_alive(to) => self.pipe_ends(to.site, pipe, None),
             FarEnd::Site(..) | FarEnd::Nobody => {}
+            FarEnd::Xmpp(session) => self.close_xmpp(session),
         }
     }
 

@@ -10,6 +10,9 @@
 
 mod account;
 pub mod air;
+pub mod chat;
+pub mod chat_duties;
+pub mod chat_sites;
 pub mod checkers;
 pub mod client;
 mod compute;
@@ -28,6 +31,7 @@ pub mod sites;
 pub mod story;
 mod streams;
 mod trouble;
+pub mod xmpp_server;
 
 use skywave_protocols::random::Seeded;
 use skywave_protocols::time::{Duration, Instant};
@@ -67,6 +71,8 @@ pub struct World {
     steps: u64,
     steps_at_this_instant: u32,
     next_reply: u64,
+    /// Connections to XMPP servers so far.
+    xmpp_sessions: u64,
 }
 
 impl World {
@@ -85,6 +91,7 @@ impl World {
             steps: 0,
             steps_at_this_instant: 0,
             next_reply: 0,
+            xmpp_sessions: 0,
             random,
         }
     }
@@ -181,7 +188,8 @@ impl World {
     /// Whether no mail is under way: nothing to be submitted, nothing owed by any site.
     pub fn is_settled(&self) -> bool {
         let submitting = self.errands.is_busy() || self.heap.any(|h| matches!(h, Happening::ClientConnects(_)));
-        !submitting && self.sites.iter().all(|site| site.node.is_some() && site.disk.owes() == 0)
+        let owes = |site: &Site| site.disk.owes() + site.disk.owes_stanzas();
+        !submitting && self.sites.iter().all(|site| site.node.is_some() && owes(site) == 0)
     }
 
     /// Arranges trouble.
@@ -217,6 +225,7 @@ impl World {
             self.feed(site, Input::Woken);
         }
         self.drain_air();
+        self.drain_xmpp();
         self.check();
     }
 

@@ -6,9 +6,12 @@
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::random::{Random, Seeded};
 use skywave_protocols::time::Duration;
+use skywave_protocols::xmpp::rules::builtin;
 use skywave_transports::modem::weather::Weather;
 
 use super::account::failure;
+use super::chat::Deed;
+use super::chat_sites::ChatPlan;
 use super::disk::Ailment;
 use super::heap::Happening;
 use super::local_mta::Mood;
@@ -25,7 +28,10 @@ const CALM_MAX: Duration = Duration::from_secs(8 * 86_400);
 /// What went wrong, and how to see it again.
 pub fn play(seed: u64) -> Result<World, String> {
     let mut random = Seeded::new(seed).fork("plan");
-    let plan = plan(&mut random);
+    let mut plan = plan(&mut random);
+    // Randomness of its own: worlds without chat stay what they were.
+    let mut chat_random = Seeded::new(seed).fork("chat");
+    plan.chat = chat_plan(&mut chat_random, &plan);
     let weather = weather(&mut random);
     let mut world = World::new(seed, &weather);
     for (index, name) in plan.names.iter().enumerate() {
@@ -47,11 +53,15 @@ pub fn play(seed: u64) -> Result<World, String> {
         }
         world.trouble(after, trouble);
     }
+    if plan.chat.is_some() {
+        chat(&mut world, &mut chat_random, &plan, rough);
+    }
     world.run_for(rough);
     calm(&mut world);
     let settled = world.run_until_settled(CALM_MAX);
     world.checkers.at_the_end();
-    let place = format!("seed {seed} ({} sites, {:?})", plan.names.len(), plan.links);
+    let with_chat = if plan.chat.is_some() { ", chat" } else { "" };
+    let place = format!("seed {seed} ({} sites, {:?}{with_chat})", plan.names.len(), plan.links);
     let again = format!("see it again: SKYWAVE_SEED={seed} cargo test -p skywave-tests --test it one_seed");
     if !settled {
         return Err(failure(&world, &place, &format!("not everything came to its end; {again}")));
@@ -77,6 +87,56 @@ fn plan(random: &mut Seeded) -> Plan {
         plan.queue.delay_notice = Some(Duration::from_secs(900));
     }
     plan
+}
+
+/// Chat over the radio in some worlds.
+fn chat_plan(random: &mut Seeded, plan: &Plan) -> Option<ChatPlan> {
+    if !plan.links.contains(&LinkKind::Hf) || !random.chance(500_000) {
+        return None;
+    }
+    let mut chat = ChatPlan::default();
+    if random.chance(300_000) {
+        chat.filter = builtin("none").unwrap_or_default();
+    }
+    if random.chance(300_000) {
+        chat.lives.chat_seconds = 1800 + random.below(3600);
+    }
+    if random.chance(200_000) {
+        chat.queue.stanzas_max = 4;
+    }
+    Some(chat)
+}
+
+/// People chat, and their servers have troubles.
+fn chat(world: &mut World, random: &mut Seeded, plan: &Plan, rough: Duration) {
+    for number in 0..5 + random.below(25) {
+        let (after, site) = (within(random, rough), pick(random, plan.names.len()));
+        let deed = Box::new(deed(random, plan, number));
+        world.trouble(after, Trouble::Chat(site, format!("user{}", random.below(3)), deed));
+    }
+    for _ in 0..random.below(4) {
+        let (after, site) = (within(random, rough), pick(random, plan.names.len()));
+        let span = Duration::from_secs(1 + random.below(900));
+        world.trouble(after, Trouble::Xmpp(site, false));
+        world.trouble(after + span, Trouble::Xmpp(site, true));
+    }
+}
+
+fn deed(random: &mut Seeded, plan: &Plan, number: u64) -> Deed {
+    let other = &plan.names[pick(random, plan.names.len())];
+    let person = format!("user{}@{other}.test", random.below(3));
+    let room = format!("room@chat.{other}.test");
+    let nick = format!("nick{}", random.below(3));
+    match random.below(20) {
+        0..=11 => Deed::Say { to: person, text: format!("text {number}") },
+        12 | 13 => Deed::Say { to: room, text: format!("text {number}") },
+        14 => Deed::Join(room, nick),
+        15 => Deed::Leave(room, nick),
+        16 => Deed::Subscribe(person),
+        17 => Deed::Online(None),
+        18 => Deed::Offline,
+        _ => Deed::Ping(person),
+    }
 }
 
 fn weather(random: &mut Seeded) -> Weather {
@@ -157,6 +217,7 @@ fn calm(world: &mut World) {
         for end in [
             Trouble::Disk(site, None),
             Trouble::Mta(site, Mood::Takes),
+            Trouble::Xmpp(site, true),
             Trouble::StationPower(site, true),
             Trouble::Start(site),
             Trouble::Emcon(site, false),

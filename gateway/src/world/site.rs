@@ -13,6 +13,7 @@ use super::disk::Disk;
 use super::heap::Addressee;
 use super::limits::LOG_LINES_KEPT_MAX;
 use super::local_mta::LocalMta;
+use super::xmpp_server::XmppServer;
 use crate::node::Node;
 use crate::node::command::Reply;
 use crate::node::config::SiteConfig;
@@ -49,6 +50,8 @@ pub enum FarEnd {
     Site(Addressee, PipeId),
     /// Nobody yet: it is being opened.
     Nobody,
+    /// A connection to the site's XMPP server.
+    Xmpp(u64),
 }
 
 /// A pipe of a node.
@@ -105,6 +108,8 @@ pub struct Site {
     pub restart_after: Option<Duration>,
     /// Its local MTA.
     pub mta: LocalMta,
+    /// Its XMPP server.
+    pub xmpp: XmppServer,
     /// Hand-overs asked for and not answered: number and Message-ID where it is known.
     pub hand_overs: BTreeMap<Number, Option<String>>,
     /// What it told.
@@ -130,7 +135,6 @@ impl Site {
     pub fn new(name: &str, index: usize, config: SiteConfig, disk: Disk, random: Seeded) -> Self {
         Self {
             name: name.to_owned(),
-            config,
             host: host(index),
             node: None,
             life: 0,
@@ -144,6 +148,8 @@ impl Site {
             outputs_until_crash: None,
             restart_after: None,
             mta: LocalMta::new(),
+            xmpp: XmppServer::new(&config.site),
+            config,
             hand_overs: BTreeMap::new(),
             told: VecDeque::new(),
             told_count: 0,

@@ -11,6 +11,7 @@ use skywave_transports::modem::weather::{Weather, WeatherGroup};
 use skywave_transports::stream::{AcceptFrom, TcpConfig};
 use skywave_transports::transport::SiteName;
 
+use super::chat_sites::ChatPlan;
 use super::site::host;
 use crate::node::config::{
     Acp142LinkConfig, Carriage, LinkConfig, LinkSite, LocalConfig, MailConfig, QueueConfig, RadioConfig, Route,
@@ -82,6 +83,8 @@ pub struct Plan {
     pub turnaround: Duration,
     /// Life and limits of all queues.
     pub queue: QueueConfig,
+    /// Chat between all of them, if there is any.
+    pub chat: Option<ChatPlan>,
 }
 
 impl Plan {
@@ -95,20 +98,23 @@ impl Plan {
             bits_per_second: 1200,
             turnaround: Duration::from_millis(200),
             queue: QueueConfig::default(),
+            chat: None,
         }
     }
 
     /// The configuration of a site.
     pub fn site(&self, index: usize) -> SiteConfig {
         let name = full_name(&self.names[index]);
-        let radio = self.links.iter().any(|link| link.is_radio());
+        let radio = self.chat.is_some() || self.links.iter().any(|link| link.is_radio());
+        let links = self.links.iter().flat_map(|&kind| self.links_of(index, kind));
         SiteConfig {
             capture: false,
+            chat: self.chat_config(index),
             site: name.clone(),
-            mail: mail(&name),
+            mail: self::mail(&name),
             local: vec![local(&name)],
             radios: if radio { vec![self.radio(index)] } else { Vec::new() },
-            links: self.links.iter().flat_map(|&kind| self.links_of(index, kind)).collect(),
+            links: links.chain(self.chat_links(index)).collect(),
             batch_mail: Vec::new(),
             routes: self.others(index).map(|other| self.route(other)).collect(),
             queue: self.queue.clone(),
@@ -128,7 +134,7 @@ impl Plan {
         weather.groups.push(WeatherGroup { address: GROUP_ADDRESS.to_owned(), members: names });
     }
 
-    fn others(&self, index: usize) -> impl Iterator<Item = usize> + '_ {
+    pub(super) fn others(&self, index: usize) -> impl Iterator<Item = usize> + '_ {
         (0..self.names.len()).filter(move |&other| other != index)
     }
 
@@ -164,7 +170,7 @@ impl Plan {
     }
 
     /// Each listens for each other at a port of its own, and either opens.
-    fn sat(&self, index: usize, other: usize) -> TransportConfig {
+    pub(super) fn sat(&self, index: usize, other: usize) -> TransportConfig {
         let port = |of: usize| 5270 + of as u16;
         let target = SocketAddr::new(host(other), port(index)).to_string();
         let mut tcp = TcpConfig::new(full_name(&self.names[other]), Some(target));
@@ -201,7 +207,7 @@ impl Plan {
         LinkConfig { name: kind.name().into(), carriage, transport, inflated_octets_max: 64 << 20, xmpp }
     }
 
-    fn acp142(&self, index: usize, kind: LinkKind) -> Acp142LinkConfig {
+    pub(super) fn acp142(&self, index: usize, kind: LinkKind) -> Acp142LinkConfig {
         let many = self.names.len() > 2;
         let (group, pdu_octets_max) = match kind {
             LinkKind::Hf | LinkKind::Batch | LinkKind::Sat | LinkKind::Chat => {
@@ -221,7 +227,7 @@ impl Plan {
         }
     }
 
-    fn link_sites(&self, index: usize, kind: LinkKind) -> Vec<LinkSite> {
+    pub(super) fn link_sites(&self, index: usize, kind: LinkKind) -> Vec<LinkSite> {
         let site = |other: usize| LinkSite {
             site: full_name(&self.names[other]),
             id: other as u32 + 1,

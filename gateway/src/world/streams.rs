@@ -69,7 +69,7 @@ impl World {
                 *end = at.max(*end);
                 *end
             }
-            FarEnd::Radio(_) | FarEnd::Client(_) | FarEnd::Nobody => self.at + PIPE_DELAY,
+            FarEnd::Radio(_) | FarEnd::Client(_) | FarEnd::Xmpp(_) | FarEnd::Nobody => self.at + PIPE_DELAY,
         }
     }
 

@@ -3,6 +3,7 @@
 use skywave_protocols::time::Duration;
 
 use super::World;
+use super::chat::Deed;
 use super::disk::Ailment;
 use super::heap::Happening;
 use super::local_mta::Mood;
@@ -24,6 +25,10 @@ pub enum Trouble {
     Disk(usize, Option<Ailment>),
     /// A local MTA changes its mood.
     Mta(usize, Mood),
+    /// A user of a local XMPP server does something.
+    Chat(usize, String, Box<Deed>),
+    /// A local XMPP server goes down or comes up.
+    Xmpp(usize, bool),
     /// A station and its site's links enter or leave EMCON.
     Emcon(usize, bool),
     /// Only the station enters or leaves EMCON.
@@ -61,6 +66,8 @@ impl World {
             }
             Trouble::Disk(site, ailment) => self.sites[site].disk.ail(ailment),
             Trouble::Mta(site, mood) => self.sites[site].mta.mood = mood,
+            Trouble::Chat(site, user, deed) => self.chat(site, &user, &deed),
+            Trouble::Xmpp(site, up) => self.xmpp_power(site, up),
             Trouble::Emcon(site, on) => {
                 self.befall(Trouble::StationEmcon(site, on));
                 self.command(site, Command::Emcon { link: None, on });
@@ -106,6 +113,7 @@ impl World {
         self.sites[site].crash();
         self.net.forget(site);
         self.air.hang_up(self.at, site);
+        self.sites[site].xmpp.hang_up();
         for errand in self.errands.of_site(site) {
             self.close_client(errand);
         }

@@ -482,6 +482,14 @@ impl Transport for TcpLink {
         self.settle(now);
     }
 
+    fn reset(&mut self, now: Now) {
+        if self.sending.is_some() {
+            self.end(now, "the stream begins anew", true);
+            self.failed(now, "the stream begins anew");
+        }
+        self.settle(now);
+    }
+
     // TCP has confirmed already: there is nothing left to be said.
     fn accept(&mut self, _now: Now, _arrival: ArrivalId) {}
 

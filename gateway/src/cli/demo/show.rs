@@ -75,6 +75,10 @@ impl Show {
             | Event::MailTried { .. }
             | Event::Duplicate { .. }
             | Event::HopProgress { .. }
+            | Event::Stanza(_)
+            | Event::ChatBlock { .. }
+            | Event::ChatServerUp { .. }
+            | Event::ChatServerDown { .. }
             | Event::Notice { .. }
             | Event::StoreRecovered => {}
         }

@@ -19,7 +19,7 @@ pub(super) const DATABASE: &str = "skywave.db";
 const LOCK: &str = "lock";
 const FILE_MODE: u32 = 0o600;
 const BUSY_MILLISECONDS: u32 = 5000;
-const STATEMENTS_CACHED: usize = 96;
+const STATEMENTS_CACHED: usize = 144;
 
 /// Why a spool was not opened.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -67,6 +67,10 @@ pub const fn of(space: Space) -> &'static Statements {
         Space::Seen => statements!("seen"),
         Space::Site => statements!("site"),
         Space::Transport => statements!("transport"),
+        Space::ChatOut => statements!("chat_out"),
+        Space::ChatIn => statements!("chat_in"),
+        Space::ChatLink => statements!("chat_link"),
+        Space::Presence => statements!("presence"),
     }
 }
 

@@ -7,6 +7,7 @@
 //! - `everything is delivered`: nothing is owed by any site.
 
 use super::Story;
+use super::chat::Heard;
 use crate::world::World;
 
 /// Something that must be true.
@@ -26,6 +27,8 @@ pub enum Check {
     Refused(usize, u16),
     /// So many mails wait.
     Owes(usize, usize),
+    /// Something about chat at a site.
+    Heard(usize, Heard),
     /// Nothing is owed.
     AllDelivered,
 }
@@ -34,6 +37,11 @@ impl Check {
     /// Reads the words behind `then`.
     pub(super) fn parse(story: &Story, words: &[&str]) -> Result<Self, String> {
         let number = |word: &str| word.parse::<usize>().map_err(|_| format!("{word} is no number"));
+        if let [site, rest @ ..] = words
+            && let Some(heard) = Heard::parse(story, rest)?
+        {
+            return Ok(Self::Heard(story.site(site)?, heard));
+        }
         match words {
             ["everything", "is", "delivered"] => Ok(Self::AllDelivered),
             [site, "has", "report", action] => Ok(Self::HasReport(story.site(site)?, (*action).to_owned(), None)),
@@ -92,6 +100,7 @@ impl Check {
                 })
             }),
             Self::Owes(site, count) => world.sites[*site].disk.owes() == *count,
+            Self::Heard(site, heard) => heard.holds(world, *site),
             Self::AllDelivered => world.is_settled(),
         }
     }
@@ -106,6 +115,7 @@ impl Check {
             | Self::HasReport(..)
             | Self::Refused(..)
             | Self::Owes(..)
+            | Self::Heard(..)
             | Self::AllDelivered => None,
         }
     }

@@ -1,11 +1,17 @@
 //! Reads a story's text.
 
+use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::Duration;
+use skywave_protocols::xmpp::precedence::AddressPrecedence;
+use skywave_protocols::xmpp::rules::builtin;
 use skywave_transports::modem::weather::Weather;
 
 use super::check::Check;
 use super::step::Step;
 use super::{Does, Line, Story, StoryFault};
+use crate::chat::config::EmconRule;
+use crate::node::config::XmppProfile;
+use crate::world::chat_sites::ChatPlan;
 use crate::world::limits::STORY_LINES_MAX;
 use crate::world::sites::{LinkKind, Plan};
 
@@ -73,6 +79,7 @@ impl Story {
                 let kind = |name: &&str| LinkKind::parse(name).ok_or(format!("there is no link {name}"));
                 self.plan.links = values.iter().map(kind).collect::<Result<_, _>>()?;
             }
+            "chat" => self.plan.chat = Some(chat(values)?),
             "weather" => self.weather = weather(values)?,
             "seed" => self.seed = one()?.parse().map_err(|_| "a seed is a number")?,
             "silent" => self.plan.silent = owned(),
@@ -93,6 +100,49 @@ impl Story {
         let found = self.plan.names.iter().position(|site| site == name);
         found.ok_or_else(|| format!("{name} is no site and no word of a story"))
     }
+}
+
+/// `chat` alone, or with what differs: `over=tcp filter=none emcon=units life=10m delay-after=30s profile=standard queue=5`, and
+/// who is urgent: `flash=captain@*`.
+fn chat(values: &[&str]) -> Result<ChatPlan, String> {
+    let mut plan = ChatPlan::default();
+    for value in values {
+        let (key, value) = value.split_once('=').ok_or_else(|| format!("chat knows no {value}"))?;
+        match key {
+            "over" => {
+                plan.over_tcp = match value {
+                    "tcp" => true,
+                    "rcop" => false,
+                    other => return Err(format!("chat goes over rcop or tcp, not {other}")),
+                }
+            }
+            "filter" => plan.filter = builtin(value).ok_or_else(|| format!("there is no filter {value}"))?,
+            "emcon" => {
+                plan.emcon = match value {
+                    "hold" => EmconRule::Hold,
+                    "refuse" => EmconRule::Refuse,
+                    "units" => EmconRule::Units,
+                    other => return Err(format!("emcon is hold, refuse or units, not {other}")),
+                }
+            }
+            "profile" => {
+                let known = XmppProfile::ALL.into_iter().find(|profile| profile.name() == value);
+                plan.profile = known.ok_or_else(|| format!("there is no profile {value}"))?;
+            }
+            "life" => plan.lives.chat_seconds = duration(value)?.as_secs(),
+            "request-life" => plan.lives.request_seconds = duration(value)?.as_secs(),
+            "delay-after" => plan.lives.delay_after_seconds = duration(value)?.as_secs(),
+            "linger" => plan.linger = Some(duration(value)?),
+            "queue" => plan.queue.stanzas_max = value.parse().map_err(|_| "a queue is counted in numbers")?,
+            "flash" => plan.precedence.address.push(AddressPrecedence {
+                from: Some(value.to_owned()),
+                to: None,
+                precedence: Precedence::Flash,
+            }),
+            other => return Err(format!("chat knows no {other}")),
+        }
+    }
+    Ok(plan)
 }
 
 fn weather(values: &[&str]) -> Result<Weather, String> {

@@ -133,6 +133,10 @@ fn take(world: &mut World, step: &Step) -> Result<(), String> {
             let ticket = ticket(world, *site, subject)?;
             obey(world, *site, command(operation, ticket))
         }
+        Step::Chat(site, user, deed) => {
+            world.chat(*site, user, deed);
+            Ok(())
+        }
         Step::Say(site, word) => {
             let command = say(world, word);
             if let Word::Emcon(on) = word {

@@ -8,6 +8,7 @@ use skywave_protocols::time::Duration;
 use super::Story;
 use super::parse::{duration, octets};
 use crate::node::seam::Needs;
+use crate::world::chat::Deed;
 use crate::world::disk::Ailment;
 use crate::world::limits::STORY_MAIL_OCTETS_MAX;
 use crate::world::local_mta::Mood;
@@ -26,6 +27,8 @@ pub enum Step {
     Operator(usize, Operation, String),
     /// An operator uses or does not use a link, or says that a site is silent.
     Say(usize, Word),
+    /// A user of the site's XMPP server does something.
+    Chat(usize, String, Deed),
 }
 
 /// What an operator does to a mail.
@@ -73,6 +76,9 @@ impl Step {
     }
 
     fn of_site(story: &Story, site: usize, words: &[&str]) -> Result<Self, String> {
+        if let Some(step) = super::chat::step(site, words)? {
+            return Ok(step);
+        }
         let trouble = |trouble| Ok(Self::Trouble(trouble, None));
         let spell = |trouble, span: &str, end| Ok(Self::Trouble(trouble, Some((duration(span)?, end))));
         match words {

@@ -1,0 +1,157 @@
+//! What chat is configured with, checked: nothing in it can be wrong for itself. `crate::config` makes it from files.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use skywave_protocols::message::precedence::Precedence;
+use skywave_protocols::xmpp::door::{ComponentConfig, DoorConfig};
+use skywave_protocols::xmpp::fate::Lives;
+use skywave_protocols::xmpp::precedence::PrecedenceConfig;
+use skywave_protocols::xmpp::presence::PresenceConfig;
+use skywave_protocols::xmpp::rules::FilterConfig;
+use skywave_protocols::xmpp::slow::SlowConfig;
+use skywave_transports::io::Authority;
+use skywave_transports::transport::SiteName;
+
+use super::limits::{QUEUE_OCTETS, QUEUE_STANZAS};
+use crate::node::config::covers;
+
+/// Everything about chat at one site.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ChatConfig {
+    /// Who says so in errors and delays: the gateway's own domain.
+    pub domain: String,
+    /// Where servers connect; STARTTLS.
+    pub listen: Vec<SocketAddr>,
+    /// Where servers connect with TLS from the first octet.
+    pub listen_direct_tls: Vec<SocketAddr>,
+    /// Who vouches for the certificates of servers.
+    pub authority: Authority,
+    /// The fast side.
+    pub door: DoorConfig,
+    /// Files with the secrets of components, by name; read by the shell before the node is made.
+    pub secret_files: BTreeMap<String, PathBuf>,
+    /// The file with the dialback secret, read likewise; without it and without a secret one is made and kept.
+    pub dialback_secret_file: Option<PathBuf>,
+    /// The far sites.
+    pub peers: Vec<PeerConfig>,
+}
+
+impl ChatConfig {
+    /// Whether another configuration differs in nothing but secrets that it does not hold: those lie in files.
+    pub fn is_same_but_for_secrets(&self, other: &Self) -> bool {
+        let mut other = other.clone();
+        other.door.dialback_secret.clone_from(&self.door.dialback_secret);
+        for (theirs, ours) in other.door.components.iter_mut().zip(&self.door.components) {
+            if theirs.secret.is_empty() {
+                theirs.secret.clone_from(&ours.secret);
+            }
+        }
+        *self == other
+    }
+
+    /// Whether a domain is one of local servers.
+    pub fn is_local(&self, domain: &str) -> bool {
+        let by_component = |component: &ComponentConfig| component.locals.iter().any(|pattern| covers(pattern, domain));
+        self.door.server_of(domain).is_some() || self.door.components.iter().any(by_component)
+    }
+}
+
+/// One far site.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PeerConfig {
+    /// Its name in commands and logs.
+    pub name: Arc<str>,
+    /// The site, as links know it.
+    pub site: SiteName,
+    /// Its domains, in lower case; a leading dot takes all subdomains.
+    pub domains: Vec<String>,
+    /// The local domains that may use it; `*` for all.
+    pub local_domains: Vec<String>,
+    /// The link.
+    pub link: Arc<str>,
+    /// What the session on it does.
+    pub session: SlowConfig,
+    /// The link for single units while the peer is silent, and what the session on it does.
+    pub units: Option<(Arc<str>, SlowConfig)>,
+    /// What may cross, in both directions.
+    pub filter: FilterConfig,
+    /// The presence cache.
+    pub presence: PresenceConfig,
+    /// How urgent stanzas are for which no rule says it.
+    pub precedence: PrecedenceConfig,
+    /// Most for presence that is no part of a conversation: it must not hold up what people say.
+    pub presence_precedence: Precedence,
+    /// Limits of the queue.
+    pub queue: PeerQueue,
+    /// How long stanzas live, and when they say that they waited.
+    pub lives: Lives,
+    /// Whether senders are told when a stanza is given up.
+    pub errors: ErrorPolicy,
+    /// What happens to chat while the peer is silent.
+    pub emcon: EmconRule,
+    /// Whether it is silent from the start.
+    pub silent: bool,
+    /// Largest stanza, in octets of its canonical form.
+    pub stanza_octets_max: usize,
+}
+
+/// Limits of a queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct PeerQueue {
+    /// Stanzas.
+    pub stanzas_max: usize,
+    /// Octets.
+    pub octets_max: usize,
+}
+
+impl Default for PeerQueue {
+    fn default() -> Self {
+        Self { stanzas_max: QUEUE_STANZAS, octets_max: QUEUE_OCTETS }
+    }
+}
+
+/// Whether senders get errors.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorPolicy {
+    /// Senders are told.
+    #[default]
+    Return,
+    /// They are told only of what the gateway refuses at once.
+    Silent,
+}
+
+/// What happens to chat for a peer that keeps silence, or can only be reached one way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum EmconRule {
+    /// It waits.
+    #[default]
+    Hold,
+    /// Its senders are told that the peer keeps silence.
+    Refuse,
+    /// Each stanza goes alone over the link for units, and is confirmed when the peer may speak again.
+    Units,
+}
+
+impl PeerConfig {
+    /// Whether a far domain belongs to it.
+    pub fn has_domain(&self, domain: &str) -> bool {
+        self.domains.iter().any(|pattern| covers(pattern, domain))
+    }
+
+    /// Whether users of a local domain may use it.
+    pub fn serves(&self, domain: &str) -> bool {
+        self.local_domains.iter().any(|pattern| covers(pattern, domain))
+    }
+}
+
+impl ErrorPolicy {
+    /// Whether a sender is told when what waited is given up.
+    pub const fn tells(self) -> bool {
+        matches!(self, Self::Return)
+    }
+}

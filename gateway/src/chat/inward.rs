@@ -1,0 +1,143 @@
+//! From a link to a local server: what a far site may say, and how it waits here.
+
+use minidom::Element;
+use rxml::xml_ncname;
+use skywave_protocols::time::{Now, WallTime};
+use skywave_protocols::xmpp::fate::Meaning;
+use skywave_protocols::xmpp::local::{Cause, bounce, stamp};
+use skywave_protocols::xmpp::presence::Presence;
+use skywave_protocols::xmpp::rules::{Direction, Verdict};
+use skywave_protocols::xmpp::writer::set_attribute;
+use skywave_protocols::xmpp::{Kind, Stanza, ns};
+use skywave_transports::io::Space;
+
+use super::Chat;
+use super::queue::local::Handing;
+use super::record::Record;
+use crate::telemetry::StanzaFate;
+
+impl Chat {
+    /// A stanza that came with a session's records; what is made of it is in the same batch.
+    pub(super) fn inward(&mut self, now: Now, index: usize, stanza: Stanza) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        peer.counters.stanzas_arrived += 1;
+        //= xmpp/LINK-003
+        let ours =
+            peer.config.serves(stanza.to().domain().as_str()) && self.config.is_local(stanza.to().domain().as_str());
+        let theirs = self.peer_of(stanza.from().domain().as_str()) == Some(index);
+        if !ours || !theirs {
+            // Never a reason to end the link: it is counted, and an operator can see it.
+            self.count(index, |counters| counters.stanzas_misaddressed += 1);
+            let part = self.peers.get(index).map_or_else(String::new, |peer| peer.name().to_owned());
+            let detail = format!("{} from {} to {}", stanza.kind().name(), stanza.from(), stanza.to());
+            return self.notice(&part, false, "stanza_misaddressed", detail);
+        }
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let verdict = peer.judge(now, Direction::FromLink, &stanza);
+        self.tell_rules(index);
+        match verdict {
+            Verdict::Pass { stanza, .. } => self.inward_presence(now, index, stanza),
+            Verdict::Drop => self.dropped(index, &stanza, "by a rule for what comes"),
+            Verdict::Reply(answer) => {
+                self.count(index, |counters| counters.stanzas_answered += 1);
+                self.line_of(index, &stanza, StanzaFate::Answered, "by the gateway, to the far site");
+                self.send_own(now, index, answer);
+            }
+        }
+    }
+
+    fn inward_presence(&mut self, now: Now, index: usize, stanza: Stanza) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let Presence { cross, replace: _, back, on } = peer.presence.inbound(now, stanza);
+        for stanza in back {
+            self.send_own(now, index, stanza);
+        }
+        for stanza in cross.into_iter().chain(on) {
+            self.hand(now, index, stanza);
+        }
+    }
+
+    /// Puts a stanza that came into the queue for its local server, once the batch is on the disk.
+    fn hand(&mut self, now: Now, index: usize, stanza: Stanza) {
+        let Some(peer) = self.peers.get(index) else { return };
+        let precedence = peer.precedence.of(&stanza);
+        let fate = peer.config.lives.fate(&stanza, precedence);
+        let number = self.numbers.take();
+        let stanza = with_id(stanza, number, fate.durable);
+        let octets = stanza.octets();
+        if !self.local.has_room(octets.len()) {
+            return self.send_back(now, index, &stanza, Cause::QueueFull);
+        }
+        if fate.durable {
+            let record = Record {
+                peer: peer.config.name.to_string(),
+                since: now.wall,
+                life: None,
+                priority: precedence.mt_priority(),
+                own: false,
+                stanza: octets.clone().into(),
+            };
+            self.work.write(record.write(Space::ChatIn, number));
+            self.work.hurry(precedence);
+        }
+        let handing = Handing {
+            peer: index,
+            octets: octets.len(),
+            since: now.wall,
+            durable: fate.durable,
+            own: false,
+            repeated: false,
+            settles: None,
+            stanza,
+        };
+        self.line_in(now, number, &handing, StanzaFate::Arrived, "by the link");
+        self.work.after.handings.push((number, handing));
+    }
+
+    /// The local server will never take it: its sender beyond the link is told.
+    pub(super) fn send_back(&mut self, now: Now, index: usize, stanza: &Stanza, cause: Cause) {
+        let mut complaint = self.complaint(cause);
+        complaint.by = Some(&self.config.domain);
+        if let Some(error) = bounce(stanza, &complaint) {
+            self.send_own(now, index, error);
+        }
+    }
+
+    /// A message that waited says since when, once.
+    //= xmpp/FATE-002
+    pub(super) fn with_delay(&self, now: Now, number: u64, stanza: Stanza) -> Stanza {
+        let Some(handing) = self.local.get(number).filter(|handing| !handing.own) else { return stanza };
+        let Some(peer) = self.peers.get(handing.peer) else { return stanza };
+        let fate = peer.config.lives.fate(&stanza, peer.precedence.of(&stanza));
+        if !peer.config.lives.tells_delay(&stanza, &fate, now.wall.since(handing.since)) {
+            return stanza;
+        }
+        delayed(stanza, handing.since, &self.config.domain)
+    }
+
+    /// Whether what a local server did not confirm is given to it again: answers and presence are worth nothing later.
+    pub(super) fn is_kept(handing: &Handing) -> bool {
+        handing.durable || handing.settles.is_some() || Meaning::of(&handing.stanza) == Meaning::Request
+    }
+}
+
+/// A message that may be handed over twice bears the same id both times.
+fn with_id(mut stanza: Stanza, number: u64, durable: bool) -> Stanza {
+    if durable && stanza.kind() == Kind::Message && stanza.id().is_none() {
+        // The address parts do not change: this cannot fail.
+        let _ = stanza.edit(|element| set_attribute(element, xml_ncname!("id"), format!("sw-{number:x}")));
+    }
+    stanza
+}
+
+/// The same stanza with the mark of XEP-0203: we have had it since then.
+pub(super) fn delayed(mut stanza: Stanza, since: WallTime, by: &str) -> Stanza {
+    let mut delay = Element::bare("delay", ns::DELAY);
+    set_attribute(&mut delay, xml_ncname!("from"), by);
+    set_attribute(&mut delay, xml_ncname!("stamp"), stamp(since));
+    // The address parts do not change: this cannot fail.
+    let _ = stanza.edit(|element| {
+        element.append_child(delay);
+    });
+    stanza
+}

@@ -1,0 +1,34 @@
+//! What chat may grow to.
+
+use skywave_protocols::time::Duration;
+
+/// Far sites of one gateway.
+pub const PEERS_MAX: usize = 1_000;
+/// Stanzas that wait for one link unless the configuration says otherwise.
+pub const QUEUE_STANZAS: usize = 2_000;
+/// Octets that wait for one link unless the configuration says otherwise.
+pub const QUEUE_OCTETS: usize = 4 << 20;
+/// Most stanzas that a configuration can let wait for one link.
+pub const QUEUE_STANZAS_MAX: usize = 100_000;
+/// Stanzas that came by links and wait for local servers, of all peers.
+pub const LOCAL_STANZAS_MAX: usize = 20_000;
+/// Their octets.
+pub const LOCAL_OCTETS_MAX: usize = 32 << 20;
+/// Stanzas that one local server has been given and has not confirmed.
+pub const GIVEN_MAX: usize = 64;
+/// First wait before a local server whose connection broke gets its stanzas again; doubles up to the longest.
+pub const GIVE_AGAIN_FIRST: Duration = Duration::from_secs(2);
+/// Longest such wait.
+pub const GIVE_AGAIN_LONGEST: Duration = Duration::from_secs(60);
+/// Numbers of stanzas that are reserved on disk at once.
+pub const NUMBERS_RESERVED: u64 = 1 << 20;
+/// Stanzas of one listing.
+pub const LISTED_MAX: usize = 1_000;
+/// Units that were handed to a link and are not settled.
+pub const UNITS_MAX: usize = 4_096;
+/// Shortest time between two looks at what waits, whether it has to say so.
+pub const MARK_WAIT: Duration = Duration::from_secs(30);
+/// How long a unit may take beyond its airtime before the medium is taken to be out.
+pub const UNIT_PATIENCE: Duration = Duration::from_secs(45);
+/// Octets that may be on the air before it.
+pub const UNIT_BEFORE_OCTETS: u64 = 2_048;

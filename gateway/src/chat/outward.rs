@@ -1,0 +1,291 @@
+//! From a local server to a link: what may cross, how urgent it is, and how it waits.
+
+use skywave_protocols::time::Now;
+use skywave_protocols::xmpp::Stanza;
+use skywave_protocols::xmpp::fate::Meaning;
+use skywave_protocols::xmpp::local::{Cause, Complaint, Condition, ErrorType, bounce};
+use skywave_protocols::xmpp::presence::Presence;
+use skywave_protocols::xmpp::rules::{Direction, Orders, Verdict};
+use skywave_transports::io::Space;
+
+use super::config::EmconRule;
+use super::queue::local::Handing;
+use super::queue::out::Waiting;
+use super::record::Record;
+use super::{Chat, record};
+use crate::telemetry::StanzaFate;
+
+impl Chat {
+    /// A stanza of a local server. The door is told when it is on disk, or done with.
+    pub(super) fn outward(&mut self, now: Now, arrival: u64, stanza: Stanza) {
+        let Some(index) = self.peer_of(stanza.to().domain().as_str()) else {
+            return self.refuse(now, None, arrival, &stanza, &self.complaint(Cause::UnknownDomain), "no link");
+        };
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        peer.counters.stanzas_taken += 1;
+        if !peer.config.serves(stanza.from().domain().as_str()) {
+            let complaint = self.complaint(Cause::UnknownDomain);
+            return self.refuse(now, Some(index), arrival, &stanza, &complaint, "this domain may not use the link");
+        }
+        // Whether somebody still sits in a far room is known here: no rule about pings says it better.
+        if let Some(answer) = peer.presence.self_ping(&stanza) {
+            self.door.taken(now, arrival);
+            return self.answered(now, index, &stanza, answer);
+        }
+        let verdict = peer.judge(now, Direction::ToLink, &stanza);
+        self.tell_rules(index);
+        match verdict {
+            Verdict::Pass { stanza, orders } => self.outward_presence(now, index, arrival, stanza, &orders),
+            Verdict::Drop => {
+                self.door.taken(now, arrival);
+                self.dropped(index, &stanza, "by a rule");
+            }
+            Verdict::Reply(answer) => {
+                self.door.taken(now, arrival);
+                self.answered(now, index, &stanza, answer);
+            }
+        }
+    }
+
+    fn outward_presence(&mut self, now: Now, index: usize, arrival: u64, stanza: Stanza, orders: &Orders) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let before = stanza.clone();
+        let Presence { cross, replace, back, on } = peer.presence.outbound(now, stanza);
+        if cross.is_none() {
+            let answered = !back.is_empty();
+            self.door.taken(now, arrival);
+            if answered {
+                self.count(index, |counters| counters.stanzas_answered += 1);
+                self.line_of(index, &before, StanzaFate::Answered, "from the presence cache");
+            } else {
+                self.dropped(index, &before, "nothing new for the far site");
+            }
+        }
+        for stanza in back {
+            self.reply(now, index, stanza, None);
+        }
+        for stanza in on {
+            self.queue_out(now, index, None, stanza, &Orders::default());
+        }
+        if let Some(stanza) = cross {
+            let coalesce = orders.coalesce.clone().or(replace);
+            self.queue_out(now, index, Some(arrival), stanza, &Orders { coalesce, ..orders.clone() });
+        }
+    }
+
+    /// A stanza made here for the far site: an error, an answer.
+    pub(super) fn send_own(&mut self, now: Now, index: usize, stanza: Stanza) {
+        self.queue_out(now, index, None, stanza, &Orders::default());
+    }
+
+    fn queue_out(&mut self, now: Now, index: usize, arrival: Option<u64>, stanza: Stanza, orders: &Orders) {
+        let Some(peer) = self.peers.get(index) else { return };
+        let meaning = Meaning::of(&stanza);
+        let mut precedence = orders
+            .precedence
+            .map_or_else(|| peer.precedence.of(&stanza), |precedence| peer.precedence.at_most(precedence));
+        if matches!(meaning, Meaning::Presence | Meaning::Probe) {
+            precedence = precedence.min(peer.config.presence_precedence);
+        }
+        let mut fate = peer.config.lives.fate_of(meaning, precedence);
+        fate.life = orders.life.or(fate.life);
+        let octets = stanza.octets();
+        if let Some((complaint, why)) = self.obstacle(index, &stanza, meaning, octets.len()) {
+            if let Some(peer) = self.peers.get_mut(index) {
+                peer.presence.lost(&stanza);
+            }
+            return self.refuse(now, Some(index), arrival.unwrap_or_default(), &stanza, &complaint, &why);
+        }
+        let number = self.numbers.take();
+        if let Some(key) = &orders.coalesce {
+            self.replace(now, index, key);
+        }
+        let waiting = Waiting {
+            octets: octets.len(),
+            since: now.wall,
+            until: fate.life.map(|life| now.mono + life),
+            fate,
+            priority: precedence.mt_priority(),
+            // A rule may say of any kind what replaces what.
+            replace: orders.coalesce.clone(),
+            hold: orders.hold.map(|hold| now.mono + hold),
+            arrival,
+            stanza,
+        };
+        self.keep(now, index, number, waiting, octets);
+    }
+
+    /// Puts a stanza into the queue: on disk first, if its kind is kept there.
+    fn keep(&mut self, now: Now, index: usize, number: u64, waiting: Waiting, octets: Vec<u8>) {
+        let fate = waiting.fate;
+        if fate.durable {
+            let Some(peer) = self.peers.get(index) else { return };
+            let record = Record {
+                peer: peer.config.name.to_string(),
+                since: waiting.since,
+                life: fate.life,
+                priority: waiting.priority,
+                own: waiting.arrival.is_none(),
+                stanza: octets.into(),
+            };
+            self.work.write(record.write(Space::ChatOut, number));
+            self.work.after.taken.push((index, number));
+            self.work.hurry(waiting.priority.precedence());
+        } else {
+            if let Some(arrival) = waiting.arrival {
+                self.door.taken(now, arrival);
+            }
+            self.line_out(now, index, number, &waiting, StanzaFate::Accepted, "waits in memory");
+        }
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let released = peer.queue.push(number, waiting, !fate.durable);
+        self.release(now, index, released);
+    }
+
+    /// The row of a stanza is on the disk.
+    //= xmpp/CHAT-001
+    pub(super) fn row_stored(&mut self, now: Now, index: usize, number: u64) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let Some(waiting) = peer.queue.get_mut(number) else { return };
+        let arrival = waiting.arrival.take();
+        let waiting = waiting.clone();
+        let released = peer.queue.stored(number);
+        if let Some(arrival) = arrival {
+            self.door.taken(now, arrival);
+        }
+        self.line_out(now, index, number, &waiting, StanzaFate::Accepted, "on disk");
+        self.release(now, index, released);
+    }
+
+    /// The row could not be stored: the sender is told at once.
+    pub(super) fn row_refused(&mut self, now: Now, index: usize, number: u64, why: &str) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let Some((waiting, freed)) = peer.queue.remove(number) else { return };
+        self.release(now, index, freed);
+        let complaint = self.complaint(Cause::QueueFull);
+        let arrival = waiting.arrival.unwrap_or_default();
+        self.refuse(now, Some(index), arrival, &waiting.stanza, &complaint, why);
+    }
+
+    /// Why a stanza cannot wait for the link.
+    fn obstacle(
+        &self,
+        index: usize,
+        stanza: &Stanza,
+        meaning: Meaning,
+        octets: usize,
+    ) -> Option<(Complaint<'static>, String)> {
+        let peer = self.peers.get(index)?;
+        let config = &peer.config;
+        if octets > config.stanza_octets_max {
+            let why = format!("{octets} octets, the link takes {}", config.stanza_octets_max);
+            return Some((Complaint::of(Cause::TooLarge, None), why));
+        }
+        let state = matches!(meaning, Meaning::Presence | Meaning::DirectedPresence | Meaning::FromRoom);
+        if let Err(full) = peer.queue.room(octets, config.queue.stanzas_max, config.queue.octets_max) {
+            return Some((Complaint::of(Cause::QueueFull, None), full.to_string()));
+        }
+        if peer.silent && config.emcon == EmconRule::Refuse && !state && !stanza.is_error() {
+            let complaint = Complaint {
+                error_type: ErrorType::Wait,
+                text: Some("the far site keeps radio silence"),
+                ..Complaint::new(Condition::RecipientUnavailable)
+            };
+            return Some((complaint, "the far site keeps silence".to_owned()));
+        }
+        None
+    }
+
+    /// What waits with this key gives way, if it is not on its way.
+    fn replace(&mut self, now: Now, index: usize, key: &[u8]) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let Some(old) = peer.queue.replaceable(key) else { return };
+        if peer.queue.is_released(old) && !peer.withdraw(old) {
+            return;
+        }
+        let Some((waiting, freed)) = peer.queue.remove(old) else { return };
+        if waiting.fate.durable {
+            self.work.note(record::forget(Space::ChatOut, old));
+        }
+        self.line_out(now, index, old, &waiting, StanzaFate::Replaced, "by a newer one");
+        self.release(now, index, freed);
+    }
+
+    /// What says that a stanza comes back for this cause.
+    pub(super) const fn complaint(&self, cause: Cause) -> Complaint<'static> {
+        Complaint::of(cause, None)
+    }
+
+    /// Gives a stanza back at once, where an error may be sent for it.
+    fn refuse(
+        &mut self,
+        now: Now,
+        index: Option<usize>,
+        arrival: u64,
+        stanza: &Stanza,
+        complaint: &Complaint<'static>,
+        why: &str,
+    ) {
+        if arrival > 0 {
+            self.door.taken(now, arrival);
+        }
+        let complaint = Complaint { by: Some(&self.config.domain), ..*complaint };
+        let error = bounce(stanza, &complaint);
+        let (peer, fate) = (index.unwrap_or(usize::MAX), error.is_some());
+        self.count(peer, |counters| counters.stanzas_returned += 1);
+        self.line_of(peer, stanza, if fate { StanzaFate::Returned } else { StanzaFate::Discarded }, why);
+        if let Some(error) = error {
+            self.reply(now, peer, error, None);
+        }
+    }
+
+    /// A stanza made here for a local server. With `settles` it ends the row of that number when it is handed over.
+    pub(super) fn reply(&mut self, now: Now, index: usize, stanza: Stanza, settles: Option<u64>) {
+        let number = self.numbers.take();
+        let octets = stanza.octets().len();
+        let handing = Handing {
+            peer: index,
+            octets,
+            since: now.wall,
+            durable: false,
+            own: true,
+            repeated: false,
+            settles,
+            stanza,
+        };
+        if self.local.has_room(octets) {
+            self.local.push(number, handing);
+        }
+    }
+
+    fn answered(&mut self, now: Now, index: usize, stanza: &Stanza, answer: Stanza) {
+        self.count(index, |counters| counters.stanzas_answered += 1);
+        self.line_of(index, stanza, StanzaFate::Answered, "by the gateway");
+        self.reply(now, index, answer, None);
+    }
+
+    pub(super) fn dropped(&mut self, index: usize, stanza: &Stanza, why: &str) {
+        self.count(index, |counters| counters.stanzas_dropped += 1);
+        self.line_of(index, stanza, StanzaFate::Dropped, why);
+    }
+
+    /// What the presence cache has to say by itself: `back` is for the local side here, `on` for the far one.
+    pub(super) fn presence_done(&mut self, now: Now, index: usize, presence: Presence) {
+        for stanza in presence.back {
+            self.reply(now, index, stanza, None);
+        }
+        for stanza in presence.on.into_iter().chain(presence.cross) {
+            self.send_own(now, index, stanza);
+        }
+    }
+
+    /// What rules wrote down for the operator.
+    pub(super) fn tell_rules(&mut self, index: usize) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let part = peer.name().to_owned();
+        for notice in peer.filter.take_notices() {
+            let detail = format!("rule {}: {} of {} octets", notice.rule, notice.kind.name(), notice.octets);
+            self.notice(&part, notice.alarm, "rule", detail);
+        }
+    }
+}

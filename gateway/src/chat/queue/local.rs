@@ -1,0 +1,216 @@
+//! Stanzas that wait for local servers, in lanes: one for each local domain, in the order in which they came.
+//!
+//! Promises: a server has at most [`GIVEN_MAX`] stanzas that it has not confirmed; what comes back because a connection
+//! broke waits in its old place and is given again after a pause that grows, and before anything that came later.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use skywave_protocols::time::{Duration, Instant, WallTime};
+use skywave_protocols::xmpp::Stanza;
+
+use crate::chat::limits::{GIVE_AGAIN_FIRST, GIVE_AGAIN_LONGEST, GIVEN_MAX, LOCAL_OCTETS_MAX, LOCAL_STANZAS_MAX};
+
+/// A stanza for a local server.
+#[derive(Clone, Debug)]
+pub struct Handing {
+    /// The far site it belongs to; its index.
+    pub peer: usize,
+    /// The stanza.
+    pub stanza: Stanza,
+    /// Its size in octets.
+    pub octets: usize,
+    /// When it came.
+    pub since: WallTime,
+    /// Whether it has a row on disk.
+    pub durable: bool,
+    /// Whether it was made here.
+    pub own: bool,
+    /// Whether the server may have it already.
+    pub repeated: bool,
+    /// It tells a sender that the stanza in this row towards the link was given up: the row ends with it.
+    pub settles: Option<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    waiting: BTreeSet<u64>,
+    given: BTreeSet<u64>,
+    /// Nothing is given before; the last wait.
+    pause: Option<(Instant, Duration)>,
+}
+
+impl Lane {
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.given.is_empty() && self.pause.is_none()
+    }
+}
+
+/// All lanes. See the module.
+#[derive(Debug, Default)]
+pub struct LocalQueue {
+    handings: BTreeMap<u64, Handing>,
+    lanes: BTreeMap<String, Lane>,
+    octets: usize,
+}
+
+impl LocalQueue {
+    /// Whether one more of this size may wait.
+    pub fn has_room(&self, octets: usize) -> bool {
+        self.handings.len() < LOCAL_STANZAS_MAX && self.octets + octets <= LOCAL_OCTETS_MAX
+    }
+
+    /// Takes a stanza.
+    pub fn push(&mut self, number: u64, handing: Handing) {
+        self.octets += handing.octets;
+        let lane = self.lanes.entry(handing.stanza.to().domain().to_string()).or_default();
+        lane.waiting.insert(number);
+        self.handings.insert(number, handing);
+    }
+
+    /// The next stanza that can be given to its server now.
+    pub fn next(&mut self, now: Instant) -> Option<(u64, Stanza)> {
+        let ready = |lane: &&mut Lane| lane.given.len() < GIVEN_MAX && lane.pause.is_none_or(|(until, _)| until <= now);
+        let lane = self.lanes.values_mut().filter(ready).find(|lane| !lane.waiting.is_empty())?;
+        let number = lane.waiting.pop_first()?;
+        lane.given.insert(number);
+        self.handings.get(&number).map(|handing| (number, handing.stanza.clone()))
+    }
+
+    /// The server has it, or nobody wants it any more.
+    pub fn remove(&mut self, number: u64) -> Option<Handing> {
+        let handing = self.handings.remove(&number)?;
+        self.octets = self.octets.saturating_sub(handing.octets);
+        let domain = handing.stanza.to().domain().to_string();
+        if let Some(lane) = self.lanes.get_mut(&domain) {
+            lane.waiting.remove(&number);
+            // What a server takes shows that it works.
+            if lane.given.remove(&number) {
+                lane.pause = None;
+            }
+            if lane.is_idle() {
+                self.lanes.remove(&domain);
+            }
+        }
+        Some(handing)
+    }
+
+    /// The connection broke under it: it waits in its old place, and its lane pauses.
+    pub fn returned(&mut self, now: Instant, number: u64) -> Option<&mut Handing> {
+        let handing = self.handings.get_mut(&number)?;
+        let lane = self.lanes.get_mut(handing.stanza.to().domain().as_str())?;
+        if lane.given.remove(&number) {
+            lane.waiting.insert(number);
+            let wait = match lane.pause {
+                // All that a broken connection gives back comes at one moment.
+                Some((until, wait)) if until > now => wait,
+                Some((_, wait)) => (wait * 2).min(GIVE_AGAIN_LONGEST),
+                None => GIVE_AGAIN_FIRST,
+            };
+            lane.pause = Some((now + wait, wait));
+        }
+        Some(handing)
+    }
+
+    /// A server can be reached again: what waits for its domain may go.
+    pub fn resume(&mut self, domain: &str) {
+        if let Some(lane) = self.lanes.get_mut(domain) {
+            lane.pause = None;
+        }
+    }
+
+    /// When a pause ends behind which something waits.
+    pub fn next_wakeup(&self) -> Option<Instant> {
+        let paused = self.lanes.values().filter(|lane| !lane.waiting.is_empty() && lane.given.len() < GIVEN_MAX);
+        paused.filter_map(|lane| lane.pause).map(|(until, _)| until).min()
+    }
+
+    /// One of them.
+    pub fn get(&self, number: u64) -> Option<&Handing> {
+        self.handings.get(&number)
+    }
+
+    /// How many wait, those included that are given and not confirmed.
+    pub fn len(&self) -> usize {
+        self.handings.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.handings.is_empty()
+    }
+
+    /// Octets that wait.
+    pub const fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// All, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Handing)> {
+        self.handings.iter().map(|(&number, handing)| (number, handing))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handing(to: &str) -> Handing {
+        let text = format!("<message from='b@field.test' to='{to}'><body>x</body></message>");
+        let stanza = Stanza::parse(text.as_bytes()).unwrap();
+        Handing {
+            peer: 0,
+            stanza,
+            octets: 10,
+            since: WallTime::default(),
+            durable: true,
+            own: false,
+            repeated: false,
+            settles: None,
+        }
+    }
+
+    fn given(queue: &mut LocalQueue, now: Instant) -> Vec<u64> {
+        std::iter::from_fn(|| queue.next(now).map(|(number, _)| number)).collect()
+    }
+
+    #[test]
+    fn what_comes_back_goes_first_after_a_growing_pause() {
+        let mut queue = LocalQueue::default();
+        let mut now = Instant::ZERO;
+        (1..=3).for_each(|number| queue.push(number, handing("a@hq.test")));
+        queue.push(4, handing("a@other.test"));
+        assert_eq!(given(&mut queue, now), [1, 2, 3, 4]);
+        queue.remove(1).unwrap();
+        for wait in [2, 4, 8, 16, 32, 60, 60] {
+            queue.returned(now, 3).unwrap();
+            queue.returned(now, 2).unwrap();
+            assert!(given(&mut queue, now).is_empty(), "the lane pauses");
+            assert_eq!(queue.next_wakeup(), Some(now + Duration::from_secs(wait)));
+            now = now + Duration::from_secs(wait);
+            if wait == 2 {
+                queue.push(5, handing("a@hq.test"));
+                assert_eq!(given(&mut queue, now), [2, 3, 5]);
+                queue.returned(now, 5).unwrap();
+            } else {
+                let again = given(&mut queue, now);
+                assert_eq!(again, [2, 3, 5]);
+                queue.returned(now, 5).unwrap();
+            }
+        }
+        queue.resume("hq.test");
+        assert_eq!(given(&mut queue, now), [5]);
+        for number in 2..=5 {
+            queue.remove(number).unwrap();
+        }
+        assert!(queue.is_empty() && queue.lanes.is_empty() && queue.octets() == 0);
+    }
+
+    #[test]
+    fn a_server_is_given_a_bounded_number() {
+        let mut queue = LocalQueue::default();
+        (0..2 * GIVEN_MAX as u64).for_each(|number| queue.push(number, handing("a@hq.test")));
+        assert_eq!(given(&mut queue, Instant::ZERO).len(), GIVEN_MAX);
+        queue.remove(0).unwrap();
+        assert_eq!(given(&mut queue, Instant::ZERO), [GIVEN_MAX as u64]);
+    }
+}

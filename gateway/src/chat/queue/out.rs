@@ -1,0 +1,310 @@
+//! Stanzas that wait for one far site.
+//!
+//! Promises: at most so many and so many octets; a stanza reaches the session only after its row is on the disk (if its
+//! kind is kept there) and after everything that came before it in its conversation; what is replaced by something newer,
+//! or late, is named once. The order between conversations is the session's, by precedence.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use skywave_protocols::message::precedence::MtPriority;
+use skywave_protocols::time::{Instant, WallTime};
+use skywave_protocols::xmpp::Stanza;
+use skywave_protocols::xmpp::fate::Fate;
+
+/// A stanza on its way to a link.
+#[derive(Clone, Debug)]
+pub struct Waiting {
+    /// The stanza.
+    pub stanza: Stanza,
+    /// Its size in octets.
+    pub octets: usize,
+    /// When it was taken over.
+    pub since: WallTime,
+    /// When it is given up, unless it is on its way by then.
+    pub until: Option<Instant>,
+    /// What becomes of its kind.
+    pub fate: Fate,
+    /// Its precedence on the link.
+    pub priority: MtPriority,
+    /// Newer ones with the same key take its place.
+    pub replace: Option<Vec<u8>>,
+    /// A rule lets it wait at least so long.
+    pub hold: Option<Instant>,
+    /// What the door calls it, until it was told that we have it.
+    pub arrival: Option<u64>,
+}
+
+/// Who talks to whom: bare addresses.
+type Conversation = (String, String);
+
+#[derive(Debug)]
+struct Entry {
+    waiting: Waiting,
+    /// Its row is on the disk, or it needs none.
+    stored: bool,
+    /// A rule holds it back.
+    held: bool,
+    /// It was handed to the session.
+    released: bool,
+}
+
+/// Why a stanza cannot wait.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Full {
+    /// Too many wait.
+    #[error("{0} stanzas wait for the link already")]
+    Stanzas(usize),
+    /// Too many octets wait.
+    #[error("{0} octets wait for the link already")]
+    Octets(usize),
+}
+
+/// The queue. See the module.
+#[derive(Debug, Default)]
+pub struct OutQueue {
+    entries: BTreeMap<u64, Entry>,
+    octets: usize,
+    until: BTreeSet<(Instant, u64)>,
+    holds: BTreeSet<(Instant, u64)>,
+    replaceable: BTreeMap<Vec<u8>, u64>,
+    /// What is not yet with the session, by conversation, in order.
+    held: BTreeMap<Conversation, VecDeque<u64>>,
+}
+
+impl OutQueue {
+    /// Whether one more of this size may wait.
+    ///
+    /// # Errors
+    /// Which limit is reached.
+    pub fn room(&self, octets: usize, stanzas_max: usize, octets_max: usize) -> Result<(), Full> {
+        if self.entries.len() >= stanzas_max {
+            return Err(Full::Stanzas(self.entries.len()));
+        }
+        if self.octets + octets > octets_max {
+            return Err(Full::Octets(self.octets));
+        }
+        Ok(())
+    }
+
+    /// Takes a stanza; `stored` says that nothing is to be written first. What can go to the session now is yielded.
+    pub fn push(&mut self, number: u64, waiting: Waiting, stored: bool) -> Vec<u64> {
+        self.octets += waiting.octets;
+        if let Some(until) = waiting.until {
+            self.until.insert((until, number));
+        }
+        if let Some(key) = &waiting.replace {
+            self.replaceable.insert(key.clone(), number);
+        }
+        if let Some(hold) = waiting.hold {
+            self.holds.insert((hold, number));
+        }
+        let conversation = conversation(&waiting.stanza);
+        self.held.entry(conversation.clone()).or_default().push_back(number);
+        let held = waiting.hold.is_some();
+        self.entries.insert(number, Entry { waiting, stored, held, released: false });
+        self.release(&conversation)
+    }
+
+    /// Its row is on the disk. What can go to the session now is yielded, in order.
+    pub fn stored(&mut self, number: u64) -> Vec<u64> {
+        let Some(entry) = self.entries.get_mut(&number) else { return Vec::new() };
+        entry.stored = true;
+        let conversation = conversation(&entry.waiting.stanza);
+        self.release(&conversation)
+    }
+
+    //= xmpp/CHAT-005
+    fn release(&mut self, conversation: &Conversation) -> Vec<u64> {
+        let mut released = Vec::new();
+        let Some(held) = self.held.get_mut(conversation) else { return released };
+        while let Some(&number) = held.front() {
+            match self.entries.get_mut(&number) {
+                Some(entry) if !entry.stored || entry.held => break,
+                Some(entry) => {
+                    entry.released = true;
+                    released.push(number);
+                }
+                None => {}
+            }
+            held.pop_front();
+        }
+        if held.is_empty() {
+            self.held.remove(conversation);
+        }
+        released
+    }
+
+    /// Lets go what no rule holds back any more. What can go to the session now is yielded.
+    pub fn unhold(&mut self, now: Instant) -> Vec<u64> {
+        let mut released = Vec::new();
+        while let Some(&(hold, number)) = self.holds.first().filter(|(hold, _)| *hold <= now) {
+            self.holds.remove(&(hold, number));
+            let Some(entry) = self.entries.get_mut(&number) else { continue };
+            entry.held = false;
+            let conversation = conversation(&entry.waiting.stanza);
+            released.extend(self.release(&conversation));
+        }
+        released
+    }
+
+    /// When the next one is let go.
+    pub fn next_hold(&self) -> Option<Instant> {
+        self.holds.first().map(|(hold, _)| *hold)
+    }
+
+    /// What waits with this key and could be replaced, if the session gives it back.
+    pub fn replaceable(&self, key: &[u8]) -> Option<u64> {
+        self.replaceable.get(key).copied()
+    }
+
+    /// Whether the session has it.
+    pub fn is_released(&self, number: u64) -> bool {
+        self.entries.get(&number).is_some_and(|entry| entry.released)
+    }
+
+    /// One of them.
+    pub fn get(&self, number: u64) -> Option<&Waiting> {
+        self.entries.get(&number).map(|entry| &entry.waiting)
+    }
+
+    /// One of them, to change anything but its stanza, time and key.
+    pub fn get_mut(&mut self, number: u64) -> Option<&mut Waiting> {
+        self.entries.get_mut(&number).map(|entry| &mut entry.waiting)
+    }
+
+    /// Takes one out; what waited behind it and can go to the session now is yielded too.
+    pub fn remove(&mut self, number: u64) -> Option<(Waiting, Vec<u64>)> {
+        let entry = self.entries.remove(&number)?;
+        self.octets = self.octets.saturating_sub(entry.waiting.octets);
+        if let Some(until) = entry.waiting.until {
+            self.until.remove(&(until, number));
+        }
+        if let Some(hold) = entry.waiting.hold {
+            self.holds.remove(&(hold, number));
+        }
+        if let Some(key) = &entry.waiting.replace
+            && self.replaceable.get(key) == Some(&number)
+        {
+            self.replaceable.remove(key);
+        }
+        let freed = if entry.released { Vec::new() } else { self.release(&conversation(&entry.waiting.stanza)) };
+        Some((entry.waiting, freed))
+    }
+
+    /// Those whose time has passed; each is named once.
+    pub fn late(&mut self, now: Instant) -> Vec<u64> {
+        let mut late = Vec::new();
+        while let Some(&(until, number)) = self.until.first().filter(|(until, _)| *until <= now) {
+            self.until.remove(&(until, number));
+            late.push(number);
+        }
+        late
+    }
+
+    /// When the next one is late.
+    pub fn next_late(&self) -> Option<Instant> {
+        self.until.first().map(|(until, _)| *until)
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether none waits.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Octets that wait.
+    pub const fn octets(&self) -> usize {
+        self.octets
+    }
+
+    /// All, the oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (u64, &Waiting)> {
+        self.entries.iter().map(|(&number, entry)| (number, &entry.waiting))
+    }
+}
+
+fn conversation(stanza: &Stanza) -> Conversation {
+    (stanza.from().to_bare().to_string(), stanza.to().to_bare().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use skywave_protocols::message::precedence::Precedence;
+    use skywave_protocols::xmpp::fate::Lives;
+
+    use super::*;
+
+    fn waiting(from: &str, until: u64) -> Waiting {
+        let text = format!("<message from='{from}' to='b@field.test' type='chat'><body>x</body></message>");
+        let stanza = Stanza::parse(text.as_bytes()).unwrap();
+        let fate = Lives::HF.fate(&stanza, Precedence::Routine);
+        Waiting {
+            octets: 10,
+            stanza,
+            fate,
+            since: WallTime::default(),
+            until: Some(Instant::from_micros(until)),
+            priority: Precedence::Routine.mt_priority(),
+            replace: None,
+            hold: None,
+            arrival: None,
+        }
+    }
+
+    #[test]
+    fn a_conversation_keeps_its_order_whatever_the_disk_does() {
+        let mut queue = OutQueue::default();
+        assert!(queue.push(1, waiting("a@hq.test/x", 1), false).is_empty());
+        assert!(queue.push(2, waiting("a@hq.test/y", 1), true).is_empty(), "behind the first");
+        assert_eq!(queue.push(3, waiting("c@hq.test", 1), true), [3], "another conversation");
+        assert!(queue.push(4, waiting("a@hq.test/x", 1), false).is_empty());
+        assert!(queue.stored(4).is_empty());
+        assert_eq!(queue.stored(1), [1, 2, 4]);
+        assert!(queue.is_released(2) && queue.len() == 4);
+    }
+
+    #[test]
+    fn what_a_rule_holds_waits_and_with_it_its_conversation() {
+        let mut queue = OutQueue::default();
+        let hold = Some(Instant::from_micros(7));
+        assert!(queue.push(1, Waiting { hold, ..waiting("a@hq.test", 9) }, true).is_empty());
+        assert!(queue.push(2, waiting("a@hq.test", 9), true).is_empty());
+        assert_eq!(queue.next_hold(), hold);
+        assert!(queue.unhold(Instant::from_micros(6)).is_empty());
+        assert_eq!(queue.unhold(Instant::from_micros(7)), [1, 2]);
+        assert_eq!(queue.next_hold(), None);
+    }
+
+    #[test]
+    fn what_is_taken_out_holds_nothing_back() {
+        let mut queue = OutQueue::default();
+        queue.push(1, waiting("a@hq.test", 1), false);
+        queue.push(2, waiting("a@hq.test", 1), true);
+        let (_, freed) = queue.remove(1).unwrap();
+        assert_eq!(freed, [2]);
+        assert_eq!((queue.len(), queue.octets()), (1, 10));
+        assert!(queue.remove(1).is_none());
+        queue.remove(2).unwrap();
+        assert!(queue.is_empty() && queue.held.is_empty() && queue.next_late().is_none());
+    }
+
+    #[test]
+    fn lateness_is_told_once_and_newer_ones_replace() {
+        let mut queue = OutQueue::default();
+        queue.push(1, Waiting { replace: Some(b"k".to_vec()), ..waiting("a@hq.test", 5) }, true);
+        queue.push(2, Waiting { until: None, ..waiting("a@hq.test", 0) }, true);
+        assert_eq!(queue.replaceable(b"k"), Some(1));
+        assert!(queue.late(Instant::from_micros(4)).is_empty());
+        assert_eq!(queue.late(Instant::from_micros(5)), [1]);
+        assert!(queue.late(Instant::from_micros(9)).is_empty());
+        queue.remove(1);
+        assert_eq!(queue.replaceable(b"k"), None);
+        assert_eq!(queue.room(90, 2, 100), Ok(()));
+        assert_eq!(queue.room(91, 2, 100), Err(Full::Octets(10)));
+        assert_eq!(queue.room(1, 1, 100), Err(Full::Stanzas(1)));
+    }
+}

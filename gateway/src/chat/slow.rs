@@ -1,0 +1,378 @@
+//! The sessions of the far sites: what they get, what they ask for, and the state of the links under them.
+
+use std::collections::BTreeMap;
+
+use skywave_protocols::bytes::Bytes;
+use skywave_protocols::random::Random;
+use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
+use skywave_protocols::xmpp::Stanza;
+use skywave_protocols::xmpp::local::Cause;
+use skywave_protocols::xmpp::slow::{Confirmation, Medium, Outgoing, Session, SlowConfig, SlowFault, SlowOutput};
+use skywave_transports::io::{Space, Write};
+use skywave_transports::transport::ArrivalId;
+
+use super::inward::delayed;
+use super::limits::{MARK_WAIT, UNIT_BEFORE_OCTETS, UNIT_PATIENCE, UNITS_MAX};
+use super::peers::Peer;
+use super::queue::out::Waiting;
+use super::{Chat, ChatOutput, ChatUnit, Line, Way, record};
+use crate::queue::record::lane_start;
+use crate::telemetry::{Event, StanzaFate};
+
+/// What is known of a link.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LinkState {
+    /// Whether its medium can be used.
+    pub up: bool,
+    /// Whether the operator lets it be used, and we may emit on it.
+    pub allowed: bool,
+    /// What it can do.
+    pub medium: Medium,
+    /// Units that it takes now.
+    pub units: usize,
+    /// Octets that it takes now.
+    pub octets: usize,
+}
+
+impl Default for LinkState {
+    fn default() -> Self {
+        let medium = Medium { boundaries: false, unit_octets_max: 0, bits_per_second: 0 };
+        Self { up: false, allowed: false, medium, units: 0, octets: 0 }
+    }
+}
+
+/// One session and its link.
+pub(super) struct Side {
+    pub(super) session: Session,
+    pub(super) link: LinkState,
+    /// What was last told of whether something waits.
+    wanted: bool,
+    /// The room last told to the session.
+    room: (usize, usize),
+    /// Arrivals whose content is being taken.
+    arrivals: Vec<ArrivalId>,
+    /// Units on their way: until when each may reasonably take.
+    under_way: BTreeMap<u64, Instant>,
+    /// Something is overdue: the medium does not say so, but it seems to be out.
+    overdue: bool,
+}
+
+impl Side {
+    pub(super) fn new(config: SlowConfig, random: Box<dyn Random>) -> Self {
+        Self {
+            session: Session::new(config, random),
+            link: LinkState::default(),
+            wanted: false,
+            room: (0, 0),
+            arrivals: Vec::new(),
+            under_way: BTreeMap::new(),
+            overdue: false,
+        }
+    }
+
+    /// How long a unit may take: its airtime and that of what may be before it, and some turns of the medium.
+    fn patience(&self, octets: usize) -> Duration {
+        let bits = 8 * (octets as u64 + UNIT_BEFORE_OCTETS);
+        UNIT_PATIENCE + Duration::from_millis(1_000 * bits / u64::from(self.link.medium.bits_per_second.max(1)))
+    }
+
+    /// When the next unit is overdue.
+    pub(super) fn next_overdue(&self) -> Option<Wakeup> {
+        let at = self.under_way.values().min().copied().filter(|_| !self.overdue)?;
+        Some(Wakeup { at, why: "unit overdue" })
+    }
+
+    /// Whether a unit is overdue now. Then no more blocks are made: what waits outside of blocks can still be overtaken,
+    /// replaced, given up, and say that it waited.
+    fn look_at_units(&mut self, now: Now) {
+        self.overdue = self.under_way.values().any(|&at| at <= now.mono);
+    }
+}
+
+impl Peer {
+    /// Hands a stanza of the queue to the session that it belongs to now.
+    pub(super) fn submit(&mut self, now: Now, number: u64) {
+        let by_units = self.speaks_by_units();
+        let Some(waiting) = self.queue.get(number) else { return };
+        let outgoing = Outgoing {
+            number,
+            priority: waiting.priority,
+            label_context: 0,
+            since: waiting.since,
+            stanza: self.marked(now, waiting),
+        };
+        match self.units.as_mut().filter(|_| by_units) {
+            Some(units) => units.session.submit(now, outgoing),
+            None => self.stream.session.submit(now, outgoing),
+        }
+    }
+
+    /// The stanza as it crosses: one that waited long says since when.
+    //= xmpp/FATE-002
+    fn marked(&self, now: Now, waiting: &Waiting) -> Stanza {
+        let waited = now.wall.since(waiting.since);
+        if self.config.lives.tells_delay(&waiting.stanza, &waiting.fate, waited) {
+            return delayed(waiting.stanza.clone(), waiting.since, waiting.stanza.from().domain().as_str());
+        }
+        waiting.stanza.clone()
+    }
+
+    /// What the session has not put into a block is handed to it again, in its old order: it may have to say by now that
+    /// it waited.
+    pub(super) fn submit_again(&mut self, now: Now) {
+        let released: Vec<u64> =
+            self.queue.iter().map(|(number, _)| number).filter(|&number| self.queue.is_released(number)).collect();
+        let back: Vec<u64> = released.into_iter().filter(|&number| self.withdraw(number)).collect();
+        back.into_iter().for_each(|number| self.submit(now, number));
+    }
+
+    /// When something that waits has to say so; at most every half minute.
+    pub(super) fn next_mark(&self) -> Option<Instant> {
+        self.mark_at
+    }
+
+    /// Says of what has waited long that it did.
+    pub(super) fn mark_due(&mut self, now: Now) {
+        if self.mark_at.take_if(|at| *at <= now.mono).is_some() {
+            self.submit_again(now);
+        }
+        self.watch_marks(now);
+    }
+
+    /// Sets the time for the next look at what waits, if anything does.
+    pub(super) fn watch_marks(&mut self, now: Now) {
+        let after = Duration::from_secs(self.config.lives.delay_after_seconds);
+        if self.mark_at.is_none() && !after.is_zero() && !self.queue.is_empty() {
+            self.mark_at = Some(now.mono + after.max(MARK_WAIT));
+        }
+    }
+
+    /// Takes a stanza back from the sessions; false when it is in a block already.
+    pub(super) fn withdraw(&mut self, number: u64) -> bool {
+        self.stream.session.withdraw(number) || self.units.as_mut().is_some_and(|units| units.session.withdraw(number))
+    }
+
+    /// Tells the sessions how much their links take: nothing by the stream while the
+    /// peer keeps silence.
+    pub(super) fn apply_room(&mut self, now: Now) {
+        let held = self.silent;
+        for way in [Way::Stream, Way::Units] {
+            let Some(side) = self.side_mut(way) else { continue };
+            side.look_at_units(now);
+            let open = side.link.up && side.link.allowed && !side.overdue && !(held && way == Way::Stream);
+            let room = if open { (side.link.units, side.link.octets) } else { (0, 0) };
+            if std::mem::replace(&mut side.room, room) != room {
+                side.session.set_room(now, room.0, room.1);
+            }
+        }
+    }
+}
+
+impl Chat {
+    /// The state of a link as the node sees it now.
+    pub fn link_state(&mut self, now: Now, line: Line, state: &LinkState) {
+        let Some(peer) = self.peers.get_mut(line.peer) else { return };
+        let Some(side) = peer.side_mut(line.way).filter(|side| side.link != *state) else { return };
+        let was = std::mem::replace(&mut side.link, *state);
+        match (was.up, state.up) {
+            (true, false) => {
+                side.under_way.clear();
+                side.session.medium_down(now);
+            }
+            (false, true) => {
+                side.session.medium_up(now, state.medium);
+                peer.submit_again(now);
+            }
+            (true, true) if was.medium != state.medium => side.session.medium_up(now, state.medium),
+            (true, true) | (false, false) => {}
+        }
+        peer.apply_room(now);
+        if was.up != state.up && line.way == Way::Stream {
+            let presence = peer.presence.link(now, state.up);
+            self.presence_done(now, line.peer, presence);
+        }
+        self.settle(now);
+    }
+
+    /// A unit that was handed to a link has arrived, as far as the link can tell.
+    pub fn unit_delivered(&mut self, now: Now, ticket: u64) {
+        let Some((line, unit)) = self.units.remove(&ticket) else { return };
+        if let Some(side) = self.side_mut(line) {
+            side.under_way.remove(&ticket);
+            side.session.unit_delivered(now, unit);
+        }
+        self.unit_settled(now, line);
+        self.settle(now);
+    }
+
+    /// It has not, or nobody knows.
+    pub fn unit_failed(&mut self, now: Now, ticket: u64) {
+        let Some((line, unit)) = self.units.remove(&ticket) else { return };
+        if let Some(side) = self.side_mut(line) {
+            side.under_way.remove(&ticket);
+            side.session.unit_failed(now, unit);
+        }
+        self.unit_settled(now, line);
+        self.settle(now);
+    }
+
+    /// A unit has met its end: the medium works, and what waited meanwhile says so.
+    fn unit_settled(&mut self, now: Now, line: Line) {
+        let Some(peer) = self.peers.get_mut(line.peer) else { return };
+        let was = peer.side(line.way).is_some_and(|side| side.overdue);
+        if was {
+            peer.submit_again(now);
+        }
+        peer.apply_room(now);
+    }
+
+    /// A unit, or some octets of a stream, arrived by a link. Answered by `Accept` or `Refuse`.
+    pub fn arrived(&mut self, now: Now, line: Line, arrival: ArrivalId, octets: &[u8]) {
+        let Some(side) = self.side_mut(line) else { return };
+        side.arrivals.push(arrival);
+        side.session.arrived(now, octets);
+        self.drain_sessions(now, line.peer);
+        // What brought nothing that has to be stored is done with; the rest is when its batch is on the disk.
+        let arrivals = self.side_mut(line).map(|side| std::mem::take(&mut side.arrivals)).unwrap_or_default();
+        for arrival in arrivals {
+            if self.work.after.saves.is_empty() {
+                self.out.push_back(ChatOutput::Accept(line, arrival));
+            } else {
+                self.work.after.arrivals.push((line, arrival));
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Hands stanzas whose rows are on the disk to their session.
+    pub(super) fn release(&mut self, now: Now, index: usize, numbers: Vec<u64>) {
+        if let Some(peer) = self.peers.get_mut(index) {
+            numbers.into_iter().for_each(|number| peer.submit(now, number));
+        }
+    }
+
+    /// Takes everything the sessions of a peer have to say.
+    pub(super) fn drain_sessions(&mut self, now: Now, peer: usize) -> bool {
+        let mut moved = false;
+        for way in [Way::Stream, Way::Units] {
+            let line = Line { peer, way };
+            while let Some(output) = self.side_mut(line).and_then(|side| side.session.poll()) {
+                moved = true;
+                self.session_output(now, line, output);
+            }
+        }
+        moved
+    }
+
+    fn session_output(&mut self, now: Now, line: Line, output: SlowOutput) {
+        match output {
+            SlowOutput::Unit { unit, priority, context, content } => {
+                self.unit(now, line, unit, ChatUnit { ticket: 0, priority, context, content });
+            }
+            SlowOutput::Save { save, changes, arrived } => {
+                self.save(line, changes);
+                self.work.after.saves.push((line, save));
+                arrived.into_iter().for_each(|stanza| self.inward(now, line.peer, stanza));
+            }
+            SlowOutput::Done { number, how } => self.done(now, line, number, how),
+            SlowOutput::Refused { number, why } => self.session_refuses(now, line.peer, number, &why),
+            SlowOutput::Restart => self.out.push_back(ChatOutput::Reset(line)),
+            SlowOutput::Notice { name, alarm, detail } => {
+                let part = self.peers.get(line.peer).map_or_else(String::new, |peer| peer.name().to_owned());
+                self.notice(&part, alarm, name, detail);
+            }
+            SlowOutput::Counted { octets_raw, octets_sent, .. } => {
+                self.counted(line, octets_raw as u64, octets_sent as u64);
+            }
+        }
+    }
+
+    fn unit(&mut self, now: Now, line: Line, unit: u64, made: ChatUnit) {
+        let ticket = self.numbers.take();
+        if self.units.len() >= UNITS_MAX {
+            self.units.pop_first();
+        }
+        self.units.insert(ticket, (line, unit));
+        if let Some(side) = self.side_mut(line) {
+            // ACP 142 repeats by plans of its own, as long as it takes.
+            if line.way == Way::Stream {
+                let until = now.mono + side.patience(made.content.len());
+                side.under_way.insert(ticket, until);
+            }
+        }
+        self.out.push_back(ChatOutput::Unit(line, ChatUnit { ticket, ..made }));
+    }
+
+    /// A session's records: the peer's name and the way stand before its own keys.
+    fn save(&mut self, line: Line, changes: Vec<(Vec<u8>, Option<Bytes>)>) {
+        let Some(prefix) = self.peers.get(line.peer).map(|peer| session_prefix(peer.name(), line.way)) else { return };
+        for (key, value) in changes {
+            self.work.write(Write { space: Space::ChatLink, key: [prefix.as_slice(), &key].concat(), value });
+        }
+    }
+
+    /// A stanza has reached the far site, as far as the profile can tell.
+    fn done(&mut self, now: Now, line: Line, number: u64, how: Confirmation) {
+        let Some(peer) = self.peers.get_mut(line.peer) else { return };
+        let Some((waiting, freed)) = peer.queue.remove(number) else {
+            // A row of an earlier run whose peer was configured anew.
+            return self.work.note(record::forget(Space::ChatOut, number));
+        };
+        peer.counters.stanzas_sent += 1;
+        peer.presence.delivered(&waiting.stanza);
+        if waiting.fate.durable {
+            self.work.note(record::forget(Space::ChatOut, number));
+        }
+        let words = match how {
+            Confirmation::PeerStored => "taken over by the far gateway",
+            Confirmation::NodeConfirmed => "confirmed by the far node",
+            Confirmation::Written => "written to the link",
+        };
+        self.line_out(now, line.peer, number, &waiting, StanzaFate::Sent, words);
+        self.release(now, line.peer, freed);
+    }
+
+    /// The session can never carry it.
+    fn session_refuses(&mut self, now: Now, index: usize, number: u64, why: &SlowFault) {
+        let cause = match why {
+            SlowFault::Full { .. } => Cause::QueueFull,
+            _other => Cause::TooLarge,
+        };
+        self.give_up(now, index, number, Some(cause), &why.to_string());
+    }
+
+    fn counted(&mut self, line: Line, bytes_raw: u64, bytes_sent: u64) {
+        let Some(peer) = self.peers.get_mut(line.peer) else { return };
+        peer.counters.bytes_raw += bytes_raw;
+        peer.counters.bytes_sent += bytes_sent;
+        let link = match (line.way, &peer.config.units) {
+            (Way::Units, Some((link, _))) => link.to_string(),
+            (Way::Units, None) | (Way::Stream, _) => peer.config.link.to_string(),
+        };
+        let peer = peer.name().to_owned();
+        self.tell(Event::ChatBlock { peer, link, bytes_raw, bytes_sent });
+    }
+
+    /// Says whether something waits, where that has changed: links that connect on demand then connect.
+    pub(super) fn tell_wanted(&mut self, index: usize) {
+        let Some(peer) = self.peers.get_mut(index) else { return };
+        let (by_units, waits) = (peer.speaks_by_units(), !peer.queue.is_empty());
+        for way in [Way::Stream, Way::Units] {
+            let Some(side) = peer.side_mut(way) else { continue };
+            let wanted = waits && by_units == (way == Way::Units);
+            if std::mem::replace(&mut side.wanted, wanted) != wanted {
+                self.out.push_back(ChatOutput::Wanted(Line { peer: index, way }, wanted));
+            }
+        }
+    }
+}
+
+/// What stands before the keys of a session.
+pub(super) fn session_prefix(peer: &str, way: Way) -> Vec<u8> {
+    let mut prefix = lane_start(peer);
+    prefix.push(match way {
+        Way::Stream => b's',
+        Way::Units => b'u',
+    });
+    prefix
+}

@@ -1,0 +1,445 @@
+//! Chat as it is written, and from raw to checked: the door, the far sites, and their filters.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize, Serializer};
+use skywave_protocols::message::precedence::Precedence;
+use skywave_protocols::xmpp::door::{ComponentConfig, DoorConfig, LocalServer, ServerAuth, ServerRoute};
+use skywave_protocols::xmpp::fate::Lives;
+use skywave_protocols::xmpp::precedence::{PrecedenceConfig, PrecedenceTable};
+use skywave_protocols::xmpp::presence::PresenceConfig;
+use skywave_protocols::xmpp::rules::{Filter, FilterConfig, builtin};
+use skywave_transports::io::Authority;
+
+use super::check::{SYSTEM_AUTHORITY, domain_name, host_and_port, listen, overlap, positive};
+use super::mistake::{Found, Key};
+use super::raw::Raw;
+use super::slow;
+use crate::chat::config::{ChatConfig, EmconRule, ErrorPolicy, PeerConfig, PeerQueue};
+use crate::chat::limits::{PEERS_MAX, QUEUE_OCTETS, QUEUE_STANZAS, QUEUE_STANZAS_MAX};
+use crate::node::config::{Carriage, LinkConfig};
+
+/// `[chat]`: the local side of chat.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawChat {
+    /// Where servers connect; STARTTLS.
+    pub listen: Vec<String>,
+    /// Where servers connect with TLS from the first octet.
+    pub listen_direct_tls: Vec<String>,
+    /// The gateway's own domain in errors and delays; the site's name without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub domain: Option<String>,
+    /// Name of the certificate shown to servers; it must hold all fronted domains.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<String>,
+    /// The `[authority.NAME]` that vouches for the certificates of servers; those of the system without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authority: Option<String>,
+    /// Whether servers must use TLS; with a certificate they must unless this says otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls_required: Option<bool>,
+    /// The secret of dialback; one is made and kept without.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "hidden")]
+    pub dialback_secret: Option<String>,
+    /// The file that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dialback_secret_file: Option<PathBuf>,
+    /// Local servers by name.
+    pub local: BTreeMap<String, RawServer>,
+    /// Connections as a component, by the name fronted.
+    pub component: BTreeMap<String, RawComponent>,
+    /// Far sites by name.
+    pub peer: BTreeMap<String, RawPeer>,
+}
+
+/// `[chat.local.NAME]`: a local server that speaks the server-to-server protocol.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawServer {
+    /// Its domains: `hq.test`, `.hq.test` for all below, `*` for all.
+    pub domains: Vec<String>,
+    /// Host and port; without, it is looked up by its domain.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Whether TLS begins with the first octet at `target`.
+    pub direct_tls: bool,
+    /// How it shows who it is: `dialback`, `external` or `both`.
+    pub authentication: String,
+    /// Whether one connection serves both directions (XEP-0288).
+    pub bidi: bool,
+    /// Whether SASL EXTERNAL says the domain by name.
+    pub authzid: bool,
+    /// Whether stream management (XEP-0198) is used where the server offers it.
+    pub stream_management: bool,
+    /// Whether its certificate must prove its domain before it gets anything.
+    pub certificate_required: bool,
+}
+
+impl Default for RawServer {
+    fn default() -> Self {
+        Self {
+            domains: Vec::new(),
+            target: None,
+            direct_tls: false,
+            authentication: "both".to_owned(),
+            bidi: true,
+            authzid: true,
+            stream_management: true,
+            certificate_required: false,
+        }
+    }
+}
+
+/// `[chat.component.NAME]`: a connection as a component (XEP-0114) under a fronted name.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawComponent {
+    /// Host and port for components.
+    pub target: Option<String>,
+    /// The secret.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "hidden")]
+    pub secret: Option<String>,
+    /// The file that holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub secret_file: Option<PathBuf>,
+    /// Local domains reached through it.
+    pub domains: Vec<String>,
+}
+
+/// `[chat.peer.NAME]`: a far site.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawPeer {
+    /// The site's name, as links know it.
+    pub site: Option<String>,
+    /// Its domains; each room service is one of them.
+    pub domains: Vec<String>,
+    /// Local domains that may use it; all without.
+    pub local_domains: Vec<String>,
+    /// The link.
+    pub link: Option<String>,
+    /// The link for single units while the peer keeps silence.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub units_link: Option<String>,
+    /// Names that both ends put into the dictionary besides the domains: users, rooms.
+    pub names: Vec<String>,
+    /// The filter: a `[filter.NAME]`, or built in: `sat`, `hf-fast`, `hf-slow`, `none`.
+    pub filter: String,
+    /// The presence cache.
+    pub presence: PresenceConfig,
+    /// How urgent stanzas are for which no rule says it.
+    pub precedence: PrecedenceConfig,
+    /// Most for presence that is no part of a conversation.
+    pub presence_precedence: String,
+    /// Stanzas that may wait.
+    pub queue_stanzas_max: usize,
+    /// Octets that may wait.
+    pub queue_octets_max: usize,
+    /// How long stanzas live.
+    pub life: Lives,
+    /// Whether senders are told when a stanza is given up: `return` or `silent`.
+    pub errors: ErrorPolicy,
+    /// What happens to chat while the peer keeps silence: `hold`, `refuse` or `units`.
+    pub emcon: EmconRule,
+    /// Whether it keeps silence from the start.
+    pub silent: bool,
+}
+
+impl Default for RawPeer {
+    fn default() -> Self {
+        Self {
+            site: None,
+            domains: Vec::new(),
+            local_domains: Vec::new(),
+            link: None,
+            units_link: None,
+            names: Vec::new(),
+            filter: "hf-fast".to_owned(),
+            presence: PresenceConfig::default(),
+            precedence: PrecedenceConfig::default(),
+            presence_precedence: "deferred".to_owned(),
+            queue_stanzas_max: QUEUE_STANZAS,
+            queue_octets_max: QUEUE_OCTETS,
+            life: Lives::default(),
+            errors: ErrorPolicy::default(),
+            emcon: EmconRule::default(),
+            silent: false,
+        }
+    }
+}
+
+fn hidden<S: Serializer>(secret: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
+    match secret {
+        Some(_) => serializer.serialize_str("(hidden)"),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// Checks everything about chat; `None` where there is none, or where something is wrong that was noted.
+pub(super) fn chat(raw: &Raw, site: &str, links: &[LinkConfig], found: &mut Found<'_>) -> Option<ChatConfig> {
+    filters(raw, found);
+    let chat = raw.chat.as_ref()?;
+    let key = Key::new("chat");
+    let domain = chat.domain.clone().unwrap_or_else(|| site.to_owned());
+    domain_name(&key.at("domain"), &domain, found);
+    if chat.peer.is_empty() {
+        found.wrong(&key.at("peer"), "there is none: chat could go nowhere");
+    }
+    if chat.local.is_empty() && chat.component.is_empty() {
+        found.wrong(&key.at("local"), "neither a local server nor a component: nobody could chat");
+    }
+    if chat.peer.len() > PEERS_MAX {
+        found.wrong(&key.at("peer"), format!("{} are more than {PEERS_MAX}", chat.peer.len()));
+    }
+    let peers: Vec<PeerConfig> =
+        chat.peer.iter().filter_map(|(name, peer)| Check { raw, chat, site, links }.peer(name, peer, found)).collect();
+    claims(chat, found);
+    let door = door(raw, chat, found);
+    let secret_files =
+        chat.component.iter().filter_map(|(name, c)| Some((name.to_lowercase(), c.secret_file.clone()?)));
+    Some(ChatConfig {
+        domain,
+        listen: listen(&key.at("listen"), &chat.listen, found),
+        listen_direct_tls: listen(&key.at("listen_direct_tls"), &chat.listen_direct_tls, found),
+        authority: authority(raw, chat, found),
+        door,
+        secret_files: secret_files.collect(),
+        dialback_secret_file: chat.dialback_secret_file.clone(),
+        peers,
+    })
+}
+
+fn authority(raw: &Raw, chat: &RawChat, found: &mut Found<'_>) -> Authority {
+    match chat.authority.as_deref() {
+        None | Some(SYSTEM_AUTHORITY) => Authority::System,
+        Some(name) => {
+            if !raw.authority.contains_key(name) {
+                found.wrong(&Key::new("chat").at("authority"), format!("there is no [authority.{name}]"));
+            }
+            Authority::Named(name.to_owned())
+        }
+    }
+}
+
+/// Every filter is checked, be it used or not.
+fn filters(raw: &Raw, found: &mut Found<'_>) {
+    for (name, filter) in &raw.filter {
+        let key = Key::new("filter").at(name);
+        if builtin(name).is_some() {
+            found.wrong(&key, "is the name of a built-in filter");
+        }
+        if let Err(mistakes) = Filter::new(filter) {
+            for mistake in mistakes {
+                found.wrong(&mistake.key.split('.').fold(key.clone(), |key, part| key.at(part)), mistake.reason);
+            }
+        }
+    }
+}
+
+/// No domain belongs to two.
+fn claims(chat: &RawChat, found: &mut Found<'_>) {
+    let local = chat.local.iter().map(|(name, local)| (Key::new("chat").at("local").at(name), &local.domains));
+    let peers = chat.peer.iter().map(|(name, peer)| (Key::new("chat").at("peer").at(name), &peer.domains));
+    let mut claimed: Vec<(String, Key)> = Vec::new();
+    for (key, domains) in local.chain(peers) {
+        let key = key.at("domains");
+        for domain in domains.iter().map(|domain| domain.to_lowercase()) {
+            if domain != "*" {
+                domain_name(&key, domain.trim_start_matches('.'), found);
+            }
+            let clash = claimed
+                .iter()
+                .find(|(other, by)| by != &key && other != "*" && domain != "*" && overlap(other, &domain));
+            if let Some((other, by)) = clash {
+                found.wrong(&key, format!("{domain:?} overlaps {other:?} of {by}"));
+            }
+            claimed.push((domain, key.clone()));
+        }
+    }
+}
+
+fn door(raw: &Raw, chat: &RawChat, found: &mut Found<'_>) -> DoorConfig {
+    let key = Key::new("chat");
+    if let Some(name) = chat.certificate.as_ref().filter(|name| !raw.certificate.contains_key(*name)) {
+        found.wrong(&key.at("certificate"), format!("there is no [certificate.{name}]"));
+    }
+    if chat.tls_required == Some(true) && chat.certificate.is_none() && !chat.listen.is_empty() {
+        found.wrong(&key.at("tls_required"), "needs a certificate");
+    }
+    if !chat.listen_direct_tls.is_empty() && chat.certificate.is_none() {
+        found.wrong(&key.at("listen_direct_tls"), "needs a certificate");
+    }
+    let fronted = chat.peer.values().flat_map(|peer| peer.domains.iter().map(|domain| domain.to_lowercase())).collect();
+    let locals = chat.local.iter().filter_map(|(name, local)| server(name, local, found)).collect();
+    let components = chat.component.iter().filter_map(|(name, it)| component(chat, name, it, found)).collect();
+    DoorConfig {
+        locals,
+        components,
+        dialback_secret: chat.dialback_secret.clone().unwrap_or_default(),
+        certificate: chat.certificate.clone(),
+        tls_required: chat.tls_required.unwrap_or(chat.certificate.is_some()),
+        fronted,
+        ..DoorConfig::default()
+    }
+}
+
+fn server(name: &str, raw: &RawServer, found: &mut Found<'_>) -> Option<LocalServer> {
+    let key = Key::new("chat").at("local").at(name);
+    if raw.domains.is_empty() {
+        found.wrong(&key.at("domains"), "is missing: nobody could be reached at it");
+    }
+    if let Some(target) = &raw.target {
+        host_and_port(&key.at("target"), target, found);
+    }
+    let authentication = match raw.authentication.as_str() {
+        "dialback" => Some(ServerAuth::Dialback),
+        "external" => Some(ServerAuth::External),
+        "both" => Some(ServerAuth::Both),
+        other => {
+            found.wrong(&key.at("authentication"), format!("{other:?} is none: dialback, external, both"));
+            None
+        }
+    };
+    let route = match &raw.target {
+        Some(target) => ServerRoute::Static { target: target.clone(), direct_tls: raw.direct_tls },
+        None => ServerRoute::Srv,
+    };
+    Some(LocalServer {
+        domains: raw.domains.iter().map(|domain| domain.to_lowercase()).collect(),
+        route,
+        auth: authentication?,
+        bidi: raw.bidi,
+        authzid: raw.authzid,
+        sm: raw.stream_management,
+        certificate_required: raw.certificate_required,
+    })
+}
+
+fn component(chat: &RawChat, name: &str, raw: &RawComponent, found: &mut Found<'_>) -> Option<ComponentConfig> {
+    let key = Key::new("chat").at("component").at(name);
+    let fronted = |peer: &RawPeer| peer.domains.iter().any(|domain| domain.eq_ignore_ascii_case(name));
+    if !chat.peer.values().any(fronted) {
+        found.wrong(&key, "is no domain of any far site");
+    }
+    let target = found.required(&key.at("target"), raw.target.as_ref());
+    if let Some(target) = &target {
+        host_and_port(&key.at("target"), target, found);
+    }
+    if raw.secret.is_some() == raw.secret_file.is_some() {
+        found.wrong(&key.at("secret"), "either secret or secret_file is needed");
+    }
+    if raw.domains.is_empty() {
+        found.wrong(&key.at("domains"), "is missing: nobody could be reached through it");
+    }
+    Some(ComponentConfig {
+        name: name.to_lowercase(),
+        target: target?,
+        secret: raw.secret.clone().unwrap_or_default(),
+        locals: raw.domains.iter().map(|domain| domain.to_lowercase()).collect(),
+    })
+}
+
+struct Check<'a> {
+    raw: &'a Raw,
+    chat: &'a RawChat,
+    site: &'a str,
+    links: &'a [LinkConfig],
+}
+
+impl Check<'_> {
+    fn peer(&self, name: &str, raw: &RawPeer, found: &mut Found<'_>) -> Option<PeerConfig> {
+        let key = Key::new("chat").at("peer").at(name);
+        let site = found.required(&key.at("site"), raw.site.as_ref());
+        if site.as_deref() == Some(self.site) {
+            found.wrong(&key.at("site"), "is this site itself: chat would go round in a circle");
+        }
+        if raw.domains.is_empty() {
+            found.wrong(&key.at("domains"), "is missing: it would never get chat");
+        }
+        let link = found.required(&key.at("link"), raw.link.as_ref());
+        let stream = link.as_ref().and_then(|link| self.link(&key.at("link"), link, site.as_deref(), found));
+        let units = raw.units_link.as_ref();
+        let units_link = units.and_then(|link| self.link(&key.at("units_link"), link, site.as_deref(), found));
+        if raw.emcon == EmconRule::Units && raw.units_link.is_none() {
+            found.wrong(&key.at("emcon"), "units need a units_link");
+        }
+        let filter = self.filter(&key, &raw.filter, found);
+        let presence_precedence = Precedence::parse(&raw.presence_precedence);
+        if presence_precedence.is_none() {
+            found.wrong(&key.at("presence_precedence"), format!("{:?} is no precedence", raw.presence_precedence));
+        }
+        if let Err(mistakes) = PrecedenceTable::new(&raw.precedence) {
+            for (at, reason) in mistakes {
+                found.wrong(&at.split('.').fold(key.at("precedence"), |key, part| key.at(part)), reason);
+            }
+        }
+        for (at, reason) in raw.presence.mistakes() {
+            found.wrong(&key.at("presence").at(at), reason);
+        }
+        limits(&key, raw, found);
+        let session = stream.map(|link| slow::session(self.chat, raw, link));
+        let units = units_link.map(|link| (link.name.clone(), slow::session(self.chat, raw, link)));
+        Some(PeerConfig {
+            name: name.into(),
+            site: site?.into(),
+            domains: raw.domains.iter().map(|domain| domain.to_lowercase()).collect(),
+            local_domains: match raw.local_domains.as_slice() {
+                [] => vec!["*".to_owned()],
+                domains => domains.iter().map(|domain| domain.to_lowercase()).collect(),
+            },
+            link: link?.into(),
+            session: session?,
+            units,
+            filter: filter?,
+            presence: raw.presence.clone(),
+            precedence: raw.precedence.clone(),
+            presence_precedence: presence_precedence?,
+            queue: PeerQueue { stanzas_max: raw.queue_stanzas_max, octets_max: raw.queue_octets_max },
+            lives: raw.life.clone(),
+            errors: raw.errors,
+            emcon: raw.emcon,
+            silent: raw.silent || stream.is_some_and(|link| silent(link, &raw.site)),
+            stanza_octets_max: stream?.xmpp.as_ref()?.stanza_octets_max,
+        })
+    }
+
+    /// The link, if it carries chat and reaches the site.
+    fn link(&self, key: &Key, name: &str, site: Option<&str>, found: &mut Found<'_>) -> Option<&LinkConfig> {
+        let Some(raw) = self.raw.link.get(name) else {
+            found.wrong(key, format!("there is no [link.{name}]"));
+            return None;
+        };
+        if let Some(site) = site.filter(|site| !raw.site.contains_key(*site)) {
+            found.wrong(key, format!("{name} does not reach {site}"));
+        }
+        let link = self.links.iter().find(|link| &*link.name == name)?;
+        if link.carriage != Carriage::Xmpp {
+            found.wrong(key, format!("{name} does not carry chat: its carriage is not xmpp"));
+        }
+        Some(link)
+    }
+
+    fn filter(&self, key: &Key, name: &str, found: &mut Found<'_>) -> Option<FilterConfig> {
+        let filter = self.raw.filter.get(name).cloned().or_else(|| builtin(name));
+        if filter.is_none() {
+            found.wrong(&key.at("filter"), format!("there is no [filter.{name}], nor is it built in"));
+        }
+        filter
+    }
+}
+
+/// Whether a link says of a site that it keeps silence from the start.
+fn silent(link: &LinkConfig, site: &Option<String>) -> bool {
+    let of = |known: &&crate::node::config::LinkSite| site.as_deref() == Some(&*known.site);
+    link.transport.sites().iter().find(of).is_some_and(|known| known.silent)
+}
+
+fn limits(key: &Key, raw: &RawPeer, found: &mut Found<'_>) {
+    positive(&key.at("queue_octets_max"), raw.queue_octets_max as u64, found);
+    let stanzas = raw.queue_stanzas_max;
+    if stanzas == 0 || stanzas > QUEUE_STANZAS_MAX {
+        found.wrong(&key.at("queue_stanzas_max"), format!("cannot be {stanzas}: 1 to {QUEUE_STANZAS_MAX}"));
+    }
+}

@@ -1,0 +1,87 @@
+//! Chat: every mistake has its place and reason, and the two ends of the samples fit each other.
+
+use std::collections::BTreeMap;
+
+use super::compare::compare;
+use super::{Loaded, Text, load};
+use crate::chat::config::EmconRule;
+
+fn loaded(file: &str, text: &str) -> Loaded {
+    let texts = [Text { file: file.to_owned(), text: text.to_owned() }];
+    load(&texts, &BTreeMap::new()).unwrap_or_else(|mistakes| panic!("{file}: {mistakes:#?}"))
+}
+
+fn mistakes(text: &str) -> Vec<String> {
+    let texts = [Text { file: "a.toml".to_owned(), text: text.to_owned() }];
+    load(&texts, &BTreeMap::new()).err().unwrap_or_default().iter().map(ToString::to_string).collect()
+}
+
+const HQ: &str = include_str!("../../examples/chat-hq.toml");
+const FIELD: &str = include_str!("../../examples/chat-field.toml");
+
+#[test]
+fn the_samples_are_two_ends_of_the_same_links() {
+    let satcom =
+        (include_str!("../../examples/chat-satcom-hq.toml"), include_str!("../../examples/chat-satcom-field.toml"));
+    for (hq, field) in [(HQ, FIELD), satcom] {
+        let (hq, field) = (loaded("hq.toml", hq), loaded("field.toml", field));
+        assert_eq!(compare(&hq, &field), []);
+        let session = |loaded: &Loaded| loaded.site.chat.as_ref().unwrap().peers[0].session.names.clone();
+        assert_eq!(session(&hq), session(&field), "both ends have the same dictionary");
+    }
+}
+
+#[test]
+fn ends_that_do_not_fit_are_told() {
+    let hq = loaded("hq.toml", HQ);
+    let rows = [
+        ("names = [\"watch@hq.test\", ", "names = [", "names"),
+        ("domains = [\"hq.test\", \"chat.hq.test\"]\nlink", "domains = [\"hq.test\"]\nlink", "local_domains"),
+        ("site = \"hq.test\"\ndomains", "site = \"other.test\"\ndomains", "site"),
+    ];
+    for (from, to, key) in rows {
+        let text = FIELD.replace(from, to).replace("[link.chat.site.\"hq.test\"]", {
+            if key == "site" { "[link.chat.site.\"other.test\"]" } else { "[link.chat.site.\"hq.test\"]" }
+        });
+        assert_ne!(text, FIELD, "{key}");
+        let found = compare(&hq, &loaded("field.toml", &text));
+        assert!(found.iter().any(|mistake| mistake.key.ends_with(key)), "{key}: {found:?}");
+    }
+}
+
+#[test]
+fn all_mistakes_at_once_each_with_its_line() {
+    let text = HQ
+        .replace("link = \"chat\"", "link = \"chant\"")
+        .replace("filter = \"hf-fast\"", "filter = \"hf-faster\"")
+        .replace("emcon = \"hold\"", "emcon = \"units\"")
+        .replace("target = \"127.0.0.1:5347\"", "target = \"127.0.0.1\"")
+        .replace("secret_file = \"/etc/skywave/component.secret\"\n", "")
+        + "\n[filter.own]\nbase = \"hf-fastest\"\n[chat.peer.again]\nsite = \"hq.test\"\ndomains = [\"field.test\"]\n";
+    let found = mistakes(&text);
+    for part in [
+        "chat.peer.field.link: there is no [link.chant]",
+        "chat.peer.field.filter: there is no [filter.hf-faster]",
+        "chat.peer.field.emcon: units need a units_link",
+        "chat.component.\"field.test\".target: ",
+        "chat.component.\"field.test\".secret: either secret or secret_file is needed",
+        "filter.own.base: ",
+        "chat.peer.again.site: is this site itself",
+        "chat.peer.again.link: is missing",
+    ] {
+        assert!(found.iter().any(|mistake| mistake.contains(part)), "{part}\n{found:#?}");
+    }
+    assert!(found.iter().any(|mistake| mistake.contains("overlaps")), "{found:#?}");
+    assert!(found.iter().all(|mistake| mistake.starts_with("a.toml:")), "{found:#?}");
+}
+
+#[test]
+fn secrets_are_not_shown() {
+    let text = HQ.replace("secret_file = \"/etc/skywave/component.secret\"", "secret = \"tops3cret\"");
+    let loaded = loaded("hq.toml", &text);
+    assert_eq!(loaded.site.chat.as_ref().unwrap().door.components[0].secret, "tops3cret");
+    let shown = toml::to_string(&loaded.raw).unwrap();
+    assert!(!shown.contains("tops3cret") && shown.contains("(hidden)"), "{shown}");
+    assert!(!format!("{:?}", loaded.site).contains("tops3cret"));
+    assert_eq!(loaded.site.chat.unwrap().peers[0].emcon, EmconRule::Hold);
+}

@@ -1,0 +1,56 @@
+//! What the session of a far site does, from its link and the names that both ends know.
+
+use skywave_protocols::xmpp::slow::{Management, Profile, SlowConfig};
+
+use super::chat::{RawChat, RawPeer};
+use crate::node::config::{LinkConfig, StreamManagement, XmppLinkConfig, XmppProfile};
+
+/// The session on a link.
+pub(super) fn session(chat: &RawChat, peer: &RawPeer, link: &LinkConfig) -> SlowConfig {
+    match &link.xmpp {
+        Some(xmpp) => of_link(xmpp, names(chat, peer)),
+        // Said as a mistake of the link's carriage.
+        None => SlowConfig::new(Profile::Skywave),
+    }
+}
+
+/// The session on a link that is written like this, with these names in its dictionary.
+pub fn of_link(link: &XmppLinkConfig, names: Vec<String>) -> SlowConfig {
+    let profile = match link.profile {
+        XmppProfile::Skywave => Profile::Skywave,
+        XmppProfile::Standard => Profile::Standard,
+        XmppProfile::MLinkR17 => Profile::MLinkR17,
+        XmppProfile::Units => Profile::Units,
+    };
+    let usual = SlowConfig::new(profile);
+    SlowConfig {
+        names,
+        compress: link.compression,
+        dictionary: link.dictionary.is_some(),
+        management: match link.stream_management {
+            StreamManagement::Off => Management::Off,
+            StreamManagement::Implicit => Management::Implicit,
+            StreamManagement::Explicit => Management::Explicit,
+        },
+        linger: link.linger.unwrap_or(usual.linger),
+        block_octets_max: link.block_octets_max,
+        stanza_octets_max: link.stanza_octets_max,
+        ..usual
+    }
+}
+
+/// Domains of both sites and whatever else both ends name, in one order at both ends.
+fn names(chat: &RawChat, peer: &RawPeer) -> Vec<String> {
+    let servers = chat.local.values().flat_map(|local| &local.domains);
+    let components = chat.component.values().flat_map(|component| &component.domains);
+    let served = |domain: &&String| {
+        let covers = |pattern: &String| crate::node::config::covers(&pattern.to_lowercase(), &domain.to_lowercase());
+        peer.local_domains.is_empty() || peer.local_domains.iter().any(covers)
+    };
+    let own = servers.chain(components).filter(served);
+    let all = own.chain(&peer.domains).chain(&peer.names).map(|name| name.to_lowercase());
+    let mut names: Vec<String> = all.filter(|name| !name.starts_with('.') && name != "*").collect();
+    names.sort();
+    names.dedup();
+    names
+}

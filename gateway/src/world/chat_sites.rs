@@ -1,0 +1,186 @@
+//! Configurations of chat between the sites that worlds, stories and the demo are made of.
+//!
+//! Each site fronts the domains of all others, as components at its own XMPP server: `field.test` for the people there,
+//! `chat.field.test` for their rooms.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use skywave_protocols::message::precedence::Precedence;
+use skywave_protocols::time::Duration;
+use skywave_protocols::xmpp::door::{ComponentConfig, DoorConfig};
+use skywave_protocols::xmpp::fate::Lives;
+use skywave_protocols::xmpp::precedence::PrecedenceConfig;
+use skywave_protocols::xmpp::presence::PresenceConfig;
+use skywave_protocols::xmpp::rules::{FilterConfig, builtin};
+use skywave_transports::io::Authority;
+
+use super::sites::{LinkKind, Plan, full_name};
+use super::xmpp_server::{COMPONENT_SECRET, XmppServer};
+use crate::chat::config::{ChatConfig, EmconRule, ErrorPolicy, PeerConfig, PeerQueue};
+use crate::config::slow::of_link;
+use crate::node::config::{
+    Carriage, LinkConfig, StreamManagement, TransportConfig, XmppLinkConfig, XmppProfile, XmppRcopConfig,
+};
+
+/// The name of the link for chat.
+pub const CHAT_LINK: &str = "chat";
+/// The name of the link for single units.
+pub const UNITS_LINK: &str = "chat-units";
+/// Largest stanza.
+const STANZA_OCTETS: usize = 64 << 10;
+
+/// Chat between all sites of a plan, over the radio or over IP.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ChatPlan {
+    /// Over TCP, and not by RCOP over the radio.
+    pub over_tcp: bool,
+    /// What is on the wire.
+    pub profile: XmppProfile,
+    /// What may cross.
+    pub filter: FilterConfig,
+    /// What happens while a far site keeps silence.
+    pub emcon: EmconRule,
+    /// How long stanzas live.
+    pub lives: Lives,
+    /// How urgent stanzas are.
+    pub precedence: PrecedenceConfig,
+    /// How long an idle link waits for more.
+    pub linger: Option<Duration>,
+    /// Stanzas that may wait.
+    pub queue: PeerQueue,
+}
+
+impl Default for ChatPlan {
+    fn default() -> Self {
+        Self {
+            over_tcp: false,
+            profile: XmppProfile::Skywave,
+            filter: builtin("hf-fast").unwrap_or_default(),
+            emcon: EmconRule::Hold,
+            lives: Lives::HF,
+            precedence: PrecedenceConfig::default(),
+            linger: None,
+            queue: PeerQueue::default(),
+        }
+    }
+}
+
+impl ChatPlan {
+    /// How it is written.
+    fn written(&self, profile: XmppProfile) -> XmppLinkConfig {
+        XmppLinkConfig {
+            profile,
+            compression: profile != XmppProfile::Standard,
+            dictionary: None,
+            stream_management: StreamManagement::Off,
+            block_octets_max: None,
+            linger: self.linger,
+            stanza_octets_max: STANZA_OCTETS,
+        }
+    }
+}
+
+/// The domains of a site: its people, its rooms.
+pub fn domains(name: &str) -> Vec<String> {
+    let people = full_name(name).to_string();
+    let rooms = format!("chat.{people}");
+    vec![people, rooms]
+}
+
+impl Plan {
+    /// The links that carry chat.
+    pub(super) fn chat_links(&self, index: usize) -> Vec<LinkConfig> {
+        let Some(chat) = &self.chat else { return Vec::new() };
+        let link = |name: &str, profile, transport| LinkConfig {
+            name: name.into(),
+            carriage: Carriage::Xmpp,
+            transport,
+            inflated_octets_max: 1 << 20,
+            xmpp: Some(chat.written(profile)),
+        };
+        if chat.over_tcp {
+            let tcp = |other| link(&self.chat_link_name(chat, other), chat.profile, self.sat(index, other));
+            return self.others(index).map(tcp).collect();
+        }
+        let skywave = chat.profile == XmppProfile::Skywave;
+        let rcop = XmppRcopConfig {
+            sap: if chat.profile == XmppProfile::Standard { 2 } else { 6 },
+            connection_id: 0,
+            urgent_connection_id: skywave.then_some(3),
+            application_id: 0x8001,
+            window: if skywave { 4 } else { 1 },
+            expedited: skywave,
+        };
+        let sites = self.link_sites(index, LinkKind::Hf);
+        let stream = TransportConfig::XmppRcop { radio: "radio".into(), sites, rcop };
+        let mut links = vec![link(CHAT_LINK, chat.profile, stream)];
+        if chat.emcon == EmconRule::Units {
+            let acp142 = self.acp142(index, LinkKind::Hf);
+            let units = TransportConfig::Acp142Radio { radio: "radio".into(), acp142 };
+            links.push(link(UNITS_LINK, XmppProfile::Units, units));
+        }
+        links
+    }
+
+    fn chat_link_name(&self, chat: &ChatPlan, other: usize) -> String {
+        if chat.over_tcp { format!("{CHAT_LINK}-{}", self.names[other]) } else { CHAT_LINK.to_owned() }
+    }
+
+    /// The chat of a site.
+    pub(super) fn chat_config(&self, index: usize) -> Option<ChatConfig> {
+        let chat = self.chat.as_ref()?;
+        let own = full_name(&self.names[index]);
+        let others: Vec<&String> = self.others(index).map(|other| &self.names[other]).collect();
+        let fronted: Vec<String> = others.iter().flat_map(|name| domains(name)).collect();
+        let component = |name: &String| ComponentConfig {
+            name: name.clone(),
+            target: XmppServer::target(&own),
+            secret: COMPONENT_SECRET.to_owned(),
+            locals: domains(&self.names[index]),
+        };
+        let door = DoorConfig {
+            components: fronted.iter().map(component).collect(),
+            fronted,
+            tls_required: false,
+            ..DoorConfig::default()
+        };
+        Some(ChatConfig {
+            domain: own.to_string(),
+            listen: Vec::new(),
+            listen_direct_tls: Vec::new(),
+            authority: Authority::System,
+            door,
+            secret_files: BTreeMap::new(),
+            dialback_secret_file: None,
+            peers: self.others(index).map(|other| self.chat_peer(chat, index, other)).collect(),
+        })
+    }
+
+    fn chat_peer(&self, chat: &ChatPlan, index: usize, other: usize) -> PeerConfig {
+        let name = self.names[other].as_str();
+        let mut names = [domains(&self.names[index]), domains(name)].concat();
+        names.sort();
+        let units: Arc<str> = UNITS_LINK.into();
+        let by_units = || (units, of_link(&chat.written(XmppProfile::Units), names.clone()));
+        PeerConfig {
+            name: name.into(),
+            site: full_name(name),
+            domains: domains(name),
+            local_domains: vec!["*".to_owned()],
+            link: self.chat_link_name(chat, other).into(),
+            session: of_link(&chat.written(chat.profile), names.clone()),
+            units: (chat.emcon == EmconRule::Units).then(by_units),
+            filter: chat.filter.clone(),
+            presence: PresenceConfig::default(),
+            precedence: chat.precedence.clone(),
+            presence_precedence: Precedence::Deferred,
+            queue: chat.queue,
+            lives: chat.lives.clone(),
+            errors: ErrorPolicy::Return,
+            emcon: chat.emcon,
+            silent: self.silent.iter().any(|silent| silent == name),
+            stanza_octets_max: STANZA_OCTETS,
+        }
+    }
+}
