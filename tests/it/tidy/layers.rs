@@ -128,7 +128,7 @@ const SHELLS: [(&str, &[&str]); 5] = [
     ("transports", &["shell/"]),
     ("gateway", &["shell/", "cli/", "bench/", "main.rs", "store/sqlite", "store/disk.rs", "store/writer.rs"]),
     ("conformance", &["subject/port.rs", "files.rs"]),
-    ("tests", &["verify/", "fuzz/", "bin/", "lib.rs"]),
+    ("tests", &["verify/", "fuzz/", "bin/", "lib.rs", "dictionary.rs"]),
 ];
 
 /// What does input or output outside the shell files of a crate.
