@@ -489,6 +489,3 @@ impl S2s {
         after.is_some()
     }
 }
-
-#[cfg(test)]
-mod tests;
