@@ -2,8 +2,8 @@
 //!
 //! The alphabet: every printable ASCII character, the special symbols, and pieces of text that are merged from the
 //! corpus pair by pair, the most frequent pair first (byte pair encoding). Symbols are ordered by how often the corpus
-//! needs them, because the first 144 codes take 8 bits in a fixed Huffman block and the others 9. The dictionary: what
-//! stanzas are made of, then the lines of the corpus. Both files are committed; a test sees that they are current.
+//! needs them, because the first 144 codes take 8 bits in a fixed Huffman block and the others 9. The dictionary: frequent
+//! words of English, what stanzas are made of, then the lines of the corpus. Both files are committed; a test sees that they are current.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -47,10 +47,11 @@ const SLOTS_CHEAP: usize = 12;
 pub fn generated() -> std::io::Result<Vec<(PathBuf, String)>> {
     let folder = crate::root().join("protocols/src/xmpp/slow/dictionary");
     let training = std::fs::read_to_string(folder.join("training.txt"))?;
+    let words = std::fs::read_to_string(folder.join("words.txt"))?;
     let vocabulary = std::fs::read_to_string(folder.join("vocabulary.txt"))?;
     Ok(vec![
         (folder.join("symbols.txt"), symbols(&training)),
-        (folder.join("dictionary.txt"), [vocabulary, training].concat()),
+        (folder.join("dictionary.txt"), [words, vocabulary, training].concat()),
     ])
 }
 

@@ -8,6 +8,7 @@ mod fields;
 mod mule;
 mod sis;
 mod xmpp;
+mod slow;
 
 use serde_json::Value;
 
@@ -31,6 +32,7 @@ pub const CODECS: &[Codec] = &[
     Codec { protocol: "cdt", decode: cdt::decode, encode: cdt::encode },
     Codec { protocol: "mule", decode: mule::decode, encode: mule::encode },
     Codec { protocol: "xmpp", decode: xmpp::decode, encode: xmpp::encode },
+    Codec { protocol: "slow", decode: slow::decode, encode: slow::encode },
 ];
 
 /// The codec of `protocol`.

@@ -1,10 +1,14 @@
 //! `skywave bench chat`: what chat costs on a link and how fast gateways carry it.
 //!
-//! Its parts are run one by one or together: [`mixed_hour`] shows what each filter leaves of an hour's traffic;
-//! [`ordinary`] holds the same conversation by ordinary server-to-server XMPP over a slow wire, for comparison.
+//! Its parts are run one by one or together: [`mixed_hour`] shows what each filter leaves of an hour's traffic; [`octets`]
+//! counts what stanzas cost to transport on the slow side; [`ordinary`] holds the same conversation by ordinary
+//! server-to-server XMPP over a slow wire, for comparison.
 
+pub mod hour;
 pub mod mixed_hour;
+pub mod octets;
 pub mod ordinary;
+pub mod pair;
 
 use std::path::PathBuf;
 
@@ -16,6 +20,8 @@ use super::table::Report;
 pub enum Part {
     /// What each filter leaves of an hour of mixed traffic
     Filters,
+    /// Octets to transport: a new peer, chat lines, the mixed hour (in virtual time)
+    Octets,
     /// The same conversation by ordinary server-to-server XMPP over a slow wire (as root; package prosody)
     Ordinary,
 }
@@ -36,11 +42,12 @@ pub struct Options {
 /// # Errors
 /// When a part cannot be run.
 pub fn run(options: &Options) -> Result<Report, BenchFault> {
-    let all = [Part::Filters, Part::Ordinary];
+    let all = [Part::Filters, Part::Octets, Part::Ordinary];
     let mut report = Report::default();
     for part in all.iter().filter(|part| options.parts.is_empty() || options.parts.contains(part)) {
         let found = match part {
             Part::Filters => mixed_hour::run()?,
+            Part::Octets => octets::run(),
             Part::Ordinary => ordinary::run(&options.delays_seconds, &options.place)?,
         };
         report.facts.extend(found.facts);

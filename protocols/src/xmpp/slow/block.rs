@@ -26,54 +26,94 @@ const LOW: u32 = 0x0f;
 
 /// A unit, taken apart.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Unit<'a> {
+pub enum Unit<'a> {
     /// A block of the running epoch.
-    Data { context: u8, number_low: u8, ack_low: u8, digest: u32, body: &'a [u8] },
+    Data {
+        /// The context.
+        context: u8,
+        /// The low four bits of its number.
+        number_low: u8,
+        /// The low four bits of the number wanted next from the other side.
+        ack_low: u8,
+        /// 22 bits in contexts 0 and 1, else 24.
+        digest: u32,
+        /// The deflate stream.
+        body: &'a [u8],
+    },
     /// The first block of an epoch.
-    Start { context: u8, epoch: u16, instance: u32, number: u32, dictionary: u32, digest: u32, body: &'a [u8] },
+    Start {
+        /// The context.
+        context: u8,
+        /// The epoch.
+        epoch: u16,
+        /// The sender's instance.
+        instance: u32,
+        /// The whole number.
+        number: u32,
+        /// 24 bits of the dictionary's digest.
+        dictionary: u32,
+        /// 24 bits.
+        digest: u32,
+        /// The deflate stream.
+        body: &'a [u8],
+    },
     /// The peer cannot read: it wants a new epoch.
     Request(Request),
     /// What the peer has stored.
-    Ack { context: u8, next_low: u8, digest: u32 },
+    Ack {
+        /// The context.
+        context: u8,
+        /// The low four bits of the number wanted next.
+        next_low: u8,
+        /// 24 bits.
+        digest: u32,
+    },
     /// A stanza that needs no other unit.
-    Alone { level: u8, digest: u32, body: &'a [u8] },
+    Alone {
+        /// The level of the dictionary.
+        level: u8,
+        /// 24 bits.
+        digest: u32,
+        /// The deflate stream.
+        body: &'a [u8],
+    },
 }
 
 /// Asks for a new epoch.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Request {
+pub struct Request {
     /// Of which context.
-    pub(super) context: u8,
+    pub context: u8,
     /// The digest of the unit that could not be read.
-    pub(super) tag: u32,
+    pub tag: u32,
     /// Whose blocks are stored, and the number that is wanted next.
-    pub(super) stored: Option<Stored>,
+    pub stored: Option<Stored>,
     /// The dictionaries that the peer has, where it lacked the one named.
-    pub(super) dictionaries: Option<[u32; LEVELS]>,
+    pub dictionaries: Option<[u32; LEVELS]>,
 }
 
 /// What a receiver has on disk of a sender: all numbers below `next`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Stored {
+pub struct Stored {
     /// The sender's instance.
-    pub(super) instance: u32,
+    pub instance: u32,
     /// The next number.
-    pub(super) next: u32,
+    pub next: u32,
 }
 
 /// What the digest of a block covers beside its text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Covered {
+pub struct Covered {
     /// The sender's instance.
-    pub(super) instance: u32,
+    pub instance: u32,
     /// The epoch.
-    pub(super) epoch: u16,
+    pub epoch: u16,
     /// The context.
-    pub(super) context: u8,
+    pub context: u8,
     /// The whole number.
-    pub(super) number: u32,
+    pub number: u32,
     /// What is acknowledged, whole.
-    pub(super) ack: Option<Stored>,
+    pub ack: Option<Stored>,
 }
 
 fn digest(kind: &str, numbers: &[u32], text: &[u8]) -> u32 {
@@ -97,25 +137,25 @@ impl Covered {
 
     /// The digest of an ordinary or labelled block.
     //= xmpp/SLOW-011
-    pub(super) fn data(&self, text: &[u8]) -> u32 {
+    pub fn data(&self, text: &[u8]) -> u32 {
         let digest = digest("data", &self.numbers(), text);
         if self.context <= 1 { short(digest) } else { digest }
     }
 
     /// The digest of the first block of an epoch.
-    pub(super) fn start(&self, dictionary: u32, text: &[u8]) -> u32 {
+    pub fn start(&self, dictionary: u32, text: &[u8]) -> u32 {
         let numbers: Vec<u32> = self.numbers().into_iter().chain([dictionary]).collect();
         digest("start", &numbers, text)
     }
 }
 
 /// The digest of an acknowledgement on its own.
-pub(super) fn ack_digest(context: u8, stored: Stored) -> u32 {
+pub fn ack_digest(context: u8, stored: Stored) -> u32 {
     digest("ack", &[u32::from(context), stored.instance, stored.next], &[])
 }
 
 /// The digest of a stanza on its own.
-pub(super) fn alone_digest(level: u8, dictionary: u32, text: &[u8]) -> u32 {
+pub fn alone_digest(level: u8, dictionary: u32, text: &[u8]) -> u32 {
     digest("alone", &[u32::from(level), dictionary], text)
 }
 
@@ -126,12 +166,12 @@ impl Request {
 }
 
 /// The low bits of a number, as a header carries them.
-pub(super) fn low(number: u32) -> u8 {
+pub fn low(number: u32) -> u8 {
     u8::try_from(number & LOW).unwrap_or(0)
 }
 
 /// The whole number that has these low bits and is the first from `from` on.
-pub(super) const fn whole(from: u32, low: u8) -> u32 {
+pub const fn whole(from: u32, low: u8) -> u32 {
     from.wrapping_add((low as u32).wrapping_sub(from) & LOW)
 }
 
@@ -149,7 +189,7 @@ impl<'a> Unit<'a> {
     ///
     /// # Errors
     /// The layout is none of those above. Digests are not checked here, but for a request's.
-    pub(super) fn read(octets: &'a [u8]) -> Result<Self, WireError> {
+    pub fn read(octets: &'a [u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(octets);
         let first = reader.u8()?;
         if first & 0x80 == 0 {
@@ -221,7 +261,7 @@ impl<'a> Unit<'a> {
     }
 
     /// The octets.
-    pub(super) fn octets(&self) -> Vec<u8> {
+    pub fn octets(&self) -> Vec<u8> {
         let mut out = Vec::new();
         match *self {
             Unit::Data { context, number_low, ack_low, digest, body } if context <= 1 => {

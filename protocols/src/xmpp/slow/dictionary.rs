@@ -16,7 +16,7 @@ static COMMON: LazyLock<Vec<u8>> = LazyLock::new(|| symbols::coded(COMMON_TEXT.a
 const COMMON_TEXT: &str = include_str!("dictionary/dictionary.txt");
 
 /// How many levels there are.
-pub(super) const LEVELS: usize = 3;
+pub const LEVELS: usize = 3;
 
 /// The dictionaries of one link, best first.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,8 +73,8 @@ impl Dictionaries {
 
 /// The dictionary of a zlib stream: the same text, not in the alphabet.
 pub(super) fn plain(names: &[String]) -> Vec<u8> {
-    const LAST: &str = "</body></message><message to='";
-    [COMMON_TEXT, &text_of(names), "' type='chat'><body>", LAST].concat().into_bytes()
+    const LAST: &str = "' id='1' type='chat'><body></body></message><message to='";
+    [COMMON_TEXT, &text_of(names), LAST].concat().into_bytes()
 }
 
 fn text_of(names: &[String]) -> String {

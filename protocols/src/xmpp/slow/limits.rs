@@ -60,8 +60,9 @@ pub const BLOCK_TEXT_OCTETS_MIN: usize = 64;
 pub const LINGER: Duration = Duration::from_secs(2);
 /// How long an acknowledgement waits for a block to ride on.
 pub const ACK_DELAY: Duration = Duration::from_secs(60);
-/// When a block that was delivered and not acknowledged is repeated.
-pub const REPEAT_AFTER: Duration = Duration::from_secs(180);
+/// When a block that was delivered and not acknowledged is repeated. Long: a medium tells what it lost, and a peer that
+/// began anew asks; where turns are rare, acknowledgements take many minutes.
+pub const REPEAT_AFTER: Duration = Duration::from_secs(900);
 /// How often that time doubles.
 pub const REPEAT_DOUBLINGS_MAX: u32 = 4;
 /// Shortest time between two requests for a new epoch.

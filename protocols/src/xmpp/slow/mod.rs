@@ -13,9 +13,9 @@
 //! (`skywave`: but for one alteration in 2 million that fits its digest by chance); one bad stanza never closes a link;
 //! inflating is capped. Limits: [`limits`].
 
+pub mod block;
 pub mod limits;
 
-mod block;
 mod config;
 mod dictionary;
 mod envelope;

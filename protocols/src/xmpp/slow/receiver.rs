@@ -296,4 +296,44 @@ mod tests {
             assert_eq!(receiver.turn(low), expected, "{low}");
         }
     }
+
+    fn octets(hex: &str) -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect()
+    }
+
+    /// What another program wrote (conformance/vectors/slow): a first block, the next one, and that one again as the
+    /// first of another epoch, for a reader that was restarted.
+    #[test]
+    fn units_of_another_program_are_read_and_a_restart_repeats_nothing() {
+        let [first, second, again] = [
+            "800000010102030400000000e3b0c43c0cb2fb6b939b5a5c9c989eaa50926fab9ee49096999a93a2975a91985b9093aaae9056949f6bab9ee890510817b3b349ca4fa9b4bbb0e5c2061b7d30d3461f6a861d",
+            "05ce04eefb4bb6697b2f6cbdd884611e",
+            "800000020102030400000001e3b0c447aaf2fb6b939b5a5c9c989eaa50926fab9ee49096999a93a2975a91985b9093aaae9056949f6bab9ee890510817b3b349ca4fa9b4bbb0f7c2d68b4d36fa608e8d3ed4143b",
+        ]
+        .map(octets);
+        let dictionaries = super::super::dictionary::Dictionaries::new(&[]);
+        let ids = Ids::new(9);
+        let begin = |receiver: &mut Receiver, octets: &[u8]| {
+            let unit = Unit::read(octets).unwrap();
+            let Unit::Start { epoch, instance, number, dictionary, .. } = unit else { panic!("{unit:?}") };
+            let start = Start { epoch, instance, number };
+            assert!(receiver.is_newer(&start));
+            receiver.begin(start, dictionaries.find(dictionary).unwrap(), &unit, &ids)
+        };
+        let mut receiver = Receiver::new(0, None);
+        let found = begin(&mut receiver, &first).unwrap();
+        assert_eq!(found.stanzas[0].element().get_child("body", "jabber:server").unwrap().text(), "\u{434}\u{430}");
+        let unit = Unit::read(&second).unwrap();
+        let acks = |next| [None, Some(Stored { instance: 0x0a0b_0c0d, next })];
+        assert_eq!(receiver.read(&unit, &acks(23), &ids), Err(SlowFault::Digest));
+        let found = receiver.read(&unit, &acks(7), &ids).unwrap();
+        assert_eq!(found.stanzas[0].element().get_child("body", "jabber:server").unwrap().text(), "\u{43d}\u{435}\u{442}");
+        assert_eq!(found.ack, Some(Stored { instance: 0x0a0b_0c0d, next: 7 }));
+        let mut restarted = Receiver::new(0, receiver.received.clone());
+        assert_eq!(restarted.turn(1), Turn::NoEpoch);
+        assert_eq!(begin(&mut restarted, &again).unwrap().stanzas, []);
+        assert_eq!((restarted.turn(2), restarted.turn(1)), (Turn::Now, Turn::Old));
+        let mut new = Receiver::new(0, None);
+        assert_eq!(begin(&mut new, &again).unwrap().stanzas.len(), 1);
+    }
 }

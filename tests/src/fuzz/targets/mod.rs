@@ -5,6 +5,7 @@ mod kept;
 mod mail;
 mod radio;
 mod rules;
+mod slow;
 
 use skywave_protocols::time::{Duration, Instant, Now, WallTime};
 
@@ -24,6 +25,8 @@ pub fn all() -> &'static [Target] {
         Target { name: "rules", run: rules::rules },
         Target { name: "sis_client", run: radio::sis_client },
         Target { name: "sis_server", run: radio::sis_server },
+        Target { name: "slow_skywave", run: slow::skywave },
+        Target { name: "slow_standard", run: slow::standard },
         Target { name: "smtp", run: mail::smtp },
         Target { name: "stanza", run: chat::stanza },
         Target { name: "weather", run: kept::weather },
