@@ -7,8 +7,8 @@ mod cdt;
 mod fields;
 mod mule;
 mod sis;
-mod xmpp;
 mod slow;
+mod xmpp;
 
 use serde_json::Value;
 

@@ -6,7 +6,9 @@ use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::random::{Random, Seeded};
 use skywave_protocols::time::{Duration, Now};
 use skywave_protocols::xmpp::presence::{PresenceCache, PresenceConfig};
-use skywave_protocols::xmpp::rules::config::{DirectionConfig, IqConfig, MessageConfig, PresenceConfig as FoldPresence};
+use skywave_protocols::xmpp::rules::config::{
+    DirectionConfig, IqConfig, MessageConfig, PresenceConfig as FoldPresence,
+};
 use skywave_protocols::xmpp::rules::{Direction, Facts, Filter, FilterConfig, Verdict, builtin};
 use skywave_protocols::xmpp::slow::{Profile, SlowConfig};
 use skywave_protocols::xmpp::{Kind, Stanza};
@@ -121,7 +123,21 @@ fn presence(random: &mut Seeded, from: &str, to: &str) -> String {
 
 fn request(random: &mut Seeded, from: &str, to: &str) -> String {
     let mut features = String::new();
-    for name in ["disco#info", "disco#items", "caps", "chatstates", "muc", "rosterx", "xhtml-im", "si", "bytestreams", "ibb", "commands", "pubsub", "nick"] {
+    for name in [
+        "disco#info",
+        "disco#items",
+        "caps",
+        "chatstates",
+        "muc",
+        "rosterx",
+        "xhtml-im",
+        "si",
+        "bytestreams",
+        "ibb",
+        "commands",
+        "pubsub",
+        "nick",
+    ] {
         let _ = write!(features, "<feature var='http://jabber.org/protocol/{name}'/>");
     }
     format!(

@@ -153,10 +153,22 @@ fn row(what: &str, profile: &str, octets: f64, published: &str, limit: Option<f6
 fn lines_table() -> Table {
     let warm_octets = warm(Way::Skywave, false);
     let rows = vec![
-        row("new peer, besides its first message", "skywave", new_peer() as f64, "about 1,000 (paper); 13,600", Some(64.0)),
+        row(
+            "new peer, besides its first message",
+            "skywave",
+            new_peer() as f64,
+            "about 1,000 (paper); 13,600",
+            Some(64.0),
+        ),
         row("chat line, cold", "skywave", cold(Way::Skywave), "139 (DEFLATE)", Some(48.0)),
         row("chat line, warm", "skywave", warm_octets, "44 (DEFLATE)", Some(40.0)),
-        row("chat line, first after a lost link", "skywave", warm(Way::Skywave, true), "–", Some((warm_octets + 5.0).floor())),
+        row(
+            "chat line, first after a lost link",
+            "skywave",
+            warm(Way::Skywave, true),
+            "–",
+            Some((warm_octets + 5.0).floor()),
+        ),
         row("chat line, cold, users unknown to the dictionary", "skywave", cold(Way::UnknownUsers), "–", None),
         row("chat line, warm, users unknown to the dictionary", "skywave", warm(Way::UnknownUsers, false), "–", None),
         row("chat line, cold, with dictionary", "standard", cold(Way::WithDictionary), "–", Some(55.0)),
@@ -167,10 +179,11 @@ fn lines_table() -> Table {
     ];
     Table {
         name: "chat_octets",
-        title: "Octets to transport, own block header included; the first block of an epoch has 14 octets more, which are \
+        title:
+            "Octets to transport, own block header included; the first block of an epoch has 14 octets more, which are \
                 counted with the new peer. Lines of `skywave` have random ids, those of `standard` none (there an id \
                 crosses: about 4 octets for a short one, 30 for a random one)."
-            .to_owned(),
+                .to_owned(),
         columns: vec![
             ("what", "what"),
             ("profile", "profile"),
@@ -262,7 +275,6 @@ mod tests {
             .iter()
             .flat_map(|table| &table.rows)
             .filter(|row| row.iter().any(|cell| matches!(cell, Cell::Bar(_, false))))
-
             .collect();
         assert!(missed.is_empty(), "{missed:?}");
         assert_eq!(run(), report, "the same figures twice");

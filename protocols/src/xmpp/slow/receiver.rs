@@ -327,7 +327,10 @@ mod tests {
         let acks = |next| [None, Some(Stored { instance: 0x0a0b_0c0d, next })];
         assert_eq!(receiver.read(&unit, &acks(23), &ids), Err(SlowFault::Digest));
         let found = receiver.read(&unit, &acks(7), &ids).unwrap();
-        assert_eq!(found.stanzas[0].element().get_child("body", "jabber:server").unwrap().text(), "\u{43d}\u{435}\u{442}");
+        assert_eq!(
+            found.stanzas[0].element().get_child("body", "jabber:server").unwrap().text(),
+            "\u{43d}\u{435}\u{442}"
+        );
         assert_eq!(found.ack, Some(Stored { instance: 0x0a0b_0c0d, next: 7 }));
         let mut restarted = Receiver::new(0, receiver.received.clone());
         assert_eq!(restarted.turn(1), Turn::NoEpoch);

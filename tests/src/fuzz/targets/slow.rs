@@ -95,18 +95,16 @@ pub(super) fn skywave(octets: &[u8]) -> usize {
 }
 
 fn submit(here: &mut End, now: Now, number: u64, piece: &[u8], said: &mut BTreeSet<String>) {
-    let text: String = String::from_utf8_lossy(piece).chars().filter(|sign| sign.is_alphanumeric() || *sign == ' ').collect();
-    let written = format!("<message to='bob@field.example' from='anna@hq.example/desk' id='x'><body>{text}</body></message>");
+    let text: String =
+        String::from_utf8_lossy(piece).chars().filter(|sign| sign.is_alphanumeric() || *sign == ' ').collect();
+    let written =
+        format!("<message to='bob@field.example' from='anna@hq.example/desk' id='x'><body>{text}</body></message>");
     let Ok(stanza) = Stanza::parse(written.as_bytes()) else { return };
     said.insert(body(&stanza));
-    let priority = if piece.first().is_some_and(|first| first % 5 == 0) { Precedence::Flash } else { Precedence::Routine };
-    let outgoing = Outgoing {
-        number,
-        priority: priority.mt_priority(),
-        label_context: 0,
-        since: WallTime::default(),
-        stanza,
-    };
+    let priority =
+        if piece.first().is_some_and(|first| first % 5 == 0) { Precedence::Flash } else { Precedence::Routine };
+    let outgoing =
+        Outgoing { number, priority: priority.mt_priority(), label_context: 0, since: WallTime::default(), stanza };
     here.session.submit(now, outgoing);
 }
 
