@@ -36,13 +36,18 @@ fn ends_that_do_not_fit_are_told() {
     let hq = loaded("hq.toml", HQ);
     let rows = [
         ("names = [\"watch@hq.test\", ", "names = [", "names"),
-        ("domains = [\"hq.test\", \"chat.hq.test\"]\nlink", "domains = [\"hq.test\"]\nlink", "local_domains"),
+        ("domains = [\"hq.test\", \"chat.hq.test\"]\nlink", "domains = [\"hq.test\", \"other.test\"]\nlink", "domains"),
         ("site = \"hq.test\"\ndomains", "site = \"other.test\"\ndomains", "site"),
     ];
     for (from, to, key) in rows {
-        let text = FIELD.replace(from, to).replace("[link.chat.site.\"hq.test\"]", {
-            if key == "site" { "[link.chat.site.\"other.test\"]" } else { "[link.chat.site.\"hq.test\"]" }
-        });
+        // A component must be a domain of some far site.
+        let text = FIELD.replace(from, to);
+        let text = if key == "domains" {
+            text.replace("component.\"chat.hq.test\"", "component.\"other.test\"")
+        } else {
+            text
+        };
+        let text = if key == "site" { text.replace("site.\"hq.test\"]", "site.\"other.test\"]") } else { text };
         assert_ne!(text, FIELD, "{key}");
         let found = compare(&hq, &loaded("field.toml", &text));
         assert!(found.iter().any(|mistake| mistake.key.ends_with(key)), "{key}: {found:?}");
