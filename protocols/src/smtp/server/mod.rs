@@ -387,6 +387,7 @@ impl Server {
     /// Ends the transaction, if there is one, and says so once.
     fn abort(&mut self) {
         self.piece = BytesMut::new();
+        self.outstanding = 0;
         if self.transaction.take().is_some_and(|transaction| !transaction.failed) {
             self.events.push_back(Event::Aborted);
         }

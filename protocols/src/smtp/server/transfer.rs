@@ -150,6 +150,8 @@ impl Server {
     /// The gateway's verdict on a complete mail.
     pub(super) fn finished(&mut self, reply: &Reply) {
         self.transaction = None;
+        // The verdict came after the whole body: what was not reported as taken piece by piece never will be.
+        self.outstanding = 0;
         self.reply(reply);
         if reply.is_positive() {
             self.errors = 0;
@@ -203,6 +205,7 @@ impl Server {
     fn fail_transaction(&mut self) {
         if let Some(transaction) = self.transaction.as_mut().filter(|transaction| !transaction.failed) {
             transaction.failed = true;
+            self.outstanding = 0;
             self.events.push_back(Event::Aborted);
         }
     }
