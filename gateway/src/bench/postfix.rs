@@ -1,7 +1,9 @@
-//! Postfix, the peer of the relay bench: an instance of its own with its own configuration, queue, data and log.
+//! Postfix, the peer of the relay bench and of the tests with real servers: instances with their own configuration,
+//! queue, data and log, one port of loopback each.
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,6 +16,11 @@ pub struct Postfix {
     /// Where it takes mail.
     pub address: SocketAddr,
     folder: PathBuf,
+}
+
+/// Settings that keep nothing back: no limit on the input, and all mail goes to one next hop.
+fn unhindered(next: SocketAddr) -> String {
+    format!("relayhost = [{}]:{}\nin_flow_delay = 0\n", next.ip(), next.port())
 }
 
 /// That Postfix and its load tools are here.
@@ -40,13 +47,27 @@ impl Postfix {
     ///
     /// # Errors
     /// When it does not start; it needs root.
-    pub fn start(folder: &Path, next: SocketAddr) -> Result<Self, BenchFault> {
+    pub fn relaying(folder: &Path, next: SocketAddr) -> Result<Self, BenchFault> {
+        Self::start(folder, "mail.hq.test", &unhindered(next))
+    }
+
+    /// Starts one called `name` in an empty folder, with `settings` (lines of `main.cf`) besides those that every
+    /// instance here has: no DNS, no filters, no TLS towards the next hop.
+    ///
+    /// # Errors
+    /// When it does not start; it needs root.
+    pub fn start(folder: &Path, name: &str, settings: &str) -> Result<Self, BenchFault> {
         let postfix = Self { address: free_address()?, folder: folder.to_path_buf() };
-        postfix.configure(next).map_err(|error| BenchFault::local("Postfix's configuration", error))?;
+        postfix.configure(name, settings).map_err(|error| BenchFault::local("Postfix's configuration", error))?;
         process::run(Command::new("chown").arg("postfix").arg(folder.join("data")))?;
         postfix.control("start")?;
         listening(postfix.address, "postfix")?;
         Ok(postfix)
+    }
+
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log/mail.log")).unwrap_or_default()
     }
 
     /// The process that all others of the instance are children of.
@@ -54,11 +75,13 @@ impl Postfix {
         fs::read_to_string(self.folder.join("queue/pid/master.pid")).ok()?.trim().parse().ok()
     }
 
-    fn configure(&self, next: SocketAddr) -> std::io::Result<()> {
+    fn configure(&self, name: &str, settings: &str) -> std::io::Result<()> {
+        // Its processes change to users of their own on the way to their folders.
+        fs::set_permissions(&self.folder, fs::Permissions::from_mode(0o755))?;
         for part in ["config", "queue", "data", "log"] {
             fs::create_dir_all(self.folder.join(part))?;
         }
-        fs::write(self.config().join("main.cf"), main_cf(&self.folder, next))?;
+        fs::write(self.config().join("main.cf"), main_cf(&self.folder, name) + settings)?;
         fs::write(self.config().join("master.cf"), master_cf(self.address.port()))
     }
 
@@ -77,9 +100,8 @@ impl Drop for Postfix {
     }
 }
 
-/// Nothing that slows it down: no DNS, no filters, no back pressure on the input.
-fn main_cf(folder: &Path, next: SocketAddr) -> String {
-    let (folder, host, port) = (folder.display(), next.ip(), next.port());
+fn main_cf(folder: &Path, name: &str) -> String {
+    let folder = folder.display();
     format!(
         "compatibility_level = 3.6
 mail_owner = postfix
@@ -90,19 +112,17 @@ queue_directory = {folder}/queue
 data_directory = {folder}/data
 maillog_file = {folder}/log/mail.log
 maillog_file_prefixes = /tmp, /var, {folder}
-myhostname = mail.hq.test
-myorigin = hq.test
+myhostname = {name}
+myorigin = {name}
 mydestination =
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
-relayhost = [{host}]:{port}
 alias_maps =
 alias_database =
 local_recipient_maps =
 smtp_dns_support_level = disabled
 smtp_tls_security_level = none
-in_flow_delay = 0
 import_environment = MAIL_CONFIG
 "
     )

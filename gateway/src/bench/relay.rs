@@ -26,12 +26,17 @@ pub struct Options {
     pub mails: u64,
     /// Whether sessions keep their connections.
     pub keeps_connections: bool,
+    /// Only these loads, by their names; all without.
+    pub loads: Vec<String>,
     /// Below which folder all queues lie.
     pub place: PathBuf,
 }
 
-/// Sessions, octets of a text, and how many times Postfix is the bar.
-const LOADS: [(u32, u32, f64); 4] = [(1, 1_000, 1.0), (20, 1_000, 5.0), (1, 50_000, 1.0), (20, 50_000, 2.5)];
+/// Name, sessions, octets of a text, and how many times Postfix is the bar.
+const LOADS: [(&str, u32, u32, f64); 4] =
+    [("1000x1", 1, 1_000, 1.0), ("1000x20", 20, 1_000, 5.0), ("50000x1", 1, 50_000, 1.0), ("50000x20", 20, 50_000, 2.5)];
+/// The names of the loads: octets of a text, sessions.
+pub const LOAD_NAMES: [&str; 4] = [LOADS[0].0, LOADS[1].0, LOADS[2].0, LOADS[3].0];
 
 /// What one run of a load through one server gave: mails a second, milliseconds of processor time for a mail.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
@@ -58,7 +63,7 @@ pub fn run(options: &Options) -> Result<Report, BenchFault> {
     postfix::present()?;
     let folder = Folder::new(&options.place)?;
     let (ours, theirs, straight) = (Sink::start()?, Sink::start()?, Sink::start()?);
-    let peer = Postfix::start(&folder.sub("postfix")?, theirs.address)?;
+    let peer = Postfix::relaying(&folder.sub("postfix")?, theirs.address)?;
     let site = Site::new(&folder.sub("skywave")?, ours.address)?;
     let (process, _) = site.start()?;
     let direct = straight.address;
@@ -68,7 +73,8 @@ pub fn run(options: &Options) -> Result<Report, BenchFault> {
         Way { name: "tools alone", address: direct, sink: straight, process: None },
     ];
     let mut table = empty_table();
-    for (sessions, octets, bar) in LOADS {
+    let wanted = |name: &str| options.loads.is_empty() || options.loads.iter().any(|load| load == name);
+    for (_, sessions, octets, bar) in LOADS.into_iter().filter(|(name, ..)| wanted(name)) {
         let mails = if sessions == 1 { options.mails.div_ceil(4) } else { options.mails };
         let load = Load { sessions, mails, octets, keeps_connections: options.keeps_connections };
         let runs = in_turn(&ways, load, options.rounds)?;

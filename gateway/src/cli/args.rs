@@ -2,8 +2,11 @@
 
 use std::path::PathBuf;
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 use skywave_protocols::message::precedence::Precedence;
+
+use crate::bench::relay::LOAD_NAMES;
 
 /// Mail and chat over links that are slow, late, lossy, one-way or silent.
 #[derive(Clone, Debug, Parser)]
@@ -329,6 +332,9 @@ pub enum BenchVerb {
         /// Let each session send all its mails on one connection
         #[arg(long)]
         keep_connections: bool,
+        /// Only this load: octets of a text, sessions; may be given more than once
+        #[arg(long = "load", value_parser = PossibleValuesParser::new(LOAD_NAMES))]
+        loads: Vec<String>,
     },
     /// From end of data to the next hop's 250, with arrivals that do not wait, by precedence
     Latency {

@@ -12,10 +12,11 @@ use crate::shell::clock::Clock;
 /// Runs the bench that is asked for.
 pub(super) fn bench(bench: &Bench) -> Result<(), Fault> {
     let report = match &bench.verb {
-        BenchVerb::Relay { rounds, mails, keep_connections } => relay::run(&relay::Options {
+        BenchVerb::Relay { rounds, mails, keep_connections, loads } => relay::run(&relay::Options {
             rounds: *rounds,
             mails: *mails,
             keeps_connections: *keep_connections,
+            loads: loads.clone(),
             place: bench.place.clone(),
         }),
         BenchVerb::Latency { seconds, octets } => {
