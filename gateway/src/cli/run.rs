@@ -11,7 +11,7 @@ use super::args::Run;
 use super::exit::{self, Fault};
 use super::{files, runtime};
 use crate::node::command::Reply;
-use crate::shell::log::LogFormat;
+use crate::shell::log::{LogFormat, LogWriter};
 use crate::shell::notify::notify;
 use crate::shell::{Site, StartFault};
 use crate::store::sqlite::OpenFault;
@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &Run) -> Result<(), Fault> {
 pub(super) fn log_to_stderr(format: LogFormat) {
     use tracing_subscriber::EnvFilter;
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogWriter::default).with_target(false);
     // Only the first caller of a process sets the log up.
     let _ = match format {
         LogFormat::Text => builder.with_ansi(false).try_init(),

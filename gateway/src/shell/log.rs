@@ -2,7 +2,11 @@
 //!
 //! What came from outside is escaped: a line is one line, whatever an address contains.
 
+use std::cell::RefCell;
 use std::fmt::Write as _;
+use std::io;
+
+use skywave_protocols::time::WallTime;
 
 use crate::telemetry::{Event, Level};
 
@@ -17,6 +21,52 @@ pub enum LogFormat {
     Json,
 }
 
+/// Octets of lines that one turn of the event loop may hold back.
+const HELD_OCTETS_MAX: usize = 64 << 10;
+
+thread_local! {
+    /// The lines of the turn at hand; `None` between turns and on other threads.
+    static HELD: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
+}
+
+/// Standard error, to which the lines of one turn of the event loop go in one write.
+#[derive(Debug, Default)]
+pub struct LogWriter;
+
+impl io::Write for LogWriter {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        let full = HELD.with_borrow_mut(|held| {
+            let Some(lines) = held else { return Some(octets.to_vec()) };
+            lines.extend_from_slice(octets);
+            (lines.len() >= HELD_OCTETS_MAX).then(|| std::mem::take(lines))
+        });
+        full.map_or(Ok(()), |lines| io::Write::write_all(&mut io::stderr(), &lines)).map(|()| octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Until it is dropped the lines of this thread are held back.
+#[must_use]
+pub(super) struct Held;
+
+/// Begins a turn.
+pub(super) fn hold() -> Held {
+    HELD.set(Some(Vec::new()));
+    Held
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Some(lines) = HELD.take().filter(|lines| !lines.is_empty()) {
+            // Nobody could be told that the log cannot be written.
+            let _ = io::Write::write_all(&mut io::stderr(), &lines);
+        }
+    }
+}
+
 /// Writes events to the log.
 #[derive(Clone, Debug)]
 pub(super) struct Log {
@@ -25,26 +75,40 @@ pub(super) struct Log {
 }
 
 impl Log {
-    pub(super) fn tell(&self, event: &Event) {
-        match event.level() {
-            Level::Error => tracing::error!("{}", self.words(event)),
-            Level::Warn => tracing::warn!("{}", self.words(event)),
-            Level::Info => tracing::info!("{}", self.words(event)),
-            Level::Debug if tracing::enabled!(tracing::Level::DEBUG) => tracing::debug!("{}", self.words(event)),
-            Level::Debug => {}
+    /// Writes the line of an event that happened at `at`, if the operator wants to see its level.
+    pub(super) fn tell(&self, at: WallTime, event: &Event) {
+        let (wanted, level) = match event.level() {
+            Level::Error => (tracing::enabled!(tracing::Level::ERROR), "ERROR"),
+            Level::Warn => (tracing::enabled!(tracing::Level::WARN), "WARN"),
+            Level::Info => (tracing::enabled!(tracing::Level::INFO), "INFO"),
+            Level::Debug => (tracing::enabled!(tracing::Level::DEBUG), "DEBUG"),
+        };
+        if wanted {
+            // Nobody could be told that the log cannot be written.
+            let _ = io::Write::write_all(&mut LogWriter, self.whole(at, level, event).as_bytes());
         }
     }
 
-    fn words(&self, event: &Event) -> String {
+    fn whole(&self, at: WallTime, level: &str, event: &Event) -> String {
         match self.format {
-            LogFormat::Text => line(event),
+            LogFormat::Text => format!("{} {level:>5} {}\n", stamp(at), line(event)),
             LogFormat::Json => {
                 let mut object = serde_json::to_value(event).unwrap_or_default();
-                object["site"] = serde_json::Value::from(&*self.site);
-                object.to_string()
+                object["timestamp"] = stamp(at).into();
+                object["level"] = level.into();
+                object["site"] = (*self.site).into();
+                format!("{object}\n")
             }
         }
     }
+}
+
+/// `2030-03-17T17:46:40.123456Z`, as the lines have that do not come from events.
+fn stamp(at: WallTime) -> String {
+    let format =
+        time::macros::format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+    let moment = time::OffsetDateTime::from_unix_timestamp_nanos(i128::from(at.unix_micros()) * 1000).ok();
+    moment.and_then(|moment| moment.format(&format).ok()).unwrap_or_default()
 }
 
 /// The line of an event.
@@ -217,7 +281,36 @@ pub fn escaped(text: &str) -> std::borrow::Cow<'_, str> {
 mod tests {
     use super::*;
     use crate::telemetry::Status;
+    use io::Write as _;
     use skywave_protocols::message::precedence::Precedence;
+
+    #[test]
+    fn a_json_line_has_the_fields_of_its_event() {
+        let at = WallTime::from_unix_micros(1_900_000_000_000_007);
+        let removed = Event::MailFinished { ticket: "00000A1".to_owned() };
+        let log = |format| Log { site: "hq.test".into(), format };
+        let text = log(LogFormat::Text).whole(at, "INFO", &removed);
+        assert_eq!(text, "2030-03-17T17:46:40.000007Z  INFO 00000A1: removed\n");
+        let json = log(LogFormat::Json).whole(at, "INFO", &removed);
+        let read: serde_json::Value = serde_json::from_str(&json).unwrap();
+        let expected = serde_json::json!({
+            "timestamp": "2030-03-17T17:46:40.000007Z", "level": "INFO", "site": "hq.test",
+            "event": "mail_finished", "ticket": "00000A1",
+        });
+        assert_eq!((read, json.lines().count()), (expected, 1));
+    }
+
+    #[test]
+    fn a_turn_holds_its_lines_back() {
+        let turn = hold();
+        LogWriter.write_all(b"one\n").unwrap();
+        LogWriter.write_all(b"two\n").unwrap();
+        assert_eq!(HELD.with_borrow(Clone::clone).as_deref(), Some(&b"one\ntwo\n"[..]));
+        drop(turn);
+        assert_eq!(HELD.with_borrow(Clone::clone), None);
+        LogWriter.write_all(b"").unwrap();
+        assert_eq!(HELD.with_borrow(Clone::clone), None, "outside a turn nothing is held");
+    }
 
     #[test]
     fn a_line_is_one_line_as_operators_know_it() {

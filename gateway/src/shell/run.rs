@@ -17,7 +17,7 @@ use super::datagram::{self, SocketOrders};
 use super::disk::Disk;
 use super::hand_over::HandOvers;
 use super::inbox::Happened;
-use super::log::Log;
+use super::log::{self, Log};
 use super::pipe::{self, PipeCommands, PipeContext};
 use crate::node::command::{Command, Reply};
 use crate::node::seam::{ACCEPTED_PIPE, Job, ListenerId, Lookup, Number, Piece, ReplyTo};
@@ -118,11 +118,15 @@ impl Loop {
             tokio::select! {
                 biased;
                 // A wakeup that is due is not held back by a full inbox.
-                () = &mut timer, if self.wakeup.is_some() => self.feed(Input::Woken),
+                () = &mut timer, if self.wakeup.is_some() => {
+                    let _turn = log::hold();
+                    self.feed(Input::Woken);
+                }
                 taken = self.parts.inbox.recv_many(&mut happened, TURN_MAX) => {
                     if taken == 0 {
                         return;
                     }
+                    let _turn = log::hold();
                     for one in happened.drain(..) {
                         self.happened(one);
                     }
@@ -191,7 +195,7 @@ impl Loop {
                 }
             }
             Output::Tell(event) => {
-                self.parts.log.tell(&event);
+                self.parts.log.tell(self.parts.clock.now().wall, &event);
                 if self.parts.events.receiver_count() > 0 {
                     let _ = self.parts.events.send(event);
                 }
