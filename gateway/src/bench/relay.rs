@@ -33,8 +33,12 @@ pub struct Options {
 }
 
 /// Name, sessions, octets of a text, and how many times Postfix is the bar.
-const LOADS: [(&str, u32, u32, f64); 4] =
-    [("1000x1", 1, 1_000, 1.0), ("1000x20", 20, 1_000, 5.0), ("50000x1", 1, 50_000, 1.0), ("50000x20", 20, 50_000, 2.5)];
+const LOADS: [(&str, u32, u32, f64); 4] = [
+    ("1000x1", 1, 1_000, 1.0),
+    ("1000x20", 20, 1_000, 5.0),
+    ("50000x1", 1, 50_000, 1.0),
+    ("50000x20", 20, 50_000, 2.5),
+];
 /// The names of the loads: octets of a text, sessions.
 pub const LOAD_NAMES: [&str; 4] = [LOADS[0].0, LOADS[1].0, LOADS[2].0, LOADS[3].0];
 

@@ -41,7 +41,8 @@ pub struct Receiving {
 /// All sessions.
 #[derive(Default)]
 pub struct Sessions {
-    sessions: BTreeMap<PipeId, Session>,
+    /// Boxed: sessions are large, and the map moves its values about.
+    sessions: BTreeMap<PipeId, Box<Session>>,
     bodies: BTreeMap<Ticket, PipeId>,
     wakeups: BTreeSet<(Instant, PipeId)>,
 }
@@ -49,12 +50,13 @@ pub struct Sessions {
 impl Sessions {
     /// A new connection.
     pub fn open(&mut self, pipe: PipeId, server: Server) {
-        self.sessions.insert(pipe, Session { server, mail: None, paused: false, wakeup: None });
+        let session = Session { server, mail: None, paused: false, wakeup: None };
+        self.sessions.insert(pipe, Box::new(session));
     }
 
     /// A session.
     pub fn get_mut(&mut self, pipe: PipeId) -> Option<&mut Session> {
-        self.sessions.get_mut(&pipe)
+        self.sessions.get_mut(&pipe).map(Box::as_mut)
     }
 
     /// The session whose mail has this number.

@@ -102,11 +102,11 @@ impl Node {
         self.save(batch, Saved::Accepted(Box::new(Accepted { record, answer: incoming.answer })));
     }
 
-    /// A hand-over that can begin at once is marked open in the first batch, which saves a commit.
+    /// A hand-over that can begin at once or soon is marked open in the first batch, which saves a commit.
     fn open_at_birth(&mut self, record: &mut MailRecord) {
         for index in 0..record.hops.len() {
             let key = record.hop_key(index);
-            if self.mta.reserve(&key, record.octets, self.lanes.first(&key.lane).is_some()) {
+            if self.mta.mark(&key, record.octets, self.lanes.waiting(&key.lane).0) {
                 record.hops[index].state = HopState::Open;
             }
         }
@@ -150,8 +150,9 @@ impl Node {
     pub(super) fn accept_failed(&mut self, now: Now, accepted: Accepted, why: &str) {
         self.out.push_back(Output::AbandonBody(accepted.record.body));
         for (index, hop) in accepted.record.hops.iter().enumerate() {
-            if hop.state == HopState::Open {
-                self.mta.unreserve(&accepted.record.hop_key(index), accepted.record.octets);
+            let key = accepted.record.hop_key(index);
+            if hop.state == HopState::Open && self.mta.born(&key) {
+                self.mta.unreserve(&key, accepted.record.octets);
             }
         }
         match accepted.answer {

@@ -21,7 +21,7 @@ use crate::telemetry::{Event, Status};
 const PRUNE_EVERY_MAILS: u64 = 64;
 
 impl Node {
-    /// Puts a hop into its lane's window, or begins it if it was opened at birth.
+    /// Puts a hop into its lane's window, or begins it if it has a place since its birth.
     pub(super) fn enter_lane(&mut self, now: Now, ticket: Ticket, hop: usize) {
         let Some(record) = self.mails.record(ticket) else { return };
         let (key, state) = (record.hop_key(hop), record.hops[hop].state);
@@ -30,23 +30,22 @@ impl Node {
             return;
         }
         self.mails.pin(ticket);
-        if state == HopState::Open && self.born_open(&key) {
+        if state == HopState::Open && self.mta.born(&key) {
             self.lanes.begin(key.clone());
             self.begin_hand_over(now, &key);
-        } else if let Some(out) = self.lanes.insert(key) {
+            return;
+        }
+        if self.stopping {
+            self.unmark(&key);
+        }
+        if let Some(out) = self.lanes.insert(key) {
             self.mails.unpin(out.ticket);
         }
     }
 
-    /// Whether the hop holds a place at its door since birth. After a restart it does not: then the dialogue may have
-    /// begun before the crash.
-    fn born_open(&mut self, key: &HopKey) -> bool {
-        self.mta.is_door(&key.lane) && self.started_ticket.is_none_or(|first| key.ticket >= first)
-    }
-
     /// Begins whatever can begin in every lane.
     pub(super) fn work(&mut self, now: Now) {
-        let lanes: Vec<_> = self.lanes.names().cloned().collect();
+        let lanes: Vec<_> = self.lanes.at_work().cloned().collect();
         for lane in lanes {
             while let Some(key) = self.lanes.first(&lane).cloned() {
                 let begun = if self.mta.is_door(&lane) {
@@ -67,7 +66,7 @@ impl Node {
         }
     }
 
-    /// Takes a place at the door and marks the hop open on disk before the dialogue begins.
+    /// Takes a place at the door and marks the hop open on disk before the dialogue begins, unless it was born so.
     fn open_door(&mut self, now: Now, key: &HopKey) -> bool {
         if self.storekeeper.is_failing() || self.stopping {
             return false;
@@ -83,8 +82,11 @@ impl Node {
         let Some(record) = self.mails.record_mut(key.ticket) else { return true };
         let hop = &mut record.hops[usize::from(key.hop)];
         if hop.state == HopState::Open {
-            let (ticket, message_id) = (key.ticket.to_string(), record.message_id.clone());
-            self.tell(Event::PossibleDuplicate { ticket, message_id });
+            // Of an earlier run: its dialogue may have begun before the crash.
+            if self.started_ticket.is_some_and(|first| key.ticket < first) {
+                let (ticket, message_id) = (key.ticket.to_string(), record.message_id.clone());
+                self.tell(Event::PossibleDuplicate { ticket, message_id });
+            }
             self.begin_hand_over(now, key);
             return true;
         }

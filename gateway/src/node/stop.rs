@@ -5,6 +5,8 @@ use skywave_protocols::time::{Duration, Now};
 
 use super::accept::AnswerTo;
 use super::{Node, Output, Pending};
+use crate::queue::record::{HopKey, HopState};
+use crate::store::Batch;
 
 /// How long the end waits for the disk and the local MTAs.
 const STOP_WAIT: Duration = Duration::from_secs(10);
@@ -17,11 +19,26 @@ impl Node {
         self.stopping = true;
         self.stop_chat();
         self.stop_at = Some(now.mono + STOP_WAIT);
+        let waiting: Vec<HopKey> = self.lanes.all_waiting().cloned().collect();
+        waiting.iter().for_each(|key| self.unmark(key));
         for pipe in self.sessions.pipes() {
             // Whose mail is on its way to the disk is told what became of it first.
             if !self.storekeeper.is_accepting(|answer| *answer == AnswerTo::Session(pipe)) {
                 self.session_stop(now, pipe);
             }
+        }
+    }
+
+    /// A mail that was born with the mark of an open hand-over and never got a place loses it: the next run need not
+    /// announce it as a possible duplicate.
+    pub(super) fn unmark(&mut self, key: &HopKey) {
+        let born_here = self.started_ticket.is_none_or(|first| key.ticket >= first);
+        let Some(record) = self.mails.record_mut(key.ticket).filter(|_| born_here) else { return };
+        let hop = &mut record.hops[usize::from(key.hop)];
+        if hop.state == HopState::Open && self.mta.is_door(&key.lane) {
+            hop.state = HopState::Waiting;
+            let writes = vec![record.put()];
+            self.save_notes(key.ticket, Batch { writes, ..Batch::default() });
         }
     }
 

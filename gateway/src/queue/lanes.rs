@@ -40,9 +40,15 @@ impl Lanes {
         self.windows.entry(key.lane.clone()).or_default().under_way.insert(key);
     }
 
-    /// The lanes' names.
-    pub fn names(&self) -> impl Iterator<Item = &Lane> {
-        self.windows.keys()
+    /// The names of the lanes where hops wait, in memory or perhaps on disk.
+    pub fn at_work(&self) -> impl Iterator<Item = &Lane> {
+        let waits = |window: &Window| !window.waiting.is_empty() || window.more_on_disk;
+        self.windows.iter().filter(move |(_, window)| waits(window)).map(|(lane, _)| lane)
+    }
+
+    /// All hops that wait in memory.
+    pub fn all_waiting(&self) -> impl Iterator<Item = &HopKey> {
+        self.windows.values().flat_map(|window| &window.waiting)
     }
 
     /// Puts a hop that is on disk into its window. Returns the hop that left the window for it (that may be itself).

@@ -21,6 +21,9 @@ use crate::store::BodyId;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub struct Ticket(pub u64);
 
+/// Octets of most records: room for them is made at once.
+const RECORD_OCTETS_USUAL: usize = 1536;
+
 /// Consonants and digits only, so that no ticket spells a word.
 const ALPHABET: &[u8; 32] = b"0123456789BCDFGHJKLMNPQRSTVWXYZ_";
 
@@ -200,8 +203,9 @@ impl MailRecord {
 
     /// The write that keeps it.
     pub fn put(&self) -> Write {
-        let value = serde_json::to_vec(self).map(Bytes::from).ok();
-        Write { space: Space::Mail, key: self.ticket.key(), value }
+        let mut value = Vec::with_capacity(RECORD_OCTETS_USUAL);
+        let written = serde_json::to_writer(&mut value, self);
+        Write { space: Space::Mail, key: self.ticket.key(), value: written.ok().map(|()| value.into()) }
     }
 
     /// Reads a record.

@@ -5,7 +5,6 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lettre::transport::smtp::client::{AsyncSmtpConnection, TlsParameters};
@@ -14,7 +13,7 @@ use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::Response;
 use skywave_protocols::bytes::Bytes;
 
-use super::corked::Corked;
+use super::corked::{Corked, Side};
 use super::hand_over::HandOverTls;
 use super::offers::{Offers, mail_line, rcpt_line};
 use super::pipe::connect;
@@ -35,7 +34,7 @@ pub(crate) struct Connection {
     smtp: AsyncSmtpConnection,
     server: String,
     offers: Offers,
-    all_left: Arc<AtomicBool>,
+    side: Arc<Side>,
 }
 
 /// How a dialogue broke.
@@ -79,11 +78,11 @@ impl Connection {
     async fn dial(names: &Names, target: &str, id: &ClientId) -> Result<(Self, bool), String> {
         let stream = connect(names, target, 0).await?;
         let local = stream.peer_addr().is_ok_and(|peer| peer.ip().is_loopback());
-        let (corked, all_left) = Corked::new(stream);
+        let (corked, side) = Corked::new(stream);
         let greeting = AsyncSmtpConnection::connect_with_transport(Box::new(corked), id);
         let smtp = limited(GREETING_SECONDS_MAX, greeting).await?.map_err(|error| words(&error))?;
         let server = smtp.server_info().name().to_owned();
-        let mut connection = Self { smtp, server, offers: Offers::default(), all_left };
+        let mut connection = Self { smtp, server, offers: Offers::default(), side };
         connection.ask_offers(id).await?;
         Ok((connection, local))
     }
@@ -184,9 +183,14 @@ impl Connection {
 
     /// The text and the reply to it.
     async fn text(&mut self, text: Vec<Bytes>) -> Result<SmtpReply, Failure> {
-        let sending = self.smtp.message_iter(without_final_line_end(text).into_iter());
-        let answer = reply_of(limited(TEXT_SECONDS_MAX, sending).await);
-        answer.map_err(|why| Failure { why, in_doubt: self.all_left.load(Ordering::Relaxed), started: true })
+        let text = without_final_line_end(text);
+        let answer = if self.smtp.is_encrypted() {
+            limited(TEXT_SECONDS_MAX, self.smtp.message_iter(text.into_iter())).await
+        } else {
+            self.side.write(stuffed(&text));
+            limited(TEXT_SECONDS_MAX, self.smtp.read_response()).await
+        };
+        reply_of(answer).map_err(|why| Failure { why, in_doubt: self.side.all_left(), started: true })
     }
 
     async fn reset(&mut self) -> Result<(), Failure> {
@@ -251,7 +255,34 @@ async fn limited<T>(seconds: u64, work: impl Future<Output = T>) -> Result<T, St
     tokio::time::timeout(Duration::from_secs(seconds), work).await.map_err(|_| format!("no answer within {seconds} s"))
 }
 
-/// lettre ends every text with a line end of its own before the dot.
+/// The text as DATA carries it: a dot more where a line begins with one, and the end. Nothing is copied.
+fn stuffed(text: &[Bytes]) -> Vec<Bytes> {
+    let mut out = Vec::with_capacity(text.len() + 1);
+    // The two octets before the piece at hand; a text begins as a line does.
+    let mut before = *b"\r\n";
+    for piece in text {
+        let mut from = 0;
+        for dot in memchr::memchr_iter(b'.', piece) {
+            let line_begins = match dot {
+                0 => before == *b"\r\n",
+                1 => [before[1], piece[0]] == *b"\r\n",
+                _ => piece[dot - 2..dot] == *b"\r\n",
+            };
+            if line_begins {
+                out.push(piece.slice(from..=dot));
+                from = dot;
+            }
+        }
+        out.push(piece.slice(from..));
+        for &octet in &piece[piece.len().saturating_sub(2)..] {
+            before = [before[1], octet];
+        }
+    }
+    out.push(Bytes::from_static(b"\r\n.\r\n"));
+    out
+}
+
+/// lettre, and so do we, ends every text with a line end of its own before the dot.
 fn without_final_line_end(mut text: Vec<Bytes>) -> Vec<Bytes> {
     let mut cut = |wanted: u8| {
         while text.last().is_some_and(Bytes::is_empty) {
@@ -306,6 +337,26 @@ mod tests {
             ("3.0.0 x", None),
         ] {
             assert_eq!(reply(250, text.to_owned()).enhanced.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn dots_are_stuffed_wherever_the_text_is_cut() {
+        for (text, expected) in [
+            ("", ""),
+            (".", ".."),
+            ("a.b\r\n.\r\n..c\r\nd.", "a.b\r\n..\r\n...c\r\nd."),
+            ("a\n.b\r.c\r\r\n.d", "a\n.b\r.c\r\r\n..d"),
+            ("\r\n.", "\r\n.."),
+        ] {
+            let whole = Bytes::copy_from_slice(text.as_bytes());
+            for first in 0..=text.len() {
+                for second in first..=text.len() {
+                    let pieces = [whole.slice(..first), whole.slice(first..second), whole.slice(second..)];
+                    let sent = stuffed(&pieces).concat();
+                    assert_eq!(sent, format!("{expected}\r\n.\r\n").into_bytes(), "{text:?} {first} {second}");
+                }
+            }
         }
     }
 

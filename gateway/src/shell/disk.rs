@@ -10,6 +10,7 @@ use skywave_protocols::bytes::{Bytes, BytesMut};
 use tokio::sync::oneshot;
 
 use super::inbox::{Happened, Inbox};
+use super::recent::Recent;
 use crate::node::Input;
 use crate::node::seam::Number;
 use crate::store::writer::{self, StoreAnswer, StoreHandle, StoreRequest, StoreThreads};
@@ -33,6 +34,7 @@ struct Own {
     last: u64,
     loads: HashMap<u64, oneshot::Sender<Loaded>>,
     converted: HashMap<BodyId, BytesMut>,
+    recent: Recent,
 }
 
 impl Disk {
@@ -63,16 +65,24 @@ impl Disk {
     }
 
     pub(super) fn append(&self, body: BodyId, octets: Bytes) {
+        lock(&self.own).recent.append(body, &octets);
         self.ask(StoreRequest::Append(body, octets));
     }
 
     pub(super) fn abandon(&self, body: BodyId) {
-        if lock(&self.own).converted.remove(&body).is_none() {
+        let mut own = lock(&self.own);
+        own.recent.forget(body);
+        if own.converted.remove(&body).is_none() {
+            drop(own);
             self.ask(StoreRequest::Abandon(body));
         }
     }
 
     pub(super) fn store(&self, number: Number, batch: Batch) {
+        let mut own = lock(&self.own);
+        batch.keep.iter().for_each(|body| own.recent.keep(*body));
+        batch.drop.iter().for_each(|body| own.recent.forget(*body));
+        drop(own);
         self.ask(StoreRequest::Commit(number, batch));
     }
 
@@ -100,13 +110,16 @@ impl Disk {
         }
     }
 
-    /// The octets of a converted text at once, or where they will come.
+    /// The octets of a converted or a recent text at once, or where they will come.
     fn begin_load(&self, body: BodyId, offset: u64, octets: usize) -> Result<Bytes, oneshot::Receiver<Loaded>> {
         let mut own = lock(&self.own);
         if let Some(text) = own.converted.get(&body) {
             let from = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
             let to = from.saturating_add(octets).min(text.len());
             return Ok(Bytes::copy_from_slice(&text[from..to]));
+        }
+        if let Some(text) = own.recent.load(body, offset, octets) {
+            return Ok(text);
         }
         let (reply, waiting) = oneshot::channel();
         own.last += 1;

@@ -2,7 +2,8 @@
 //!
 //! [`Site::start`] opens the store and runs one site on the runtime it is called in; several sites can run in one
 //! process. `run` is the event loop, `pipe` a connection, `datagram` a datagram socket, `disk` the store's thread,
-//! `hand_over` the connections to local MTAs, `compute` long work, `control` the operator's socket, `capture` the
+//! `recent` the texts that
+//! need not be read back from it, `hand_over` the connections to local MTAs, `compute` long work, `control` the operator's socket, `capture` the
 //! capture file, `clock` the only clock.
 
 pub mod capture;
@@ -22,6 +23,7 @@ mod offers;
 mod pipe;
 pub mod radio;
 pub mod random;
+mod recent;
 pub mod resolve;
 mod run;
 pub mod tls;

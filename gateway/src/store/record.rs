@@ -2,13 +2,17 @@
 //!
 //! Promises: any octets can be read; what is damaged is a fault that names what is wrong. Refuses: nothing else.
 
-use crc::{CRC_32_ISO_HDLC, Crc, Table};
+use flate2::Crc;
 use serde::de::DeserializeOwned;
 use skywave_protocols::bytes::Reader;
 use skywave_protocols::fault::{Blame, Fault, Next};
 
-/// The checksum of records and bodies: CRC-32 as in zip and Ethernet.
-pub static CHECKSUM: Crc<u32, Table<16>> = Crc::<u32, Table<16>>::new(&CRC_32_ISO_HDLC);
+/// The checksum of records and bodies over `parts` as if they were one: CRC-32 as in zip and Ethernet (ISO-HDLC).
+pub fn checksum(parts: &[&[u8]]) -> u32 {
+    let mut crc = Crc::new();
+    parts.iter().for_each(|part| crc.update(part));
+    crc.sum()
+}
 
 /// Why a record cannot be used.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -41,12 +45,8 @@ impl Fault for RecordFault {
 
 /// The checksum over the key's length, the key and the value.
 pub fn sum(key: &[u8], value: &[u8]) -> u32 {
-    let mut digest = CHECKSUM.digest();
     // The length keeps an octet from wandering between key and value unseen.
-    digest.update(&(key.len() as u64).to_be_bytes());
-    digest.update(key);
-    digest.update(value);
-    digest.finalize()
+    checksum(&[&(key.len() as u64).to_be_bytes(), key, value])
 }
 
 /// Checks a value against the checksum stored with it.
@@ -94,6 +94,14 @@ pub fn written(key: &[u8], value: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_checksum_is_the_one_that_spools_have() {
+        assert_eq!(checksum(&[b"123456789"]), 0xcbf4_3926, "the check value of CRC-32/ISO-HDLC");
+        assert_eq!(checksum(&[b"1234", b"", b"56789"]), 0xcbf4_3926);
+        let long: Vec<u8> = (0..100_000u32).map(|n| (n % 251) as u8).collect();
+        assert_eq!(checksum(&[&long]), checksum(&[&long[..70_001], &long[70_001..]]));
+    }
 
     #[test]
     fn every_changed_bit_is_noticed() {

@@ -53,16 +53,38 @@ fn a_hand_over_waits_for_a_failing_disk_without_turning_on_the_spot() {
     let mut lone = Lone::new(config);
     (0..5).for_each(|number| assert!(lone.mail(number, "", &["b@hq.test"], "Subject: x\r\n").starts_with("250 ")));
     assert_eq!(lone.hand_overs.len(), 2);
+    (0..2).for_each(|_| drop(lone.answer(250)));
+    assert_eq!(lone.hand_overs.len(), 2, "two more were born with their marks");
     lone.store.set_trouble(Some(Trouble::CommitsFail));
     lone.answer(250);
     assert!(lone.pass(HOUR) < 10_000);
     assert_eq!(lone.hand_overs.len(), 1, "nothing begins whose mark is not on the disk");
     lone.store.set_trouble(None);
     lone.pass(Duration::from_secs(10));
-    for _ in 0..4 {
+    for _ in 0..2 {
         lone.answer(250);
     }
     assert_eq!(lone.status()["mails_queued"], 0);
+}
+
+/// A site that ends in good order takes the marks back that were made ahead: nothing is announced that was never begun.
+#[test]
+fn marks_made_ahead_are_taken_back_at_the_end() {
+    let mut config = site();
+    (config.local[0].connections_max, config.local[0].connections_urgent) = (2, 0);
+    let mut lone = Lone::new(config.clone());
+    (0..5).for_each(|number| assert!(lone.mail(number, "", &["b@hq.test"], "Subject: x\r\n").starts_with("250 ")));
+    lone.feed(Input::Stop);
+    (0..2).for_each(|_| drop(lone.answer(250)));
+    lone.pass(MINUTE);
+    let mut lone = Lone::over(config, lone.store, BEGIN + 60);
+    lone.pass(MINUTE);
+    while !lone.hand_overs.is_empty() {
+        lone.answer(250);
+    }
+    assert_eq!(lone.status()["mails_queued"], 0);
+    let announced = lone.told.iter().filter(|event| matches!(event, Event::PossibleDuplicate { .. })).count();
+    assert_eq!(announced, 0);
 }
 
 /// What cannot be read at the start is asked for again: no site begins without its marks and numbers.

@@ -1,4 +1,5 @@
-//! Bodies that are being received: small ones in memory, large ones in `tmp/`, with a running checksum for each chunk.
+//! Bodies that are being received: small ones in memory, large ones in `tmp/`, with a running checksum for each chunk of
+//! what went to the file.
 //!
 //! Promises: [`Bodies::settle`] returns only when every large body asked for lies durable under its final name. An error
 //! of a body's file makes that body useless and no other: what the system did with its octets cannot be known.
@@ -7,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
-use crc::{Digest, Table};
+use flate2::Crc;
 
 use super::{BODY, body_folder, body_path, temporary_path};
 use crate::store::BodyId;
@@ -15,7 +16,6 @@ use crate::store::disk::Disk;
 use crate::store::limits::{
     BODIES_OPEN_MAX, BODY_CHUNK_OCTETS, BODY_ROW_OCTETS_MAX, BODY_SYNC_OCTETS, BUFFERED_OCTETS_MAX,
 };
-use crate::store::record::CHECKSUM;
 
 /// A body that is being received.
 pub struct Incoming {
@@ -26,7 +26,7 @@ pub struct Incoming {
     /// Checksums of the chunks that are complete.
     sums: Vec<u8>,
     /// That of the chunk at hand.
-    chunk: Digest<'static, u32, Table<16>>,
+    chunk: Crc,
     chunk_octets: usize,
     /// Octets in the file that are not synced.
     unsynced: usize,
@@ -54,22 +54,26 @@ impl Incoming {
             length: 0,
             place: Where::Memory,
             sums: Vec::new(),
-            chunk: CHECKSUM.digest(),
+            chunk: Crc::new(),
             chunk_octets: 0,
             unsynced: 0,
         }
     }
 
-    fn take(&mut self, mut octets: &[u8]) {
+    fn take(&mut self, octets: &[u8]) {
         self.length += octets.len() as u64;
         self.buffer.extend_from_slice(octets);
+    }
+
+    /// Sums up what goes to the file.
+    fn sum(&mut self, mut octets: &[u8]) {
         while !octets.is_empty() {
             let (now, later) = octets.split_at(octets.len().min(BODY_CHUNK_OCTETS - self.chunk_octets));
             self.chunk.update(now);
             self.chunk_octets += now.len();
             if self.chunk_octets == BODY_CHUNK_OCTETS {
-                let done = std::mem::replace(&mut self.chunk, CHECKSUM.digest());
-                self.sums.extend(done.finalize().to_be_bytes());
+                let done = std::mem::take(&mut self.chunk);
+                self.sums.extend(done.sum().to_be_bytes());
                 self.chunk_octets = 0;
             }
             octets = later;
@@ -88,7 +92,7 @@ impl Incoming {
         }
         let mut sums = self.sums.clone();
         if self.chunk_octets > 0 {
-            sums.extend(self.chunk.clone().finalize().to_be_bytes());
+            sums.extend(self.chunk.sum().to_be_bytes());
         }
         Kept::File { length: self.length, sums }
     }
@@ -155,6 +159,7 @@ impl Bodies {
         self.buffered -= octets.len();
         incoming.place = Where::Temporary;
         incoming.unsynced += octets.len();
+        incoming.sum(&octets);
         self.disk.append(&temporary_path(body), &octets)?;
         if incoming.unsynced >= BODY_SYNC_OCTETS {
             incoming.unsynced = 0;

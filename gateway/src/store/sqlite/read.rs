@@ -7,7 +7,7 @@ use skywave_transports::io::{Row, Space};
 use super::{body_path, fault, sql};
 use crate::store::disk::Disk;
 use crate::store::limits::BODY_CHUNK_OCTETS;
-use crate::store::record::{self, CHECKSUM};
+use crate::store::record;
 use crate::store::{BodyId, Query, StoreFault};
 
 /// Something that is not as it was written.
@@ -190,7 +190,7 @@ fn load_file(
     let first = usize::try_from(first).unwrap_or_default();
     for (number, part) in octets.chunks(BODY_CHUNK_OCTETS).enumerate() {
         let stored = sums.get((first + number) * 4..).and_then(|rest| rest.first_chunk::<4>());
-        if stored != Some(&CHECKSUM.checksum(part).to_be_bytes()) {
+        if stored != Some(&record::checksum(&[part]).to_be_bytes()) {
             return Err(damaged(format!("octets from {}", (first + number) * BODY_CHUNK_OCTETS)));
         }
     }
