@@ -63,26 +63,35 @@ impl Site {
     /// # Errors
     /// When it does not become ready.
     pub fn start(&self) -> Result<(Running, Duration), BenchFault> {
-        let socket = self.folder.join("notify");
-        let _ = std::fs::remove_file(&socket);
-        let notices = UnixDatagram::bind(&socket).map_err(|error| BenchFault::local("notify socket", error))?;
-        let timeout = notices.set_read_timeout(Some(Duration::from_secs(READY_SECONDS_MAX)));
-        timeout.map_err(|error| BenchFault::local("notify socket", error))?;
-        let log = File::create(self.folder.join("log")).map_err(|error| BenchFault::local("the log", error))?;
-        let ourselves = std::env::current_exe().map_err(|error| BenchFault::local("our own program", error))?;
-        let clock = Clock::start();
-        let mut command = Command::new(ourselves);
-        command.arg("run").arg("-c").arg(self.config()).env("NOTIFY_SOCKET", &socket).env_remove("RUST_LOG");
-        let running = Running::start(command.stdout(Stdio::null()).stderr(log))?;
-        let mut notice = [0; 256];
-        loop {
-            let octets = notices.recv(&mut notice).map_err(|error| {
-                let log = std::fs::read_to_string(self.folder.join("log")).unwrap_or_default();
-                BenchFault::Process(format!("skywave is not ready: {error}\n{log}"))
-            })?;
-            if notice[..octets].starts_with(b"READY=1") {
-                return Ok((running, Duration::from_micros(clock.now().mono.as_micros())));
-            }
+        start(&self.folder, &self.config())
+    }
+}
+
+/// Starts `skywave run` with this configuration; returns it when it says that it is ready, with the time from start to
+/// ready. Its log lies in `folder`.
+///
+/// # Errors
+/// When it does not become ready.
+pub fn start(folder: &Path, config: &Path) -> Result<(Running, Duration), BenchFault> {
+    let socket = folder.join("notify");
+    let _ = std::fs::remove_file(&socket);
+    let notices = UnixDatagram::bind(&socket).map_err(|error| BenchFault::local("notify socket", error))?;
+    let timeout = notices.set_read_timeout(Some(Duration::from_secs(READY_SECONDS_MAX)));
+    timeout.map_err(|error| BenchFault::local("notify socket", error))?;
+    let log = File::create(folder.join("log")).map_err(|error| BenchFault::local("the log", error))?;
+    let ourselves = std::env::current_exe().map_err(|error| BenchFault::local("our own program", error))?;
+    let clock = Clock::start();
+    let mut command = Command::new(ourselves);
+    command.arg("run").arg("-c").arg(config).env("NOTIFY_SOCKET", &socket).env_remove("RUST_LOG");
+    let running = Running::start(command.stdout(Stdio::null()).stderr(log))?;
+    let mut notice = [0; 256];
+    loop {
+        let octets = notices.recv(&mut notice).map_err(|error| {
+            let log = std::fs::read_to_string(folder.join("log")).unwrap_or_default();
+            BenchFault::Process(format!("skywave is not ready: {error}\n{log}"))
+        })?;
+        if notice[..octets].starts_with(b"READY=1") {
+            return Ok((running, Duration::from_micros(clock.now().mono.as_micros())));
         }
     }
 }

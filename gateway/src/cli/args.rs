@@ -364,6 +364,12 @@ pub enum BenchVerb {
         /// One-way delays of the slow wire in seconds
         #[arg(long, value_name = "SECONDS", value_delimiter = ',', default_value = "1,5")]
         delays: Vec<u32>,
+        /// Seconds of half load
+        #[arg(long, default_value_t = 10)]
+        seconds: u32,
+        /// What the link between gateways speaks
+        #[arg(long, default_value = "skywave")]
+        profile: String,
     },
     /// Mails made durable in a second by the store alone
     Store {

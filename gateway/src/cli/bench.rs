@@ -26,9 +26,11 @@ pub(super) fn bench(bench: &Bench) -> Result<(), Fault> {
             memory::run(&memory::Options { starts: *starts, octets: *octets, place: bench.place.clone() })
         }
         BenchVerb::Mail => mail::run(),
-        BenchVerb::Chat { parts, delays } => chat::run(&chat::Options {
+        BenchVerb::Chat { parts, delays, seconds, profile } => chat::run(&chat::Options {
             parts: parts.clone(),
             delays_seconds: delays.clone(),
+            seconds: *seconds,
+            profile: profile.clone(),
             place: bench.place.clone(),
         }),
         BenchVerb::Store { mails, octets } => return store(bench, *mails, *octets),

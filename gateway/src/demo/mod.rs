@@ -2,8 +2,9 @@
 //!
 //! Two sites, `hq.test` and `field.test`, and `ship.test` where the weather names it, send each other mail over one
 //! simulated radio. While a routine message of 200 KB that no compression makes smaller is on the air, a FLASH is
-//! submitted; it must arrive first.
+//! submitted; it must arrive first. Meanwhile people at both sites chat through their XMPP servers.
 
+pub mod chat;
 pub mod ledger;
 pub mod outcome;
 pub mod samples;
@@ -11,6 +12,7 @@ pub mod samples;
 use skywave_protocols::time::Duration;
 use skywave_transports::modem::weather::Weather;
 
+use crate::world::chat_sites::ChatPlan;
 use crate::world::sites::Plan;
 
 /// Rate of the radio when nobody says another, in bit/s.
@@ -35,6 +37,7 @@ pub fn plan(weather: &Weather) -> Plan {
         bits_per_second: weather.waveform.bits_per_second,
         turnaround: weather.turnaround,
         names,
+        chat: Some(ChatPlan::default()),
         ..Plan::new(&[])
     }
 }

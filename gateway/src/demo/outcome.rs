@@ -4,6 +4,7 @@ use serde::Serialize;
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::WallTime;
 
+use super::chat::LineFate;
 use super::ledger::{Fate, Ledger};
 use super::samples::Start;
 
@@ -33,9 +34,9 @@ pub struct Message {
     pub id: String,
     /// Its ticket at the site it entered.
     pub ticket: Option<String>,
-    /// `mail`.
+    /// `mail` or `chat`.
     pub kind: &'static str,
-    /// Its subject.
+    /// Its subject; of a line of chat the text.
     pub subject: String,
     /// Reverse path.
     pub from: String,
@@ -113,10 +114,8 @@ fn overtook(flash: &Fate, long: &Fate) -> bool {
 /// The message of a fate.
 pub fn message(fate: &Fate) -> Message {
     let subject = crate::world::local_mta::header(&fate.sample.draft.text, "subject");
-    let seconds = fate
-        .accepted_at
-        .zip(fate.delivered_at())
-        .map(|(from, to)| (to.since(from).as_secs_f64() * 1000.0).round() / 1000.0);
+    let seconds =
+        fate.accepted_at.zip(fate.delivered_at()).map(|(from, to)| milliseconds(to.since(from).as_secs_f64()));
     Message {
         id: fate.sample.draft.message_id.trim_matches(['<', '>']).to_owned(),
         ticket: fate.ticket.clone(),
@@ -132,6 +131,31 @@ pub fn message(fate: &Fate) -> Message {
         confirmed_at: fate.confirmed_at.map(rfc3339),
         seconds,
     }
+}
+
+/// The message of a line of chat.
+pub fn chat_message(fate: &LineFate) -> Message {
+    let (from, to) = fate.line.ends();
+    let delivered_at = fate.heard_at.first().copied();
+    Message {
+        id: fate.id.clone(),
+        ticket: None,
+        kind: "chat",
+        subject: fate.line.text.clone(),
+        from,
+        to: vec![to.to_owned()],
+        precedence: fate.precedence.unwrap_or(Precedence::Routine),
+        bytes: fate.bytes,
+        bytes_on_air: fate.bytes_on_air,
+        accepted_at: fate.accepted_at.map(rfc3339),
+        delivered_at: delivered_at.map(rfc3339),
+        confirmed_at: fate.confirmed_at.map(rfc3339),
+        seconds: fate.accepted_at.zip(delivered_at).map(|(from, to)| milliseconds(to.since(from).as_secs_f64())),
+    }
+}
+
+fn milliseconds(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
 }
 
 /// `2030-03-17T17:46:40.123Z`.

@@ -47,6 +47,11 @@ fn converse(trust: Trust) {
     let talk = Talk::begin(&clients, Ends { hq: hq.plan.for_clients, field: field.plan.for_clients });
     talk.whole();
     talk.nothing_repeated();
+    let by_dialback = hq.log().contains("sent dialback key");
+    assert_eq!(
+        (by_dialback, hq.log().contains("mechanism='EXTERNAL'")),
+        (trust != Trust::External, trust == Trust::External)
+    );
 }
 
 #[test]

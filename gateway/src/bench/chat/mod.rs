@@ -2,13 +2,17 @@
 //!
 //! Its parts are run one by one or together: [`mixed_hour`] shows what each filter leaves of an hour's traffic; [`octets`]
 //! counts what stanzas cost to transport on the slow side; [`ordinary`] holds the same conversation by ordinary
-//! server-to-server XMPP over a slow wire, for comparison.
+//! server-to-server XMPP over a slow wire, for comparison; [`throughput`] and [`memory`] measure the gateways themselves,
+//! on loopback.
 
+mod gateways;
 pub mod hour;
+pub mod memory;
 pub mod mixed_hour;
 pub mod octets;
 pub mod ordinary;
 pub mod pair;
+pub mod throughput;
 
 use std::path::PathBuf;
 
@@ -24,6 +28,10 @@ pub enum Part {
     Octets,
     /// The same conversation by ordinary server-to-server XMPP over a slow wire (as root; package prosody)
     Ordinary,
+    /// Stanzas a second through two gateways, and the latency they add at half load
+    Throughput,
+    /// 1,000 domains, 8 links, 10,000 cached presences
+    Memory,
 }
 
 /// What is run.
@@ -33,6 +41,10 @@ pub struct Options {
     pub parts: Vec<Part>,
     /// One-way delays of the slow wire, in seconds.
     pub delays_seconds: Vec<u32>,
+    /// Seconds of half load.
+    pub seconds: u32,
+    /// What the link between gateways speaks.
+    pub profile: String,
     /// Below which folder everything lies.
     pub place: PathBuf,
 }
@@ -42,13 +54,15 @@ pub struct Options {
 /// # Errors
 /// When a part cannot be run.
 pub fn run(options: &Options) -> Result<Report, BenchFault> {
-    let all = [Part::Filters, Part::Octets, Part::Ordinary];
+    let all = [Part::Filters, Part::Octets, Part::Ordinary, Part::Throughput, Part::Memory];
     let mut report = Report::default();
     for part in all.iter().filter(|part| options.parts.is_empty() || options.parts.contains(part)) {
         let found = match part {
             Part::Filters => mixed_hour::run()?,
             Part::Octets => octets::run(),
-            Part::Ordinary => ordinary::run(&options.delays_seconds, &options.place)?,
+            Part::Ordinary => ordinary::run(&options.delays_seconds, &options.profile, &options.place)?,
+            Part::Throughput => throughput::run(options.seconds, &options.profile, &options.place)?,
+            Part::Memory => memory::run(&options.place)?,
         };
         report.facts.extend(found.facts);
         report.tables.extend(found.tables);

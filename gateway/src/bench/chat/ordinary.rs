@@ -2,7 +2,8 @@
 //!
 //! Alice writes to Bob at the other site, he answers, she writes again, then she enters a room at his site. Time runs
 //! from the moment a client has written to the moment the other has read; octets are what passed the wire in both
-//! directions until then, from the first. All conversations are held at the same time: they wait, they do not work.
+//! directions until then, from the first. The last row of each delay is the same through two gateways, whose link over
+//! the wire (XEP-0361) needs no agreement. All conversations are held at the same time: they wait, they do not work.
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -11,9 +12,11 @@ use std::time::Duration;
 
 use super::super::BenchFault;
 use super::super::folder::Folder;
-use super::super::process;
+use super::super::process::{self, Running};
 use super::super::table::{Cell, Report, Table};
+use super::super::xmpp::gateway::{GatewayPlan, Medium, Side};
 use super::super::xmpp::{Authority, Client, Prosody, ProsodyPlan, Trust, Wire, prosody};
+use super::gateways;
 use crate::shell::clock::Clock;
 
 /// After this time a step has failed. The servers themselves give up earlier, and try again.
@@ -55,39 +58,44 @@ pub struct Conversation {
     pub octets: u64,
 }
 
-/// Holds the conversation with each set-up at each delay.
+/// Holds the conversation with each set-up at each delay, and through two gateways whose link speaks `profile`.
 ///
 /// # Errors
 /// When Prosody is missing or does not start.
-pub fn run(delays_seconds: &[u32], place: &Path) -> Result<Report, BenchFault> {
+pub fn run(delays_seconds: &[u32], profile: &str, place: &Path) -> Result<Report, BenchFault> {
     prosody::present()?;
     let folder = Folder::new(place)?;
     let authority = Authority::new(&folder.sub("authority")?)?;
     let mut conversations = Vec::new();
-    for &delay in delays_seconds {
-        for setup in SETUPS {
+    for &seconds in delays_seconds {
+        let delay = Duration::from_secs(seconds.into());
+        for setup in SETUPS.map(Some).into_iter().chain([None]) {
             let number = u8::try_from(conversations.len()).unwrap_or(u8::MAX);
             let place = folder.sub(&format!("conversation-{number}"))?;
-            let pair = Pair::start(&place, number, setup, &authority, Duration::from_secs(delay.into()))?;
-            conversations.push((setup, delay, pair));
+            let (name, pair) = match setup {
+                Some(setup) => (setup.name.to_owned(), Pair::start(&place, number, setup, &authority, delay)?),
+                None => (format!("two gateways, {profile}"), Pair::through_gateways(&place, number, profile, delay)?),
+            };
+            conversations.push((name, seconds, pair));
         }
     }
     let held: Vec<_> = conversations
         .into_iter()
-        .map(|(setup, delay, pair)| (setup, delay, thread::spawn(move || pair.converse())))
+        .map(|(name, delay, pair)| (name, delay, thread::spawn(move || pair.converse())))
         .collect();
     let mut rows = Vec::new();
-    for (setup, delay, thread) in held {
+    for (name, delay, thread) in held {
         let conversation = thread.join().map_err(|_| BenchFault::Process("a conversation broke".to_owned()))??;
-        rows.push(row(setup.name, delay, &conversation));
+        rows.push(row(&name, delay, &conversation));
     }
     Ok(Report { facts: vec![("Prosody", version())], tables: vec![table(rows)] })
 }
 
-/// Two servers and the wires between them, one for each direction of connecting.
+/// Two servers and the wires between them, one for each direction of connecting; or one between two gateways.
 struct Pair {
     servers: [Prosody; 2],
-    wires: [Wire; 2],
+    wires: Vec<Wire>,
+    _gateways: Vec<Running>,
 }
 
 impl Pair {
@@ -113,7 +121,34 @@ impl Pair {
             own.routes = vec![(far.to_owned(), wire.address), (format!("rooms.{far}"), wire.address)];
         }
         let start = |plan: ProsodyPlan| Prosody::start(&subfolder(folder, &plan.domain), plan);
-        Ok(Self { servers: [start(hq)?, start(field)?], wires })
+        Ok(Self { servers: [start(hq)?, start(field)?], wires: wires.into(), _gateways: Vec::new() })
+    }
+
+    /// The servers have gateways as components; those have the wire between them.
+    fn through_gateways(folder: &Path, number: u8, profile: &str, delay: Duration) -> Result<Self, BenchFault> {
+        let plan = |domain: &str, user: &str, far: &str, last: u8| -> Result<ProsodyPlan, BenchFault> {
+            let mut plan = ProsodyPlan::new(domain, IpAddr::from([127, 1, number, last]))?;
+            plan.users = vec![(user.to_owned(), PASSWORD.to_owned())];
+            plan.components = [far.to_owned(), format!("rooms.{far}")].map(|name| (name, PASSWORD.to_owned())).into();
+            Ok(plan)
+        };
+        let start = |plan: ProsodyPlan| Prosody::start(&subfolder(folder, &plan.domain), plan);
+        let hq = start(plan("hq.test", "alice", "field.test", 1)?)?;
+        let field = start(plan("field.test", "bob", "hq.test", 2)?)?;
+        let listen = process::free_address()?;
+        let wire = Wire::start(IpAddr::from([127, 1, number, 3]), listen, delay)?;
+        let gateway = |server: &Prosody, far: &str, medium: Medium| {
+            let own = server.plan.domain.clone();
+            let side = Side::Components { target: server.plan.for_components, secret: PASSWORD.to_owned() };
+            let (filter, profile) = ("none".to_owned(), profile.to_owned());
+            let place = folder.join(format!("gateway-{own}"));
+            gateways::run(&place, &GatewayPlan { own, far: far.to_owned(), side, medium, filter, profile })
+        };
+        let at_field = gateway(&field, "hq.test", Medium::Tcp { listen: Some(listen), connect: None })?;
+        let at_hq = gateway(&hq, "field.test", Medium::Tcp { listen: None, connect: Some(wire.address) })?;
+        hq.wait_for_components()?;
+        field.wait_for_components()?;
+        Ok(Self { servers: [hq, field], wires: vec![wire], _gateways: vec![at_hq, at_field] })
     }
 
     fn converse(self) -> Result<Conversation, BenchFault> {

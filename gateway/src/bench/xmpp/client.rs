@@ -82,6 +82,14 @@ impl Client {
         self.stream.write_all(text.as_bytes()).map_err(|error| BenchFault::local(&self.address, error))
     }
 
+    /// A second handle to write with, while this one waits.
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub fn speaker(&self) -> Result<TcpStream, BenchFault> {
+        self.stream.try_clone().map_err(|error| BenchFault::local(&self.address, error))
+    }
+
     /// Waits until `words` were heard behind everything waited for before; the microsecond at which they were.
     pub fn wait(&mut self, words: &str, patience: Duration) -> Option<u64> {
         let clock = Clock::start();

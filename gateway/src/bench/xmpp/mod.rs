@@ -6,10 +6,13 @@
 
 pub mod certificates;
 pub mod client;
+pub mod gateway;
+pub mod host;
 pub mod prosody;
 pub mod wire;
 
 pub use certificates::{Authority, Identity};
 pub use client::Client;
+pub use host::Host;
 pub use prosody::{Prosody, ProsodyPlan, Trust};
 pub use wire::Wire;

@@ -5,13 +5,20 @@ use std::fs;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::thread::park_timeout;
+use std::time::Duration;
 
 use super::super::BenchFault;
 use super::super::process::{Running, listening, program};
 use super::Identity;
+use crate::shell::clock::Clock;
 
 /// Prosody knows no table of where servers are; this module of ours has one.
 const STATIC_ROUTES: &str = include_str!("mod_s2s_static.lua");
+
+/// How long components may take to connect, and how often the log is looked at.
+const CONNECT: Duration = Duration::from_secs(30);
+const LOOK: Duration = Duration::from_millis(50);
 
 /// How servers prove to each other who they are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -159,7 +166,9 @@ VirtualHost \"{domain}\"
     fn identity(&self) -> String {
         let Some(Identity { chain, key, roots }) = &self.identity else { return String::new() };
         let (chain, key, roots) = (chain.display(), key.display(), roots.display());
-        format!("ssl = {{ certificate = \"{chain}\"; key = \"{key}\"; cafile = \"{roots}\" }}\n")
+        // A server that trusts the authority would use EXTERNAL even where dialback is allowed.
+        let trusted = if self.trust == Trust::External { format!("; cafile = \"{roots}\"") } else { String::new() };
+        format!("ssl = {{ certificate = \"{chain}\"; key = \"{key}\"{trusted} }}\n")
     }
 }
 
@@ -219,6 +228,22 @@ impl Prosody {
         if let Some(running) = self.running.take() {
             running.stop();
         }
+    }
+
+    /// Waits until all its components are connected: until then it refuses what is for them.
+    ///
+    /// # Errors
+    /// When they do not connect in time.
+    pub fn wait_for_components(&self) -> Result<(), BenchFault> {
+        let clock = Clock::start();
+        let connected = || self.log().matches("External component successfully authenticated").count();
+        while connected() < self.plan.components.len() {
+            if clock.now().mono.as_micros() > CONNECT.as_micros() as u64 {
+                return Err(BenchFault::Process(format!("{} of the components are connected", connected())));
+            }
+            park_timeout(LOOK);
+        }
+        Ok(())
     }
 
     /// What it logged so far.

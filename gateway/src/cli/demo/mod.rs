@@ -1,7 +1,8 @@
-//! `skywave demo`: two or more sites in this process, with their own queues, SMTP ports and mailboxes, each behind the
+//! `skywave demo`: two or more sites in this process, with their own queues, SMTP ports, mailboxes and XMPP servers, each behind the
 //! TCP port of a STANAG 5066 node of its own, on one simulated radio. Time runs compressed for all of them.
 
 mod mailbox;
+mod people;
 mod run;
 mod show;
 mod submit;
@@ -34,6 +35,10 @@ pub struct Demo {
     /// Write what passes between the first site and its STANAG 5066 node, as pcapng
     #[arg(long, value_name = "FILE")]
     pub capture: Option<PathBuf>,
+    /// Start a Prosody for each site, with an account that any client can use; where it is not installed, say so and go
+    /// on with the stand-in
+    #[arg(long)]
+    pub prosody: bool,
 }
 
 /// Runs the demonstration.

@@ -9,10 +9,13 @@ use skywave_transports::node::{SimulatorStation, StationConfig};
 use tokio::sync::{broadcast, mpsc};
 
 use super::mailbox::{self, Taken};
+use super::people::{Happening, PASSWORD, People, Place, ToSay};
 use super::show::{self, Show};
 use super::{Demo, submit};
+use crate::bench::xmpp::prosody;
+use crate::demo::chat::{Conversation, Line};
 use crate::demo::ledger::Ledger;
-use crate::demo::outcome::{Link, Outcome, faults, message};
+use crate::demo::outcome::{Link, Outcome, chat_message, faults, message};
 use crate::demo::samples::{Start, samples};
 use crate::demo::{PATIENCE, plan};
 use crate::node::config::SiteConfig;
@@ -20,6 +23,7 @@ use crate::shell::clock::Clock;
 use crate::shell::radio::{Radio, RadioStation};
 use crate::shell::{ShellConfig, Site};
 use crate::telemetry::Event;
+use crate::world::chat_sites::domains;
 use crate::world::client::Submission;
 use crate::world::sites::{Plan, full_name};
 
@@ -35,6 +39,7 @@ enum Happened {
     Told(usize, Event),
     Taken(Taken),
     Answered(usize, Result<Submission, String>),
+    People(usize, Happening),
 }
 
 /// What a station put on the air so far.
@@ -59,6 +64,8 @@ struct Stage {
     sites: Vec<Site>,
     ports: Vec<SocketAddr>,
     ledger: Ledger,
+    people: Vec<People>,
+    conversation: Conversation,
     show: Show,
     inbox: mpsc::Sender<Happened>,
     started: Vec<bool>,
@@ -80,13 +87,15 @@ pub(super) async fn play(options: &Demo, weather: Weather, folder: &Path) -> Res
             _ = refresh.tick() => stage.refresh().await,
         }
         stage.start_due(stage.clock.now().mono.since(began.mono) > FIRST_PART);
-        if stage.ledger.is_complete() || stage.clock.now().mono.since(began.mono) > PATIENCE {
+        stage.say_due().await;
+        let complete = stage.ledger.is_complete() && stage.conversation.is_complete();
+        if complete || stage.clock.now().mono.since(began.mono) > PATIENCE {
             break;
         }
     }
     stage.refresh().await;
     let outcome = stage.outcome(options, seed);
-    stage.show.result(&outcome, &stage.ledger);
+    stage.show.result(&outcome);
     if options.json {
         println!("{}", serde_json::to_string_pretty(&outcome).map_err(|error| error.to_string())?);
     }
@@ -118,11 +127,13 @@ async fn set_up(
     let count = stations.len();
     let radio = Radio::start(clock, &weather, stations, None)?;
     let (mut sites, mut ports) = (Vec::new(), Vec::new());
+    let conversation = Conversation::new(weather.seed);
+    let people = people(options, &plan, clock, (folder, &conversation), &inbox).await?;
     let (taken, mut arrivals) = mpsc::channel(64);
     for index in 0..count {
         let home = folder.join(&plan.names[index]);
         let mailboxes = mailbox::start(index, clock, &home.join("mailboxes"), taken.clone()).await.map_err(words)?;
-        let mut config = configuration(&plan, index, radio.addresses[index], mailboxes);
+        let mut config = configuration(&plan, index, radio.addresses[index], mailboxes, &people[index]);
         let mut shell = ShellConfig::new(home.join("queue"));
         shell.clock = clock;
         shell.capture = options.capture.clone().filter(|_| index == 0);
@@ -144,12 +155,78 @@ async fn set_up(
     let ledger = Ledger::new(samples(&plan.names, weather.seed));
     let bytes = ledger.fates.iter().map(|fate| fate.sample.draft.text.len() as u64).sum();
     let mut show = Show::new(clock.now().wall, options.json, bytes);
+    if let Some(why) = no_prosody(options) {
+        show.plain(&format!("No Prosody: {why}. Stand-ins take its place."));
+    }
     show.plain(&format!(
         "{} sites on one simulated radio of {} bit/s; time runs {} times as fast.",
         count, weather.waveform.bits_per_second, options.speed
     ));
     let started = vec![false; ledger.fates.len()];
-    Ok(Stage { plan, clock, radio, sites, ports, ledger, show, inbox, started, air: Vec::new(), long_began: None })
+    Ok(Stage {
+        plan,
+        clock,
+        radio,
+        sites,
+        ports,
+        ledger,
+        people,
+        conversation,
+        show,
+        inbox,
+        started,
+        air: Vec::new(),
+        long_began: None,
+    })
+}
+
+/// Why there is no Prosody although it was asked for.
+fn no_prosody(options: &Demo) -> Option<String> {
+    prosody::present().err().filter(|_| options.prosody).map(|fault| fault.to_string())
+}
+
+/// The XMPP servers of all sites.
+async fn people(
+    options: &Demo,
+    plan: &Plan,
+    clock: Clock,
+    (folder, conversation): (&Path, &Conversation),
+    inbox: &mpsc::Sender<Happened>,
+) -> Result<Vec<People>, String> {
+    let with_prosody = options.prosody && no_prosody(options).is_none();
+    let mut all = Vec::new();
+    for (index, name) in plan.names.iter().enumerate() {
+        let (happenings, received) = mpsc::channel(64);
+        relay(index, received, inbox.clone());
+        let own = full_name(name).to_string();
+        // People speak at the first two sites.
+        let user = ["alice", "bob"].get(index).copied();
+        let server = match user.filter(|_| with_prosody) {
+            Some(user) => {
+                let far = plan.names.iter().filter(|other| *other != name).flat_map(|other| domains(other)).collect();
+                let home = folder.join(format!("{name}-prosody"));
+                let address = format!("{user}@{own}");
+                let expected = conversation.fates.iter().filter(|fate| fate.line.to == address);
+                let expected = expected.map(|fate| fate.line.text.clone()).collect();
+                let place = Place { folder: home, domain: own, user: user.to_owned(), far, expected };
+                let started = tokio::task::spawn_blocking(move || People::prosody(&place, clock, happenings)).await;
+                started.map_err(|error| error.to_string())??
+            }
+            None => People::stand_in(&own, clock, happenings).await.map_err(|error| error.to_string())?,
+        };
+        all.push(server);
+    }
+    Ok(all)
+}
+
+fn relay(site: usize, mut happenings: mpsc::Receiver<Happening>, inbox: mpsc::Sender<Happened>) {
+    tokio::spawn(async move {
+        while let Some(happening) = happenings.recv().await {
+            if inbox.send(Happened::People(site, happening)).await.is_err() {
+                return;
+            }
+        }
+    });
 }
 
 fn loopback() -> SocketAddr {
@@ -157,8 +234,12 @@ fn loopback() -> SocketAddr {
 }
 
 /// A site's configuration with the ports of this run.
-fn configuration(plan: &Plan, index: usize, station: SocketAddr, mailboxes: SocketAddr) -> SiteConfig {
+fn configuration(plan: &Plan, index: usize, station: SocketAddr, mailboxes: SocketAddr, people: &People) -> SiteConfig {
     let mut config = plan.site(index);
+    for component in config.chat.iter_mut().flat_map(|chat| &mut chat.door.components) {
+        component.target = people.for_components.to_string();
+        component.secret = people.secret.to_owned();
+    }
     config.mail.listen = vec![loopback()];
     for radio in &mut config.radios {
         radio.node = station.to_string();
@@ -223,11 +304,36 @@ impl Stage {
         });
     }
 
+    /// Has people say what is due.
+    async fn say_due(&mut self) {
+        let long_flies = self.long_on_air() >= LONG_ON_AIR_OCTETS || self.ledger.is_complete();
+        let Some(number) = self.conversation.due(|start| start == Start::AtOnce || long_flies) else { return };
+        let now = self.clock.now().wall;
+        let fate = &mut self.conversation.fates[number];
+        fate.said_at = Some(now);
+        let Line { site, user, to, text, .. } = fate.line.clone();
+        self.show.line(now, &format!("{}: {user} says \"{text}\"", self.plan.names[site]));
+        self.people[site].say(ToSay { number, user: user.to_owned(), to: to.to_owned(), text }).await;
+    }
+
+    fn chatted(&mut self, site: usize, happening: Happening) {
+        let now = self.clock.now().wall;
+        match happening {
+            Happening::Said(number, id) => self.conversation.fates[number].id = id,
+            Happening::Heard { to, text } => {
+                self.conversation.heard(now, &to, &text);
+                self.show.line(now, &format!("{}: {to} hears \"{text}\"", self.plan.names[site]));
+            }
+        }
+    }
+
     fn happened(&mut self, happened: Happened) {
         let now = self.clock.now().wall;
         match happened {
+            Happened::People(site, happening) => self.chatted(site, happening),
             Happened::Told(site, event) => {
                 self.ledger.told(now, site, &event);
+                self.conversation.told(now, site, &event);
                 if matches!(&event, Event::HopStarted { ticket, .. } if self.is_long(site, ticket)) {
                     self.long_began = self.long_began.or(self.air.get(site).map(|station| station.octets_on_air));
                 }
@@ -268,6 +374,9 @@ impl Stage {
 
     fn outcome(&self, options: &Demo, seed: u64) -> Outcome {
         let mut faults = faults(&self.ledger);
+        faults.extend(self.conversation.faults());
+        let mails = self.ledger.fates.iter().map(message);
+        let messages = mails.chain(self.conversation.fates.iter().map(chat_message)).collect();
         let mut links = Vec::new();
         for (index, name) in self.plan.names.iter().enumerate() {
             let air = self.air.get(index).cloned().unwrap_or_default();
@@ -290,12 +399,37 @@ impl Stage {
         Outcome {
             ok: faults.is_empty(),
             faults,
-            messages: self.ledger.fates.iter().map(message).collect(),
+            messages,
             links,
             speed: options.speed,
             bits_per_second: self.plan.bits_per_second,
             seed,
         }
+    }
+
+    /// Says how to chat with a client of one's own.
+    fn say_where_to_chat(&mut self) {
+        let mut lines = Vec::new();
+        for (people, (user, name)) in self.people.iter().zip(["alice", "bob"].into_iter().zip(&self.plan.names)) {
+            let site = full_name(name);
+            match people.for_clients {
+                Some(at) => lines.push(format!(
+                    "  {user}@{site}  password {PASSWORD}  server {}, port {}; its certificate is made for this run",
+                    at.ip(),
+                    at.port()
+                )),
+                None => lines.push(format!(
+                    "  {site}: the gateway is a component of the server at {} (a stand-in without accounts)",
+                    people.for_components
+                )),
+            }
+        }
+        if self.people.iter().any(|people| people.for_clients.is_some()) {
+            self.show.plain("Chat with any XMPP client (Gajim, Dino, Psi…): two accounts, set to connect to:");
+        } else {
+            self.show.plain("To chat with a client of your own, install Prosody and run with --prosody. Now:");
+        }
+        lines.iter().for_each(|line| self.show.plain(line));
     }
 
     /// Says where to connect and stays until somebody interrupts.
@@ -315,6 +449,7 @@ impl Stage {
         self.show.plain("Any user at these domains has a mailbox. Submit mail with any client, for instance:");
         let port = self.ports.first().map_or(0, SocketAddr::port);
         self.show.plain(&format!("  swaks --server 127.0.0.1:{port} --from you@hq.test --to friend@field.test"));
+        self.say_where_to_chat();
         loop {
             tokio::select! {
                 one = happened.recv() => if let Some(one) = one { self.happened(one) },

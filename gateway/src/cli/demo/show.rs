@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use skywave_protocols::time::WallTime;
 
 use crate::demo::ledger::{Fate, Ledger};
-use crate::demo::outcome::{Link, Outcome, message};
+use crate::demo::outcome::{Link, Outcome};
 use crate::telemetry::Event;
 
 /// Where lines and bar go: standard output, or standard error where that one carries JSON.
@@ -111,13 +111,13 @@ impl Show {
     }
 
     /// The result.
-    pub fn result(&mut self, outcome: &Outcome, ledger: &Ledger) {
+    pub fn result(&mut self, outcome: &Outcome) {
         if let Some(bar) = self.bar.take() {
             bar.finish_and_clear();
         }
         self.plain("");
         self.plain("precedence    bytes  on link   seconds  from         to                          subject");
-        for one in ledger.fates.iter().map(message) {
+        for one in &outcome.messages {
             let seconds = one.seconds.map_or("    never".to_owned(), |seconds| format!("{seconds:9.1}"));
             let to = one.to.iter().map(|to| to.split('@').next().unwrap_or_default()).collect::<Vec<_>>().join(",");
             let sites = one.to.first().and_then(|to| to.split('@').nth(1)).unwrap_or_default();
@@ -141,7 +141,7 @@ impl Show {
             self.plain(&format!("FAILED: {fault}"));
         }
         if outcome.ok {
-            self.plain("All messages arrived once, the FLASH ahead of the 200 KB message.");
+            self.plain("All messages arrived once, the FLASH ahead of the 200 KB message, and nobody who chats waited for that.");
         }
     }
 }
