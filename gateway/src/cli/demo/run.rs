@@ -124,16 +124,15 @@ async fn set_up(
         let station = SimulatorStation { name: full_name(name).to_string(), config: StationConfig::new(address) };
         stations.push(RadioStation { station, listen: loopback() });
     }
-    let count = stations.len();
     let radio = Radio::start(clock, &weather, stations, None)?;
     let (mut sites, mut ports) = (Vec::new(), Vec::new());
     let conversation = Conversation::new(weather.seed);
     let people = people(options, &plan, clock, (folder, &conversation), &inbox).await?;
     let (taken, mut arrivals) = mpsc::channel(64);
-    for index in 0..count {
+    for (index, people) in people.iter().enumerate() {
         let home = folder.join(&plan.names[index]);
         let mailboxes = mailbox::start(index, clock, &home.join("mailboxes"), taken.clone()).await.map_err(words)?;
-        let mut config = configuration(&plan, index, radio.addresses[index], mailboxes, &people[index]);
+        let mut config = configuration(&plan, index, radio.addresses[index], mailboxes, people);
         let mut shell = ShellConfig::new(home.join("queue"));
         shell.clock = clock;
         shell.capture = options.capture.clone().filter(|_| index == 0);
@@ -160,7 +159,9 @@ async fn set_up(
     }
     show.plain(&format!(
         "{} sites on one simulated radio of {} bit/s; time runs {} times as fast.",
-        count, weather.waveform.bits_per_second, options.speed
+        ports.len(),
+        weather.waveform.bits_per_second,
+        options.speed
     ));
     let started = vec![false; ledger.fates.len()];
     Ok(Stage {
