@@ -34,7 +34,8 @@ fn items(octets: &[u8], piece: usize, headless: bool) -> (Vec<Item>, bool) {
     let limits = ReaderLimits { stanza_octets: 16 << 10, elements: 64 };
     let mut reader = if headless { StreamReader::headless(limits) } else { StreamReader::new(limits) };
     let mut items = Vec::new();
-    for part in octets.chunks(piece) {
+    // A carriage return at the end waits for what follows it, and so does a fault in the text before it.
+    for part in octets.chunks(piece).chain([&b"<"[..]]) {
         reader.read(part);
         loop {
             match reader.next() {
