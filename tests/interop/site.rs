@@ -32,13 +32,14 @@ pub enum Medium {
 }
 
 /// A process of the program with its log.
-struct Process {
+pub struct Process {
     child: Child,
     log: PathBuf,
 }
 
 impl Process {
-    fn start(arguments: &[&str], config: &Path, capture: Option<&Path>) -> Self {
+    /// Starts it with this configuration; the log lies beside it.
+    pub fn start(arguments: &[&str], config: &Path, capture: Option<&Path>) -> Self {
         let log = config.with_extension("log");
         let mut command = Command::new(program());
         command.args(arguments).arg("-c").arg(config);
@@ -46,10 +47,16 @@ impl Process {
             command.arg("--capture").arg(capture);
         }
         command
-            .env("RUST_LOG", "info")
+            .env("RUST_LOG", std::env::var("INTEROP_LOG").unwrap_or_else(|_| "info".to_owned()))
             .stdout(Stdio::null())
             .stderr(fs::OpenOptions::new().create(true).append(true).open(&log).unwrap());
         Self { child: command.spawn().unwrap(), log }
+    }
+
+    /// Kills it: it can do nothing about it.
+    pub fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
     }
 
     fn log(&self) -> String {

@@ -62,10 +62,17 @@ impl Ejabberd {
     }
 }
 
+impl Ejabberd {
+    /// What it logged so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.join("log/ejabberd.log")).unwrap_or_default()
+    }
+}
+
 impl Drop for Ejabberd {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- ejabberd\n{}", fs::read_to_string(self.folder.join("log/ejabberd.log")).unwrap_or_default());
+            eprintln!("--- ejabberd\n{}", self.log());
         }
     }
 }

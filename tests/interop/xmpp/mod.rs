@@ -3,5 +3,7 @@
 
 mod client;
 mod ejabberd;
+mod gateways;
 mod servers;
 mod talk;
+mod way;

@@ -52,6 +52,8 @@ struct Running {
     first: u32,
     /// The dictionary that it began with.
     dictionary: u32,
+    /// Whether its first block, which tells the peer of it, has left.
+    is_told: bool,
 }
 
 /// One context, outwards.
@@ -150,6 +152,7 @@ impl Sender {
             envelopes: Envelopes::default(),
             first,
             dictionary: dictionary.digest,
+            is_told: false,
         });
         vec![(Key::Epoch(self.context).octets(), Some(number_octets(self.epoch.into())))]
     }
@@ -183,8 +186,9 @@ impl Sender {
 
     /// The octets of a block, with this acknowledgement.
     pub(super) fn unit(&mut self, number: u32, instance: u32, ack: Option<Stored>) -> Option<Vec<u8>> {
-        let running = self.running.as_ref()?;
+        let running = self.running.as_mut()?;
         let block = self.blocks.iter().find(|block| block.number == number)?;
+        running.is_told |= number == running.first;
         let text = &block.composition.text;
         let (context, epoch) = (self.context, self.epoch);
         let (octets, tag) = if number == running.first {
@@ -209,6 +213,12 @@ impl Sender {
     /// Whether a block carries the peer's acknowledgement with it: the first of an epoch does not.
     pub(super) fn carries_ack(&self, number: u32) -> bool {
         self.running.as_ref().is_some_and(|running| running.first != number)
+    }
+
+    /// Whether the peer can never learn of the running epoch: it acknowledged the first block, which it had from an
+    /// earlier epoch, before that left.
+    pub(super) fn is_untold(&self) -> bool {
+        self.running.as_ref().is_some_and(|running| !running.is_told && running.first < self.base)
     }
 
     /// Whether a unit with this digest was sent in the running epoch.

@@ -74,7 +74,12 @@ impl Skywave {
                 Ok(())
             }
             Turn::Now => {
-                self.read_data(now, unit)?;
+                let read = self.read_data(now, unit);
+                if matches!(read, Err(SlowFault::Digest)) {
+                    // Altered, or of an epoch whose beginning was lost: the peer answers only if it sent this digest.
+                    self.ask(now, context, digest, false);
+                }
+                read?;
                 while let Some(octets) = self.receiver(context).take_early() {
                     let unit = Unit::read(&octets)?;
                     self.read_data(now, &unit)?;

@@ -336,8 +336,12 @@ impl Skywave {
         if sender.blocks.iter().any(|block| matches!(block.state, State::Sent(_) | State::Delivered)) {
             sender.repeat_at = Some(now.mono + sender.patience(repeat_after));
         }
+        let is_untold = sender.is_untold();
         let tidied = sender.tidy();
         self.change_lazily(now, tidied);
+        if is_untold {
+            self.renew(context);
+        }
         for number in done {
             self.outputs.push_back(SlowOutput::Done { number, how: Confirmation::PeerStored });
         }

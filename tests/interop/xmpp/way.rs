@@ -1,0 +1,313 @@
+//! Two sites with everything between their users: servers, gateways, and a wire or a radio between those.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use skywave::bench::xmpp::gateway::{GatewayPlan, Medium as Link, Side};
+use skywave::bench::xmpp::{Authority, Identity, Prosody, ProsodyPlan, Trust, Wire};
+use skywave::config::{self, Text};
+use skywave::shell::Site;
+use skywave::shell::clock::Clock;
+use skywave::shell::radio::{Radio, RadioStation};
+use skywave_protocols::s5066::address::NodeAddress;
+use skywave_transports::modem::weather::Weather;
+use skywave_transports::node::{SimulatorStation, StationConfig};
+use tempfile::TempDir;
+
+use super::ejabberd::Ejabberd;
+use super::servers::{FIELD, HQ, plans};
+use super::talk::{Ends, FIELD_USERS};
+use crate::site::Process;
+use crate::wait;
+
+/// The loopback addresses of the gateways.
+const GATEWAYS: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::new(127, 0, 11, 2)), IpAddr::V4(Ipv4Addr::new(127, 0, 12, 2))];
+/// Rate of the radio in bit/s, and how many times as fast its time runs.
+const BITS_PER_SECOND: u32 = 1200;
+pub const SPEED: u32 = 20;
+/// Time for a program to open its doors.
+const START_SECONDS_MAX: u64 = 30;
+
+/// How gateways and servers meet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Setup {
+    /// As components.
+    Components,
+    /// As servers, by dialback inside TLS.
+    Dialback,
+    /// As servers, by certificates.
+    External,
+}
+
+/// What lies between the gateways.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Medium {
+    /// XEP-0361 over TCP; the gateways are processes.
+    Tcp,
+    /// XEP-0365 over the simulated radio at 1200 bit/s; the gateways run in this process, on a clock that runs faster.
+    Hf,
+}
+
+/// The gateways and what joins them.
+enum Gateways {
+    Processes { sites: [Option<Process>; 2], wire: Wire },
+    // Fields are dropped in their order: what runs in the runtime before the runtime.
+    Inside { radio: Radio, sites: Vec<Site>, runtime: tokio::runtime::Runtime },
+}
+
+/// The server of the field.
+enum FieldServer {
+    Prosody(Box<Prosody>),
+    Ejabberd(Ejabberd),
+}
+
+/// See the module.
+pub struct Way {
+    /// Where users log in.
+    pub ends: Ends,
+    hq: Prosody,
+    field: FieldServer,
+    gateways: Option<Gateways>,
+    folder: TempDir,
+}
+
+/// A port of this address that nobody listens at.
+fn free_port(address: IpAddr) -> SocketAddr {
+    TcpListener::bind((address, 0)).unwrap().local_addr().unwrap()
+}
+
+impl Way {
+    /// Starts everything, with Prosody at both ends.
+    pub fn open(setup: Setup, medium: Medium) -> Self {
+        Self::start([setup, setup], medium, false)
+    }
+
+    /// Headquarters has Prosody, the field has ejabberd, to which the gateway is a component.
+    pub fn to_ejabberd(setup: Setup, medium: Medium) -> Self {
+        Self::start([setup, Setup::Components], medium, true)
+    }
+
+    fn start(setups: [Setup; 2], medium: Medium, ejabberd: bool) -> Self {
+        let folder = tempfile::Builder::new().prefix("skywave-chat-").tempdir().unwrap();
+        let place = folder.path();
+        let authority = Authority::new(place).unwrap();
+        let doors = GATEWAYS.map(free_port);
+        let trust = |setup| if setup == Setup::External { Trust::External } else { Trust::Dialback };
+        let mut plans = plans(trust(setups[0]));
+        plans[1].trust = trust(setups[1]);
+        let mut sides = Vec::new();
+        for index in 0..2 {
+            let far = ["field.test", "hq.test"][index];
+            sides.push(meet(&mut plans[index], far, setups[index], doors[index], &authority));
+        }
+        let [hq, field] = plans;
+        let field_side = sides.pop().unwrap();
+        let hq_side = sides.pop().unwrap();
+        let hq = Prosody::start(&place.join("server-hq"), hq).unwrap();
+        let (field, field_side) = if ejabberd {
+            let names = ["hq.test", "rooms.hq.test"];
+            let server = Ejabberd::start(&place.join("server-field"), "field.test", FIELD, &FIELD_USERS, &names);
+            let side = Side::Components { target: server.for_components, secret: "secret".to_owned() };
+            (FieldServer::Ejabberd(server), side)
+        } else {
+            (FieldServer::Prosody(Box::new(Prosody::start(&place.join("server-field"), field).unwrap())), field_side)
+        };
+        let gateways = match medium {
+            Medium::Tcp => processes(place, [hq_side, field_side]),
+            Medium::Hf => inside(place, [hq_side, field_side]),
+        };
+        let for_clients = match &field {
+            FieldServer::Prosody(prosody) => prosody.plan.for_clients,
+            FieldServer::Ejabberd(ejabberd) => ejabberd.for_clients,
+        };
+        let ends = Ends { hq: hq.plan.for_clients, field: for_clients };
+        let way = Self { ends, hq, field, gateways: Some(gateways), folder };
+        if setups.contains(&Setup::Components) {
+            way.wait_for_components(setups[0] == Setup::Components);
+        }
+        way
+    }
+
+    /// Prosody refuses what is for a component that is not connected yet.
+    fn wait_for_components(&self, at_hq: bool) {
+        if at_hq {
+            self.hq.wait_for_components().unwrap();
+        }
+        match &self.field {
+            FieldServer::Prosody(field) => field.wait_for_components().unwrap(),
+            FieldServer::Ejabberd(field) => {
+                wait::until("the components in the field", START_SECONDS_MAX, || {
+                    (field.log().matches("Accepted external component handshake").count() >= 2).then_some(())
+                });
+            }
+        }
+    }
+
+    /// The link breaks. Over TCP until [`Way::mend`]; the radio by itself after `span` of its own time.
+    pub fn cut(&self, span: Duration) {
+        match self.gateways.as_ref().unwrap() {
+            Gateways::Processes { wire, .. } => wire.cut(),
+            Gateways::Inside { radio, .. } => {
+                let micros = u64::try_from(span.as_micros()).unwrap();
+                radio.add_outage(skywave_protocols::time::Duration::from_micros(micros));
+            }
+        }
+    }
+
+    /// The link over TCP is whole again.
+    pub fn mend(&self) {
+        if let Gateways::Processes { wire, .. } = self.gateways.as_ref().unwrap() {
+            wire.mend();
+        }
+    }
+
+    /// Octets that went over the wire or the air, both ways.
+    pub fn octets(&self) -> u64 {
+        match self.gateways.as_ref().unwrap() {
+            Gateways::Processes { wire, .. } => wire.octets().0 + wire.octets().1,
+            Gateways::Inside { radio, runtime, .. } => {
+                let described = runtime.block_on(radio.describe());
+                let stations = described["stations"].as_array().unwrap().clone();
+                stations.iter().map(|station| station["air"]["octets_on_air"].as_u64().unwrap()).sum()
+            }
+        }
+    }
+
+    /// Kills the gateway of the field in the middle of whatever it does.
+    pub fn kill_field(&mut self) {
+        let Some(Gateways::Processes { sites, .. }) = &mut self.gateways else { panic!("only processes are killed") };
+        sites[1].take().unwrap().kill();
+    }
+
+    /// Starts it again.
+    pub fn start_field(&mut self) {
+        let path = self.folder.path().join("field.toml");
+        let Some(Gateways::Processes { sites, .. }) = &mut self.gateways else { panic!("only processes are killed") };
+        sites[1] = Some(Process::start(&["run"], &path, None));
+    }
+
+    /// What the servers logged.
+    pub fn server_logs(&self) -> String {
+        let field = match &self.field {
+            FieldServer::Prosody(prosody) => prosody.log(),
+            FieldServer::Ejabberd(ejabberd) => ejabberd.log(),
+        };
+        self.hq.log() + &field
+    }
+
+    /// Ends the gateways in good order; the capture of headquarters.
+    pub fn capture(&mut self) -> PathBuf {
+        match self.gateways.take().unwrap() {
+            Gateways::Processes { sites, wire } => drop((sites, wire)),
+            Gateways::Inside { radio, sites, runtime } => {
+                runtime.block_on(async {
+                    for site in sites {
+                        site.stop().await;
+                    }
+                });
+                drop(radio);
+            }
+        }
+        self.folder.path().join("hq.pcapng")
+    }
+}
+
+impl Drop for Way {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let kept = self.folder.path().with_extension("kept");
+            let _ = fs::rename(self.folder.path(), &kept);
+            eprintln!("--- logs and configurations: {}", kept.display());
+        }
+    }
+}
+
+/// Writes into the plan of a server how it meets the gateway that stands for `far`; the gateway's side of it.
+fn meet(plan: &mut ProsodyPlan, far: &str, setup: Setup, door: SocketAddr, authority: &Authority) -> Side {
+    let rooms = format!("rooms.{far}");
+    if setup == Setup::Components {
+        plan.components = [far, &rooms].map(|name| (name.to_owned(), "secret".to_owned())).into();
+        return Side::Components { target: plan.for_components, secret: "secret".to_owned() };
+    }
+    plan.routes = vec![(far.to_owned(), door), (rooms.clone(), door)];
+    plan.identity = Some(authority.issue(&[&plan.domain, &format!("rooms.{}", plan.domain)]).unwrap());
+    let folder = format!("for-{}", plan.domain);
+    Side::Servers {
+        listen: door,
+        target: plan.for_servers,
+        trust: plan.trust,
+        identity: Some(fronting(authority, far, &rooms, &folder)),
+    }
+}
+
+/// The certificate of a gateway names the far site, as does that of the far site's own server: it needs files of its own.
+fn fronting(authority: &Authority, far: &str, rooms: &str, name: &str) -> Identity {
+    let identity = authority.issue(&[&format!("{name}.gateway.test"), far, rooms]).unwrap();
+    assert!(identity.chain.is_file());
+    identity
+}
+
+fn plan(index: usize, side: Side, medium: Link) -> GatewayPlan {
+    let names = ["hq.test", "field.test"];
+    GatewayPlan {
+        own: names[index].to_owned(),
+        far: names[1 - index].to_owned(),
+        side,
+        medium,
+        filter: "none".to_owned(),
+        profile: "skywave".to_owned(),
+    }
+}
+
+fn write(place: &Path, name: &str, plan: &GatewayPlan) -> PathBuf {
+    let path = place.join(format!("{name}.toml"));
+    fs::write(&path, plan.configuration(&place.join(format!("gateway-{name}")))).unwrap();
+    path
+}
+
+fn processes(place: &Path, sides: [Side; 2]) -> Gateways {
+    let listen = free_port(GATEWAYS[1]);
+    let wire = Wire::start(GATEWAYS[0], listen, Duration::ZERO).unwrap();
+    let [hq, field] = sides;
+    let field = plan(1, field, Link::Tcp { listen: Some(listen), connect: None });
+    let field = Process::start(&["run"], &write(place, "field", &field), None);
+    let hq = plan(0, hq, Link::Tcp { listen: None, connect: Some(wire.address) });
+    let hq = Process::start(&["run"], &write(place, "hq", &hq), Some(&place.join("hq.pcapng")));
+    Gateways::Processes { sites: [Some(hq), Some(field)], wire }
+}
+
+fn inside(place: &Path, sides: [Side; 2]) -> Gateways {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+    let clock = Clock::at_speed(SPEED);
+    let (radio, sites) = runtime.block_on(async {
+        let weather = Weather::default().with_bits_per_second(BITS_PER_SECOND).unwrap();
+        let stations = ["1.1.0.1", "1.1.0.2"].into_iter().zip(["hq", "field"]).map(|(address, name)| {
+            let address: NodeAddress = address.parse().unwrap();
+            let station = SimulatorStation { name: format!("{name}.test"), config: StationConfig::new(address) };
+            RadioStation { station, listen: SocketAddr::from((HQ, 0)) }
+        });
+        let radio = Radio::start(clock, &weather, stations.collect(), None).unwrap();
+        let mut sites = Vec::new();
+        for (index, side) in sides.into_iter().enumerate() {
+            let addresses = ["1.1.0.1", "1.1.0.2"];
+            let medium = Link::Radio {
+                node: radio.addresses[index],
+                own: addresses[index].to_owned(),
+                far: addresses[1 - index].to_owned(),
+                bits_per_second: BITS_PER_SECOND,
+            };
+            let name = ["hq", "field"][index];
+            let path = write(place, name, &plan(index, side, medium));
+            let text = Text { file: path.display().to_string(), text: fs::read_to_string(&path).unwrap() };
+            let mut loaded = config::load(&[text], &BTreeMap::new()).unwrap();
+            loaded.shell.clock = clock;
+            loaded.shell.capture = Some(place.join(format!("{name}.pcapng")));
+            sites.push(Site::start(loaded.site, loaded.shell).unwrap());
+        }
+        (radio, sites)
+    });
+    Gateways::Inside { radio, sites, runtime }
+}
