@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use skywave_protocols::message::domain::covers;
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::xmpp::door::{ComponentConfig, DoorConfig};
 use skywave_protocols::xmpp::fate::Lives;
@@ -16,7 +17,6 @@ use skywave_transports::io::Authority;
 use skywave_transports::transport::SiteName;
 
 use super::limits::{QUEUE_OCTETS, QUEUE_STANZAS};
-use crate::node::config::covers;
 
 /// Everything about chat at one site.
 #[derive(Clone, PartialEq, Debug)]

@@ -43,7 +43,7 @@ impl Chat {
             self.numbers.restore(&row.value);
         }
         self.build_door(&rows.site);
-        self.restore_presence(now, &rows.presence);
+        self.restore_presence(&rows.presence);
         self.restore_sessions(now, &rows.sessions);
         for row in rows.out {
             self.restore_out(now, &row);
@@ -84,7 +84,7 @@ impl Chat {
         }
     }
 
-    fn restore_presence(&mut self, _now: Now, rows: &[Row]) {
+    fn restore_presence(&mut self, rows: &[Row]) {
         for peer in &mut self.peers {
             let prefix = lane_start(peer.name());
             peer.presence.restore(stripped(rows, &prefix));

@@ -210,7 +210,7 @@ fn domains(raw: &Raw, found: &mut Found<'_>) {
 }
 
 pub(super) fn overlap(a: &str, b: &str) -> bool {
-    use crate::node::config::covers;
+    use skywave_protocols::message::domain::covers;
     // `.x.test` does not take `x.test`, but all that `.y.x.test` takes.
     let within = |outer: &str, inner: &str| covers(outer, inner) || covers(outer, &format!("x{inner}"));
     a == b || within(a, b) || within(b, a)

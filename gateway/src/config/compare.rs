@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
+use skywave_protocols::message::domain::covers;
+
 use super::mistake::{Key, Mistake};
 use super::xmpp_links::differences as chat_differences;
 use super::{Loaded, raw::RawLink};
-use crate::node::config::{
-    Acp142LinkConfig, Carriage, LinkConfig, LinkSite, RadioConfig, Route, TransportConfig, covers,
-};
+use crate::node::config::{Acp142LinkConfig, Carriage, LinkConfig, LinkSite, RadioConfig, Route, TransportConfig};
 
 /// Compares two sites in both directions; empty when they fit.
 pub fn compare(a: &Loaded, b: &Loaded) -> Vec<Mistake> {

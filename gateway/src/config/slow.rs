@@ -1,5 +1,6 @@
 //! What the session of a far site does, from its link and the names that both ends know.
 
+use skywave_protocols::message::domain;
 use skywave_protocols::xmpp::slow::{Management, Profile, SlowConfig};
 
 use super::chat::{RawChat, RawPeer};
@@ -44,7 +45,7 @@ fn names(chat: &RawChat, peer: &RawPeer) -> Vec<String> {
     let servers = chat.local.values().flat_map(|local| &local.domains);
     let components = chat.component.values().flat_map(|component| &component.domains);
     let served = |domain: &&String| {
-        let covers = |pattern: &String| crate::node::config::covers(&pattern.to_lowercase(), &domain.to_lowercase());
+        let covers = |pattern: &String| domain::covers(&pattern.to_lowercase(), &domain.to_lowercase());
         peer.local_domains.is_empty() || peer.local_domains.iter().any(covers)
     };
     let own = servers.chain(components).filter(served);

@@ -455,30 +455,3 @@ impl Default for QueueConfig {
         }
     }
 }
-
-/// Whether a domain pattern of the configuration covers a domain (both in lower case).
-pub fn covers(pattern: &str, domain: &str) -> bool {
-    match pattern {
-        "*" => true,
-        _ if pattern.starts_with('.') => domain.ends_with(pattern),
-        _ => pattern == domain,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::covers;
-
-    #[test]
-    fn patterns_cover_what_they_say() {
-        for (pattern, domain, expected) in [
-            ("hq.test", "hq.test", true),
-            ("hq.test", "x.hq.test", false),
-            (".hq.test", "x.hq.test", true),
-            (".hq.test", "hq.test", false),
-            ("*", "anything", true),
-        ] {
-            assert_eq!(covers(pattern, domain), expected, "{pattern} {domain}");
-        }
-    }
-}

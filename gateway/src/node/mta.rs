@@ -100,9 +100,9 @@ mod tests {
         HopKey { lane: "mta".into(), p_mul, accepted_at: 0, ticket: Ticket(number), hop: 0 }
     }
 
-    #[test]
-    fn marks_are_bounded_and_given_up_once() {
-        let mut mta = Mta::new(&[LocalConfig {
+    /// An MTA with three connections, one of them for Flash, and 100 octets in flight.
+    fn three_places() -> Mta {
+        Mta::new(&[LocalConfig {
             name: "mta".into(),
             domains: Vec::new(),
             target: String::new(),
@@ -111,7 +111,12 @@ mod tests {
             keep_open: None,
             final_delivery: false,
             octets_in_flight_max: 100,
-        }]);
+        }])
+    }
+
+    #[test]
+    fn marks_are_bounded_and_given_up_once() {
+        let mut mta = three_places();
         assert!((1..=2).all(|number| mta.mark(&key(8, number), 10, 0)), "these have a place");
         assert!((3..=5).all(|number| mta.mark(&key(8, number), 10, 0)), "these wait for one");
         assert!(!mta.mark(&key(8, 6), 10, 0), "no further mark");
@@ -127,17 +132,7 @@ mod tests {
 
     #[test]
     fn places_are_bounded_and_some_are_kept_for_flash() {
-        let local = LocalConfig {
-            name: "mta".into(),
-            domains: Vec::new(),
-            target: String::new(),
-            connections_max: 3,
-            connections_urgent: 1,
-            keep_open: None,
-            final_delivery: false,
-            octets_in_flight_max: 100,
-        };
-        let mut mta = Mta::new(&[local]);
+        let mut mta = three_places();
         let key = |p_mul| HopKey { lane: "mta".into(), p_mul, accepted_at: 0, ticket: Ticket(1), hop: 0 };
         assert!(mta.open(&key(8), 1000), "one mail always goes");
         assert!(!mta.open(&key(8), 1), "the octets are used up");

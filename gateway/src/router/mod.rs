@@ -6,11 +6,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use skywave_protocols::message::address::Mailbox;
+use skywave_protocols::message::domain::covers;
 use skywave_protocols::message::mail::Envelope;
 use skywave_transports::transport::SiteName;
 
 use crate::node::batches::BATCH_LANE;
-use crate::node::config::{LinkConfig, SiteConfig, TransportConfig, covers};
+use crate::node::config::{LinkConfig, SiteConfig, TransportConfig};
 use crate::queue::record::{Hop, Lane, Part};
 
 /// Which way an address goes.

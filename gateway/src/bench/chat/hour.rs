@@ -272,4 +272,31 @@ mod tests {
         let octets: usize = hour.iter().map(|arrival| arrival.stanza.octets().len()).sum();
         assert!((130_000..160_000).contains(&octets), "{octets}");
     }
+
+    /// As large as those of the measurement (chats, chat states, presence, requests), within 15 %.
+    #[test]
+    fn stanzas_are_as_large_as_those_that_were_measured() {
+        let mean = |kind: Kind, has_body: bool| {
+            let alike = |stanza: &Stanza| stanza.kind() == kind && stanza.has_body() == has_body;
+            let sizes: Vec<usize> = hour(1)
+                .iter()
+                .filter(|arrival| alike(&arrival.stanza))
+                .map(|arrival| arrival.stanza.octets().len())
+                .collect();
+            sizes.iter().sum::<usize>() / sizes.len()
+        };
+        let kinds = [
+            (Kind::Message, true, 434),
+            (Kind::Message, false, 214),
+            (Kind::Presence, false, 431),
+            (Kind::Iq, false, 860),
+        ];
+        for (kind, has_body, measured) in kinds {
+            let found = mean(kind, has_body);
+            assert!(
+                (measured * 85..=measured * 115).contains(&(found * 100)),
+                "{kind:?}: {found}, measured {measured}"
+            );
+        }
+    }
 }

@@ -1,14 +1,13 @@
 //! `skywave bench chat`: what chat costs on a link and how fast gateways carry it.
 //!
-//! Its parts are run one by one or together: [`mixed_hour`] shows what each filter leaves of an hour's traffic; [`octets`]
-//! counts what stanzas cost to transport on the slow side; [`ordinary`] holds the same conversation by ordinary
+//! Its parts are run one by one or together: [`octets`] counts what stanzas cost to transport on the slow side, and what
+//! each filter leaves of an [`hour`] of traffic; [`ordinary`] holds the same conversation by ordinary
 //! server-to-server XMPP over a slow wire, for comparison; [`throughput`] and [`memory`] measure the gateways themselves,
 //! on loopback.
 
 mod gateways;
 pub mod hour;
 pub mod memory;
-pub mod mixed_hour;
 pub mod octets;
 pub mod ordinary;
 pub mod pair;
@@ -22,9 +21,7 @@ use super::table::Report;
 /// A part of the bench.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, clap::ValueEnum)]
 pub enum Part {
-    /// What each filter leaves of an hour of mixed traffic
-    Filters,
-    /// Octets to transport: a new peer, chat lines, the mixed hour (in virtual time)
+    /// Octets to transport: a new peer, chat lines, an hour of mixed traffic filter by filter (in virtual time)
     Octets,
     /// The same conversation by ordinary server-to-server XMPP over a slow wire (as root; package prosody)
     Ordinary,
@@ -54,11 +51,10 @@ pub struct Options {
 /// # Errors
 /// When a part cannot be run.
 pub fn run(options: &Options) -> Result<Report, BenchFault> {
-    let all = [Part::Filters, Part::Octets, Part::Ordinary, Part::Throughput, Part::Memory];
+    let all = [Part::Octets, Part::Ordinary, Part::Throughput, Part::Memory];
     let mut report = Report::default();
     for part in all.iter().filter(|part| options.parts.is_empty() || options.parts.contains(part)) {
         let found = match part {
-            Part::Filters => mixed_hour::run()?,
             Part::Octets => octets::run(),
             Part::Ordinary => ordinary::run(&options.delays_seconds, &options.profile, &options.place)?,
             Part::Throughput => throughput::run(options.seconds, &options.profile, &options.place)?,

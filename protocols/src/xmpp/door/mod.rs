@@ -42,6 +42,7 @@ use super::stanza::Stanza;
 use super::stream::end::StreamEnd;
 use super::stream::{Pair, Question};
 use super::writer::Scope;
+use crate::message::domain::covers;
 use crate::random::Random;
 use crate::time::{Duration, Instant, Now, Wakeup};
 
@@ -153,7 +154,7 @@ impl Door {
 
     /// Whether some local server is configured for a domain.
     pub fn serves(&self, domain: &str) -> bool {
-        let covers = |pattern: &String| config::covers(pattern, domain);
+        let covers = |pattern: &String| covers(pattern, domain);
         self.config.server_of(domain).is_some()
             || self.config.components.iter().any(|component| component.locals.iter().any(covers))
     }
