@@ -214,9 +214,11 @@ impl Chat {
         self.out.pop_front()
     }
 
-    /// The end in good order: nothing new is taken. Rows stay where they are.
-    pub const fn stop(&mut self) {
+    /// The end in good order: streams of local servers end, nothing new is taken or given. Rows stay where they are.
+    pub fn stop(&mut self, now: Now) {
         self.stopping = true;
+        self.door.stop(now);
+        self.settle(now);
     }
 
     /// Takes everything its parts have to say until none has more, then writes what changed as one batch.

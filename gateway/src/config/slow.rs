@@ -33,7 +33,7 @@ pub fn of_link(link: &XmppLinkConfig, names: Vec<String>) -> SlowConfig {
             StreamManagement::Implicit => Management::Implicit,
             StreamManagement::Explicit => Management::Explicit,
         },
-        linger: link.linger.unwrap_or(usual.linger),
+        linger: link.linger,
         block_octets_max: link.block_octets_max,
         stanza_octets_max: link.stanza_octets_max,
         ..usual

@@ -233,8 +233,11 @@ impl Node {
 
     /// Tells chat how its links are, where that has changed.
     fn watch_chat_links(&mut self, now: Now) {
-        let indexes: Vec<usize> = self.chat.lines.keys().copied().collect();
-        indexes.into_iter().for_each(|index| self.watch_chat_link(now, index));
+        for index in 0..self.links.len() {
+            if self.chat.has_link(index) {
+                self.watch_chat_link(now, index);
+            }
+        }
     }
 
     fn watch_chat_link(&mut self, now: Now, index: usize) {
@@ -255,11 +258,9 @@ impl Node {
             units: room.units,
             octets: room.octets,
         };
-        let lines = self.chat.lines.get(&index).cloned().unwrap_or_default();
-        for (line, _) in lines {
-            if let Some(chat) = self.chat.chat.as_mut() {
-                chat.link_state(now, line, &state);
-            }
+        let ChatHook { chat: Some(chat), lines, .. } = &mut self.chat else { return };
+        for (line, _) in lines.get(&index).into_iter().flatten() {
+            chat.link_state(now, *line, &state);
         }
     }
 
@@ -427,9 +428,9 @@ impl Node {
     }
 
     /// The end in good order: the door takes and gives nothing more.
-    pub(super) fn stop_chat(&mut self) {
+    pub(super) fn stop_chat(&mut self, now: Now) {
         if let Some(chat) = self.chat.chat.as_mut() {
-            chat.stop();
+            chat.stop(now);
         }
     }
 

@@ -17,7 +17,7 @@ impl Node {
             return;
         }
         self.stopping = true;
-        self.stop_chat();
+        self.stop_chat(now);
         self.stop_at = Some(now.mono + STOP_WAIT);
         let waiting: Vec<HopKey> = self.lanes.all_waiting().cloned().collect();
         waiting.iter().for_each(|key| self.unmark(key));

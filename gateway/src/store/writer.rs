@@ -3,8 +3,8 @@
 //! The writer takes over all that waits and makes it durable in one transaction (group commit): under load a commit
 //! serves many; without load only batches for which nobody waits stand by for company, a few milliseconds (see
 //! `docs/adr/0021-what-nobody-waits-for-shares-the-next-sync.md`).
-//! Promises: answers of batches come in the order of the requests, except that an urgent batch overtakes others it has nothing in common with; a batch at fault does not fail its group;
-//! a fetch or load sees every batch whose commit was asked for before it, unless that failed. So what is read while
+//! Promises: answers of batches come in the order of the requests, except that an urgent batch overtakes others it has
+//! nothing in common with; a batch at fault does not fail its group; a fetch or load sees every batch whose commit was asked for before it, unless that failed. So what is read while
 //! nothing is being written, and every body, comes from the reader at once; a fetch behind a commit waits for it.
 //! Refuses: nothing; the node bounds what it asks for (`BodyAppended` lets it read on). Limits: [`super::limits`].
 

@@ -94,6 +94,8 @@ impl GatewayPlan {
                         let _ = writeln!(text, "{key} = \"{address}\"");
                     }
                 }
+                // Loopback is fast, whatever delays octets behind it.
+                text.push_str("bits_per_second = 10000000\n");
                 if listen.is_some() {
                     text.push_str("accept_from = [\"127.0.0.0/8\"]\n");
                 }

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::{
     ACK_DELAY, BLOCK_OCTETS_FAST, BLOCK_OCTETS_SLOW, BLOCK_TEXT_OCTETS_MAX, BLOCK_TEXT_OCTETS_MIN, LINGER,
-    REPEAT_AFTER, REQUEST_AFTER, REQUEST_STANZAS, SLOW_BITS_PER_SECOND, STANZA_OCTETS_MAX, WINDOW_BLOCKS_MAX,
+    LINGER_OCTETS, REPEAT_AFTER, REQUEST_AFTER, REQUEST_STANZAS, SLOW_BITS_PER_SECOND, STANZA_OCTETS_MAX,
+    WINDOW_BLOCKS_MAX,
 };
 use crate::time::Duration;
 
@@ -55,8 +56,9 @@ pub struct SlowConfig {
     pub two_contexts: bool,
     /// `skywave`: ids stay on their side; short references cross.
     pub short_ids: bool,
-    /// How long an idle link waits for more stanzas before it sends a block. Not for Immediate and above.
-    pub linger: Duration,
+    /// How long an idle link waits for more stanzas before it sends a block; by the rate of the medium where nothing is
+    /// said. Not for Immediate and above.
+    pub linger: Option<Duration>,
     /// Octets of text in a block; by the rate of the medium where nothing is said.
     pub block_octets_max: Option<usize>,
     /// Blocks of a context that may wait for an acknowledgement.
@@ -85,7 +87,7 @@ impl SlowConfig {
             one_stanza_per_unit: matches!(profile, Profile::Standard),
             two_contexts: true,
             short_ids: true,
-            linger: LINGER,
+            linger: None,
             block_octets_max: None,
             window_blocks: WINDOW_BLOCKS_MAX,
             ack_delay: ACK_DELAY,
@@ -103,6 +105,13 @@ impl SlowConfig {
         // A unit that DEFLATE cannot make smaller grows by its header and a few octets for stored blocks.
         let by_unit = medium.unit_octets_max.saturating_sub(BLOCK_TEXT_OCTETS_MIN);
         self.block_octets_max.unwrap_or(by_rate).min(by_unit).clamp(BLOCK_TEXT_OCTETS_MIN, BLOCK_TEXT_OCTETS_MAX)
+    }
+
+    /// How long an idle medium waits for more: as long as it would send [`LINGER_OCTETS`], so that a fast one
+    /// hardly waits.
+    pub(super) fn linger_on(&self, medium: Medium) -> Duration {
+        let sending = LINGER_OCTETS * 8 * 1_000_000 / u64::from(medium.bits_per_second.max(1));
+        self.linger.unwrap_or(Duration::from_micros(sending).min(LINGER))
     }
 
     /// The largest stanza taken.
@@ -125,6 +134,18 @@ pub struct Medium {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_slow_medium_waits_for_more_and_a_fast_one_hardly() {
+        let mut config = SlowConfig::new(Profile::Skywave);
+        let medium = |bits_per_second| Medium { boundaries: false, unit_octets_max: 1_000, bits_per_second };
+        for (bits_per_second, milliseconds) in [(0, 2_000), (75, 2_000), (1_200, 2_000), (9_600, 250), (1_000_000, 2)] {
+            let found = config.linger_on(medium(bits_per_second)).as_micros() / 1_000;
+            assert_eq!(found, milliseconds, "{bits_per_second}");
+        }
+        config.linger = Some(Duration::from_secs(5));
+        assert_eq!(config.linger_on(medium(1_000_000)), Duration::from_secs(5));
+    }
 
     #[test]
     fn the_size_of_blocks_follows_rate_and_unit() {

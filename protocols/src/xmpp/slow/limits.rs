@@ -56,7 +56,9 @@ pub const BLOCK_OCTETS_SLOW: usize = 2 << 10;
 pub const BLOCK_OCTETS_FAST: usize = 8 << 10;
 /// Smallest block, and what a unit may need beside its text.
 pub const BLOCK_TEXT_OCTETS_MIN: usize = 64;
-/// How long an idle link waits for more stanzas.
+/// Octets in whose time on the medium an idle link waits for more stanzas: 2 s at 1200 bit/s, 37 ms at 64 kbit/s.
+pub const LINGER_OCTETS: u64 = 300;
+/// The longest that an idle link waits for more stanzas, unless configured.
 pub const LINGER: Duration = Duration::from_secs(2);
 /// How long an acknowledgement waits for a block to ride on.
 pub const ACK_DELAY: Duration = Duration::from_secs(60);

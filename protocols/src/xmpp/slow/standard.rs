@@ -231,14 +231,14 @@ impl Standard {
 
     /// When the next unit is formed, if only time is missing.
     fn form_at(&self) -> Option<Instant> {
-        self.medium.filter(|_| self.room_units > 0 && self.room_octets > 0)?;
+        let medium = self.medium.filter(|_| self.room_units > 0 && self.room_octets > 0)?;
         let first = self.queue.iter().next()?;
         let is_urgent = first.outgoing.priority.precedence() >= Precedence::Immediate;
         if is_urgent || !self.in_flight.is_empty() || self.queue.len() > LINGER_STANZAS_MAX {
             return Some(Instant::ZERO);
         }
         let oldest = self.queue.iter().map(|waiting| waiting.since).min()?;
-        Some(oldest + self.config.linger)
+        Some(oldest + self.config.linger_on(medium))
     }
 
     //= xmpp/LINK-015

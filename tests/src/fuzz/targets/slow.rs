@@ -20,7 +20,7 @@ struct End {
 
 fn end(profile: Profile, seed: u64, now: Now) -> End {
     let mut config = SlowConfig::new(profile);
-    config.linger = Duration::ZERO;
+    config.linger = Some(Duration::ZERO);
     config.compress = profile == Profile::Standard;
     let mut session = Session::new(config, Box::new(Seeded::new(seed)));
     session.medium_up(now, MEDIUM);

@@ -43,7 +43,7 @@ impl Skywave {
     /// When a block of this context may be formed; nothing while it waits for something else than time.
     //= xmpp/SLOW-012
     fn form_at(&self, context: u8) -> Option<Instant> {
-        self.medium?;
+        let medium = self.medium?;
         let unsent: usize = self.senders.values().map(Sender::unsent).sum();
         let sender = self.senders.get(&context);
         let window = self.config.window_blocks.clamp(1, super::super::limits::WINDOW_BLOCKS_MAX);
@@ -60,7 +60,7 @@ impl Skywave {
             waiting.by_ref().take(LINGER_STANZAS_MAX).map(|waiting| waiting.since).fold(first.since, Instant::min);
         let is_urgent = first.outgoing.priority.precedence() >= Precedence::Immediate;
         let at_once = is_urgent || waiting.next().is_some();
-        Some(if at_once { Instant::ZERO } else { oldest + self.config.linger })
+        Some(if at_once { Instant::ZERO } else { oldest + self.config.linger_on(medium) })
     }
 
     fn waiting_in(&self, context: u8) -> impl Iterator<Item = &Waiting> {

@@ -19,7 +19,7 @@ struct End {
 
 fn end(profile: Profile, change: impl FnOnce(&mut SlowConfig), medium: Medium) -> End {
     let mut config = SlowConfig::new(profile);
-    config.linger = Duration::ZERO;
+    config.linger = Some(Duration::ZERO);
     change(&mut config);
     let mut end = End {
         session: Standard::new(config),
