@@ -34,7 +34,7 @@ const SHARES: [u32; 3] = [10, 50, 90];
 /// Sessions for the capacity, and for the timetables.
 const SESSIONS_CAPACITY: usize = 20;
 const SESSIONS_OPEN: usize = 64;
-const MAILS_CAPACITY: usize = 4_000;
+const MAILS_CAPACITY: usize = 24_000;
 const SEED: u64 = 1;
 /// How long mails may stay away after the last was accepted.
 const STILL_SECONDS_MAX: u64 = 60;
