@@ -2,6 +2,8 @@
 
 use crate::time::Duration;
 
+/// Priority from which something is urgent: FLASH is 12 (defaults.md).
+pub const PRIORITY_URGENT: u8 = 12;
 /// Connections of clients that are not bound, beyond the clients that may be.
 pub const CONNECTIONS_UNBOUND_MAX: usize = 8;
 /// Clients bound at once: one per SAP.

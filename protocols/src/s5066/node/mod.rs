@@ -7,6 +7,7 @@
 //! Below it, the S_PDU, C_PDU and D_PDU layers of Annexes A to C have their place here (`spdu`, `cas`, `dts`); until
 //! they come, the link service of the assembled node carries U_PDUs in a frame of its own.
 
+pub mod dpdu;
 pub mod hard_link;
 pub mod limits;
 pub mod queue;
