@@ -1,8 +1,9 @@
 //! One half-duplex channel shared by several stations: the simulated radio.
 //!
 //! A transmission is keyed up, sends its preamble, then whole interleaver blocks; after each block, and the propagation
-//! delay, every receiver has the frames that end in it, unless one of their blocks was lost there. A block is lost by
-//! the weather ([`super::loss`]), by an outage of sender or receiver, when another station transmits at the same time,
+//! delay, every receiver has the frames that end in it, unless one of their blocks was lost there. Each transmission has
+//! a mode of its own, which receivers find out from the preamble. A block is lost by the weather ([`super::loss`]), by an
+//! outage of sender or receiver or a fade that its rate does not get through, when another station transmits at the same time,
 //! and while the receiver itself transmits. A receiver whose preamble was spoilt in one of the last three ways hears
 //! nothing of that transmission.
 //!
@@ -17,16 +18,16 @@ use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::Seeded;
 use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
 
-use super::limits::{
-    EVENTS_WAITING_MAX, FRAMES_PER_TRANSMISSION_MAX, PERIODS_MAX, STATIONS_MAX, TRANSMISSION_SECONDS_MAX,
-};
+use super::limits::{EVENTS_WAITING_MAX, PERIODS_MAX, STATIONS_MAX};
 use super::loss::{Loss, LossProcess};
-use super::{ModemEvent, ModemFault, Waveform};
+use super::{ModemEvent, ModemFault, Waveform, weigh};
 
 mod port;
 
 pub use port::Port;
 
+/// A carrier or preamble is heard at the signal strength of the lowest rate.
+const CARRIER: u32 = 1;
 const FNV_OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
 
@@ -37,17 +38,18 @@ pub struct StationId(pub u16);
 /// The channel and its weather.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ChannelConfig {
-    /// The mode all stations use.
+    /// The mode stations use unless they choose another one for a transmission; its block is the step of the bursts.
     pub waveform: Waveform,
     /// From antenna to antenna; 3.3 ms per 1000 km.
     pub propagation: Duration,
     /// What receivers lose.
     pub loss: Loss,
-    /// Times without any propagation.
+    /// Times without any propagation, and fades.
     pub outages: Vec<Outage>,
 }
 
-/// A time in which a station, or everybody, neither hears nor is heard.
+/// A time in which a station, or everybody, neither hears nor is heard, or hears and is heard at low rates only (a
+/// fade: carriers and preambles get through, blocks of faster transmissions are lost).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Outage {
     /// Whose; `None` for all.
@@ -56,6 +58,8 @@ pub struct Outage {
     pub from: Instant,
     /// First instant after it.
     pub until: Instant,
+    /// The highest rate that still gets through; 0: nothing does.
+    pub bits_per_second_max: u32,
 }
 
 /// What a station put on the air, and what it should not have.
@@ -104,6 +108,7 @@ enum Step {
 #[derive(Debug)]
 struct Transmission {
     station: StationId,
+    waveform: Waveform,
     frames: Vec<Frame>,
     keyed: Instant,
     data: Instant,
@@ -184,10 +189,15 @@ impl Channel {
             return false;
         }
         let random = self.random.fork(&format!("receiver {}", station.0));
+        let delay = self.config.propagation;
+        let waits = |(number, one): &(&u64, &Transmission)| {
+            one.aborted || self.steps.contains(&(one.carrier() + delay, Step::CarrierOn(**number)))
+        };
+        let heard = self.transmissions.iter().filter(|one| !waits(one)).map(|(number, _)| *number).collect();
         let receiver = Receiver {
             events: VecDeque::new(),
             loss: LossProcess::new(self.config.loss, random),
-            heard: BTreeSet::new(),
+            heard,
             sending: None,
             emcon: false,
             counters: StationCounters::default(),
@@ -196,29 +206,33 @@ impl Channel {
         true
     }
 
+    /// Takes a station away; what it has in the air is cut off.
+    pub fn detach(&mut self, now: Now, station: StationId) {
+        self.abort(now, station);
+        self.stations.remove(&station);
+    }
+
     /// The modem of a station.
     pub const fn port(&mut self, station: StationId) -> Port<'_> {
         Port { channel: self, station }
     }
 
-    /// Starts a transmission.
+    /// Starts a transmission in a mode; whoever listens finds out the mode from the preamble.
     ///
     /// # Errors
     /// [`ModemFault`], and nothing was transmitted.
-    pub fn transmit(&mut self, now: Now, station: StationId, frames: Vec<Bytes>) -> Result<Instant, ModemFault> {
-        let waveform = self.config.waveform;
+    pub fn transmit(
+        &mut self,
+        now: Now,
+        station: StationId,
+        waveform: &Waveform,
+        frames: Vec<Bytes>,
+    ) -> Result<Instant, ModemFault> {
         let receiver = self.stations.get_mut(&station).ok_or(ModemFault::Unattached)?;
         if receiver.sending.is_some() {
             return Err(ModemFault::Transmitting);
         }
-        let octets: usize = frames.iter().map(Bytes::len).sum();
-        if frames.iter().any(Bytes::is_empty) || octets == 0 {
-            return Err(ModemFault::Empty);
-        }
-        let airtime = waveform.airtime(octets);
-        if airtime > TRANSMISSION_SECONDS_MAX || frames.len() > FRAMES_PER_TRANSMISSION_MAX {
-            return Err(ModemFault::TooLong { octets, frames: frames.len() });
-        }
+        let octets = weigh(waveform, &frames)?;
         note(&mut self.fingerprint, now.mono, station, &frames);
         let number = self.next_number;
         self.next_number += 1;
@@ -227,10 +241,11 @@ impl Channel {
         receiver.counters.emissions_in_emcon += u64::from(receiver.emcon);
         let in_emcon = receiver.emcon;
         let carrier = now.mono + waveform.key_up;
-        let (data, end) = (carrier + waveform.preamble, now.mono + airtime);
+        let (data, end) = (carrier + waveform.preamble, now.mono + waveform.airtime(octets));
         let transmission = Transmission {
             station,
-            frames: place(&waveform, frames),
+            waveform: *waveform,
+            frames: place(waveform, frames),
             keyed: now.mono,
             data,
             end,
@@ -256,7 +271,7 @@ impl Channel {
         if now.mono < transmission.data {
             return Some(0);
         }
-        let block = now.mono.since(transmission.data).as_micros() / self.config.waveform.block.as_micros().max(1);
+        let block = now.mono.since(transmission.data).as_micros() / transmission.waveform.block.as_micros().max(1);
         let begun = |frame: &&Frame| u128::from(frame.first_block) <= block;
         Some(transmission.frames.iter().take_while(begun).count())
     }
@@ -273,27 +288,20 @@ impl Channel {
         frames: Vec<Bytes>,
     ) -> Result<Instant, ModemFault> {
         self.play(now.mono);
-        let waveform = self.config.waveform;
         let begun = self.begun(now, station).ok_or(ModemFault::Begun)?;
         let number = self.stations.get(&station).and_then(|receiver| receiver.sending).ok_or(ModemFault::Unattached)?;
         let transmission = self.transmissions.get_mut(&number).ok_or(ModemFault::Begun)?;
+        let waveform = transmission.waveform;
         // With all frames begun the end-of-message pattern is on its way too.
         if from < begun || from >= transmission.frames.len() {
             return Err(ModemFault::Begun);
         }
         let kept = transmission.frames.iter().take(from).map(|frame| frame.octets.clone());
         let frames: Vec<Bytes> = kept.chain(frames).collect();
-        let octets: usize = frames.iter().map(Bytes::len).sum();
-        if frames.iter().any(Bytes::is_empty) || octets == 0 {
-            return Err(ModemFault::Empty);
-        }
-        let airtime = waveform.airtime(octets);
-        if airtime > TRANSMISSION_SECONDS_MAX || frames.len() > FRAMES_PER_TRANSMISSION_MAX {
-            return Err(ModemFault::TooLong { octets, frames: frames.len() });
-        }
+        let octets = weigh(&waveform, &frames)?;
         note(&mut self.fingerprint, now.mono, station, &frames);
         self.steps.remove(&(transmission.end, Step::Sent(number)));
-        transmission.end = transmission.keyed + airtime;
+        transmission.end = transmission.keyed + waveform.airtime(octets);
         transmission.blocks = waveform.blocks(octets);
         transmission.octets = octets as u64;
         transmission.frames = place(&waveform, frames);
@@ -403,12 +411,12 @@ impl Channel {
 
     fn on_carrier(&mut self, number: u64) {
         let Some(transmission) = self.transmissions.get(&number) else { return };
-        let (station, at) = (transmission.station, transmission.keyed + self.config.waveform.key_up);
+        let (station, at) = (transmission.station, transmission.carrier());
         if transmission.aborted && transmission.end < at {
             return;
         }
         let hearing: Vec<StationId> =
-            self.others(station).filter(|&other| !self.is_down(station, other, at, at)).collect();
+            self.others(station).filter(|&other| !self.is_down(station, other, at, at, CARRIER)).collect();
         for id in hearing {
             let Some(receiver) = self.stations.get_mut(&id) else { continue };
             if receiver.heard.is_empty() {
@@ -423,36 +431,37 @@ impl Channel {
         if transmission.aborted {
             return;
         }
-        let (station, from, until) =
-            (transmission.station, transmission.keyed + self.config.waveform.key_up, transmission.data);
+        let block = transmission.waveform.block;
+        let (station, from, until) = (transmission.station, transmission.carrier(), transmission.data);
         let receptions = self
             .others(station)
             .map(|other| {
                 let collided = self.is_disturbed(number, other, from, until);
-                let synchronised = !collided && !self.is_down(station, other, from, until);
+                let synchronised = !collided && !self.is_down(station, other, from, until, CARRIER);
                 (other, Reception { synchronised, collided, ..Reception::default() })
             })
             .collect();
         if let Some(transmission) = self.transmissions.get_mut(&number) {
             transmission.receptions = receptions;
         }
-        self.steps.insert((at + self.config.waveform.block, Step::Block(number)));
+        self.steps.insert((at + block, Step::Block(number)));
     }
 
     fn on_block(&mut self, number: u64, at: Instant) {
-        let block_time = self.config.waveform.block;
         let Some(transmission) = self.transmissions.get(&number) else { return };
+        let (block_time, rate) = (transmission.waveform.block, transmission.waveform.bits_per_second);
         let until = at - self.config.propagation;
         let (station, from) = (transmission.station, until - block_time);
         if until > transmission.end {
             return;
         }
-        let weather_block = from.since(self.origin).as_micros() / block_time.as_micros().max(1);
+        // The weather's own step, so that a station with short blocks does not hurry it.
+        let weather_block = from.since(self.origin).as_micros() / self.config.waveform.block.as_micros().max(1);
         let weather_block = u64::try_from(weather_block).unwrap_or(u64::MAX);
         let mut outcomes: Vec<(StationId, bool, bool)> = Vec::new();
         for other in self.others(station) {
             let collided = self.is_disturbed(number, other, from, until);
-            outcomes.push((other, collided || self.is_down(station, other, from, until), collided));
+            outcomes.push((other, collided || self.is_down(station, other, from, until, rate), collided));
         }
         let Some(transmission) = self.transmissions.get_mut(&number) else { return };
         for (id, mut lost, collided) in outcomes {
@@ -512,20 +521,22 @@ impl Channel {
         self.stations.keys().copied().filter(move |&other| other != station)
     }
 
-    fn is_down(&self, sender: StationId, receiver: StationId, from: Instant, until: Instant) -> bool {
+    /// Whether what is sent at this rate does not get from one to the other.
+    fn is_down(&self, sender: StationId, receiver: StationId, from: Instant, until: Instant, rate: u32) -> bool {
         let live = self.config.outages.iter().skip(self.outages_past);
-        live.take_while(|outage| outage.from <= until).any(|outage| {
-            outage.station.is_none_or(|station| station == sender || station == receiver) && from < outage.until
-        })
+        live.take_while(|outage| outage.from <= until).filter(|outage| rate > outage.bits_per_second_max).any(
+            |outage| {
+                outage.station.is_none_or(|station| station == sender || station == receiver) && from < outage.until
+            },
+        )
     }
 
     /// Whether something else spoils a reception: another signal, or the receiver's own transmitter.
     fn is_disturbed(&self, number: u64, receiver: StationId, from: Instant, until: Instant) -> bool {
-        let key_up = self.config.waveform.key_up;
         self.transmissions.iter().filter(|&(&other, _)| other != number).any(|(_, other)| {
             let own = other.station == receiver;
-            let begin = if own { other.keyed } else { other.keyed + key_up };
-            begin < until && from < other.end && (own || !self.is_down(other.station, receiver, from, until))
+            let begin = if own { other.keyed } else { other.carrier() };
+            begin < until && from < other.end && (own || !self.is_down(other.station, receiver, from, until, CARRIER))
         })
     }
 }
@@ -547,6 +558,11 @@ impl Receiver {
 }
 
 impl Transmission {
+    /// When its signal begins.
+    fn carrier(&self) -> Instant {
+        self.keyed + self.waveform.key_up
+    }
+
     /// Hands a receiver the frames that end in the block just heard.
     fn receive(&mut self, receiver: &mut Receiver, id: StationId, lost: bool, collided: bool) {
         let Some(reception) = self.receptions.get_mut(&id) else { return };

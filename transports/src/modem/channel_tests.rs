@@ -69,7 +69,7 @@ fn lines_of(station: StationId, story: &[String]) -> Vec<String> {
 fn frames_come_out_block_by_block() {
     let mut channel = channel(config(1200));
     // Two blocks of 90 octets: frame 0 ends in the first, 1 and 2 in the second.
-    let end = channel.transmit(at(1.0), A, frames(3, 60)).unwrap();
+    let end = channel.transmit(at(1.0), A, &channel.waveform(), frames(3, 60)).unwrap();
     assert_eq!(end, at(2.95).mono);
     let story = story(&mut channel);
     assert_eq!(lines_of(A, &story), ["2.95 sent"]);
@@ -85,9 +85,9 @@ fn frames_come_out_block_by_block() {
 fn two_at_once_are_heard_by_nobody() {
     for (second, c_hears) in [(0.0, 0), (0.5, 0), (1.1, 0), (1.2, 1), (1.7, 1), (4.0, 6)] {
         let mut channel = channel(config(1200));
-        channel.transmit(at(0.0), A, frames(3, 90)).unwrap();
+        channel.transmit(at(0.0), A, &channel.waveform(), frames(3, 90)).unwrap();
         channel.handle_wakeup(at(second));
-        channel.transmit(at(second), B, frames(3, 90)).unwrap();
+        channel.transmit(at(second), B, &channel.waveform(), frames(3, 90)).unwrap();
         let story = story(&mut channel);
         let frames = lines_of(C, &story).iter().filter(|line| line.contains("frame")).count();
         assert_eq!(frames, c_hears, "{second}: {story:?}");
@@ -103,9 +103,9 @@ fn an_outage_takes_the_blocks_it_touches() {
     let rows =
         [(None, 1.4, 1.5, 2, 2), (Some(B), 1.4, 1.5, 2, 3), (Some(A), 0.2, 0.3, 0, 0), (Some(A), 5.0, 6.0, 3, 3)];
     for (station, from, until, b, c) in rows {
-        let outage = Outage { station, from: at(from).mono, until: at(until).mono };
+        let outage = Outage { station, from: at(from).mono, until: at(until).mono, bits_per_second_max: 0 };
         let mut channel = channel(ChannelConfig { outages: vec![outage], ..config(1200) });
-        channel.transmit(at(0.0), A, frames(3, 90)).unwrap();
+        channel.transmit(at(0.0), A, &channel.waveform(), frames(3, 90)).unwrap();
         let story = story(&mut channel);
         let count = |id| lines_of(id, &story).iter().filter(|line| line.contains("frame")).count();
         assert_eq!((count(B), count(C)), (b, c), "{outage:?}");
@@ -115,7 +115,12 @@ fn an_outage_takes_the_blocks_it_touches() {
 
 #[test]
 fn outages_are_found_whatever_their_order_and_number() {
-    let outage = |from: f64, length: f64| Outage { station: None, from: at(from).mono, until: at(from + length).mono };
+    let outage = |from: f64, length: f64| Outage {
+        station: None,
+        from: at(from).mono,
+        until: at(from + length).mono,
+        bits_per_second_max: 0,
+    };
     let mut outages: Vec<Outage> = (0..5000).map(|i| outage(f64::from(i * 7919 % 5000) * 20.0 + 10.0, 5.0)).collect();
     outages.truncate(4999);
     let mut channel = channel(ChannelConfig { outages, ..config(1200) });
@@ -124,9 +129,41 @@ fn outages_are_found_whatever_their_order_and_number() {
         [(0.0, 1), (11.0, 0), (16.0, 1), (20.0, 1), (50_010.5, 0), (50_016.0, 1), (100_020.0, 0), (100_060.0, 1)]
     {
         channel.handle_wakeup(at(second));
-        channel.transmit(at(second), A, frames(1, 9)).unwrap();
+        channel.transmit(at(second), A, &channel.waveform(), frames(1, 9)).unwrap();
         let story = story(&mut channel);
         assert_eq!(lines_of(B, &story).iter().filter(|line| line.contains("frame")).count(), heard, "{second}");
+    }
+}
+
+#[test]
+fn in_a_fade_only_low_rates_get_through() {
+    // Blocks of the fast one end at 0.4 + 1.08 n, of the slow one at 0.75 + 0.6 n.
+    let fade = Outage { station: Some(B), from: at(0.0).mono, until: at(1.4).mono, bits_per_second_max: 1200 };
+    for (rate, octets, b, c) in [(9600, 1200, 1, 3), (1200, 80, 3, 3)] {
+        let mut channel = channel(ChannelConfig { outages: vec![fade], ..config(1200) });
+        let waveform = Waveform::new(rate, Interleaver::Short).unwrap();
+        channel.transmit(at(0.0), A, &waveform, frames(3, octets)).unwrap();
+        let story = story(&mut channel);
+        let count = |id| lines_of(id, &story).iter().filter(|line| line.contains("frame")).count();
+        assert_eq!((count(B), count(C)), (b, c), "{rate}: {story:?}");
+        assert_eq!(lines_of(B, &story).iter().filter(|line| line.contains("on")).count(), 1, "the carrier is heard");
+    }
+}
+
+#[test]
+fn each_transmission_has_its_own_mode() {
+    let mut channel = channel(config(1200));
+    let mode = |rate, interleaver| Waveform { end_of_message_bits: 0, ..Waveform::new(rate, interleaver).unwrap() };
+    for (start, waveform, octets, heard, end) in [
+        (0.0, mode(9600, Interleaver::Short), 1200, "1.49 frame 0", "1.48 sent"),
+        (10.0, mode(1200, Interleaver::Long), 720, "19.76 frame 0", "19.75 sent"),
+        (30.0, mode(75, Interleaver::Short), 5, "31.36 frame 0", "31.35 sent"),
+    ] {
+        let until = channel.transmit(at(start), A, &waveform, frames(1, octets)).unwrap();
+        assert_eq!(until, at(start).mono + waveform.airtime(octets));
+        let story = story(&mut channel);
+        assert_eq!(lines_of(A, &story), [end]);
+        assert_eq!(lines_of(B, &story)[1], heard);
     }
 }
 
@@ -134,8 +171,8 @@ fn outages_are_found_whatever_their_order_and_number() {
 fn emissions_in_emcon_are_counted() {
     let mut channel = channel(config(1200));
     channel.set_emcon(at(0.0), A, true);
-    channel.transmit(at(0.0), A, frames(1, 9)).unwrap();
-    channel.transmit(at(0.0), B, frames(1, 9)).unwrap();
+    channel.transmit(at(0.0), A, &channel.waveform(), frames(1, 9)).unwrap();
+    channel.transmit(at(0.0), B, &channel.waveform(), frames(1, 9)).unwrap();
     channel.set_emcon(at(0.1), B, true);
     channel.abort(at(0.1), B);
     channel.set_emcon(at(0.1), C, true);
@@ -145,13 +182,13 @@ fn emissions_in_emcon_are_counted() {
 #[test]
 fn an_aborted_transmission_ends_at_once() {
     let mut channel = channel(config(1200));
-    channel.transmit(at(0.0), A, frames(3, 90)).unwrap();
+    channel.transmit(at(0.0), A, &channel.waveform(), frames(3, 90)).unwrap();
     channel.abort(at(1.5), A);
     let story = story(&mut channel);
     assert_eq!(lines_of(A, &story), [""; 0]);
     assert_eq!(lines_of(C, &story), ["on", "frame 0", "1.51 off"]);
     assert_eq!(channel.counters(A).micros_on_air, 1_500_000);
-    channel.transmit(at(2.0), A, frames(1, 1)).unwrap();
+    channel.transmit(at(2.0), A, &channel.waveform(), frames(1, 1)).unwrap();
     assert!(channel.port(A).transmitting());
 }
 
@@ -165,7 +202,7 @@ fn frames_that_have_not_begun_give_way() {
         (1.5, 2, 3.15, vec!["frame 0", "frame 1", "3.16 frame 9", "3.16 frame 8"]),
     ] {
         let mut channel = channel(config(1200));
-        channel.transmit(at(0.0), A, frames(3, 90)).unwrap();
+        channel.transmit(at(0.0), A, &channel.waveform(), frames(3, 90)).unwrap();
         assert_eq!(channel.begun(at(second), A), Some(begun), "{second}");
         if begun > 0 {
             let before = channel.replace(at(second), A, begun - 1, urgent());
@@ -191,7 +228,7 @@ fn a_transmission_may_be_cut_short_but_not_emptied_or_prolonged_after_its_last_f
     let mut channel = channel(config(1200));
     assert_eq!(channel.begun(at(0.0), A), None);
     assert_eq!(channel.replace(at(0.0), A, 0, frames(1, 9)), Err(ModemFault::Begun));
-    channel.transmit(at(0.0), A, frames(3, 90)).unwrap();
+    channel.transmit(at(0.0), A, &channel.waveform(), frames(3, 90)).unwrap();
     assert_eq!(channel.replace(at(0.1), A, 0, Vec::new()), Err(ModemFault::Empty));
     assert_eq!(channel.replace(at(1.0), A, 1, Vec::new()), Ok(at(1.35).mono));
     assert_eq!(channel.replace(at(1.1), A, 1, frames(1, 9)), Err(ModemFault::Begun));
@@ -210,10 +247,10 @@ fn what_cannot_be_sent_is_refused() {
         (StationId(9), frames(1, 1), ModemFault::Unattached),
     ];
     for (station, frames, fault) in rows {
-        assert_eq!(channel.transmit(at(0.0), station, frames), Err(fault));
+        assert_eq!(channel.transmit(at(0.0), station, &channel.waveform(), frames), Err(fault));
     }
-    channel.transmit(at(0.0), A, frames(1, 1)).unwrap();
-    assert_eq!(channel.transmit(at(0.1), A, frames(1, 1)), Err(ModemFault::Transmitting));
+    channel.transmit(at(0.0), A, &channel.waveform(), frames(1, 1)).unwrap();
+    assert_eq!(channel.transmit(at(0.1), A, &channel.waveform(), frames(1, 1)), Err(ModemFault::Transmitting));
     assert_eq!(channel.counters(A).transmissions, 1);
 }
 
@@ -230,7 +267,7 @@ proptest! {
                 channel.handle_wakeup(at(now));
                 let station = StationId(random.below(3) as u16);
                 let frames = frames(1 + random.below(5) as usize, 1 + random.below(300) as usize);
-                let _ = channel.transmit(at(now), station, frames.clone());
+                let _ = channel.transmit(at(now), station, &channel.waveform(), frames.clone());
                 if random.below(3) == 0 {
                     now += random.below(2_000) as f64 / 1000.0;
                     channel.handle_wakeup(at(now));

@@ -16,3 +16,8 @@ pub const BURST_STEPS_MAX: u64 = 256;
 pub const PERIODS_MAX: usize = 100_000;
 /// Octets of a weather file.
 pub const WEATHER_FILE_OCTETS_MAX: usize = 8 << 20;
+/// Octets of one message between processes that share a radio: the longest transmission at 240 kbit/s, and its frames'
+/// lengths.
+pub const GUEST_MESSAGE_OCTETS_MAX: usize = 4 << 20;
+/// Octets of a name or reason in such a message.
+pub const GUEST_NAME_OCTETS_MAX: usize = 255;

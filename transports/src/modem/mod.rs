@@ -5,12 +5,14 @@
 //! how long a transmission of so many octets takes ([`Waveform`]). It knows nothing of what is in a frame.
 //!
 //! Promises: pure like every machine here; frames of one transmission arrive in their order. Refuses: a transmission
-//! while one is in the air, or longer than a node may send. [`channel::Channel`] is the simulated radio; a driver for
-//! a real modem (MIL-STD-188-110D Appendix A over TCP) implements the same trait beside it. Limits: `limits.rs`.
+//! while one is in the air, or longer than a node may send. [`channel::Channel`] is the simulated radio, [`shared`] lets
+//! several processes use one; a driver for a real modem (MIL-STD-188-110D Appendix A over TCP) implements the same trait
+//! beside them. Limits: `limits.rs`.
 
 pub mod channel;
 pub mod limits;
 pub mod loss;
+pub mod shared;
 pub mod waveform;
 pub mod weather;
 
@@ -74,17 +76,18 @@ impl Fault for ModemFault {
 
 /// One station's half-duplex modem.
 pub trait Modem {
-    /// How it modulates, and therefore how long a transmission takes.
+    /// How it modulates unless a transmission says otherwise, and therefore how long one takes.
     fn waveform(&self) -> Waveform;
     /// Whether somebody else's carrier is heard.
     fn carrier(&self) -> bool;
     /// Whether our own transmission is in the air (from key-up on).
     fn transmitting(&self) -> bool;
-    /// Starts a transmission; `Sent` follows at the instant returned.
+    /// Starts a transmission in a mode of the sender's choice; `Sent` follows at the instant returned. Receivers learn
+    /// the mode from the preamble.
     ///
     /// # Errors
     /// [`ModemFault`], and nothing was transmitted.
-    fn transmit(&mut self, now: Now, frames: Vec<Bytes>) -> Result<Instant, ModemFault>;
+    fn transmit(&mut self, now: Now, waveform: &Waveform, frames: Vec<Bytes>) -> Result<Instant, ModemFault>;
     /// How many frames of our transmission have begun, and so can no longer be taken back: all of them at a modem that
     /// cannot take any back. `None` when nothing of ours is in the air.
     fn begun(&self, now: Now) -> Option<usize>;
@@ -102,4 +105,28 @@ pub trait Modem {
     fn poll_event(&mut self) -> Option<ModemEvent>;
     /// When it wants to be woken.
     fn next_wakeup(&self) -> Option<Wakeup>;
+}
+
+/// Octets of the frames of a transmission.
+///
+/// # Errors
+/// Why no modem takes it.
+fn weigh(waveform: &Waveform, frames: &[Bytes]) -> Result<usize, ModemFault> {
+    let octets: usize = frames.iter().map(Bytes::len).sum();
+    if frames.iter().any(Bytes::is_empty) || octets == 0 {
+        return Err(ModemFault::Empty);
+    }
+    fits(waveform, octets, frames.len())?;
+    Ok(octets)
+}
+
+/// Whether a transmission is neither too long nor of too many frames.
+///
+/// # Errors
+/// It is.
+fn fits(waveform: &Waveform, octets: usize, frames: usize) -> Result<(), ModemFault> {
+    if waveform.airtime(octets) > limits::TRANSMISSION_SECONDS_MAX || frames > limits::FRAMES_PER_TRANSMISSION_MAX {
+        return Err(ModemFault::TooLong { octets, frames });
+    }
+    Ok(())
 }

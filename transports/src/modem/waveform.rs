@@ -1,16 +1,17 @@
 //! How long things take on the air: rates, interleavers, preambles.
 //!
 //! The serial waveforms of MIL-STD-188-110 and STANAG 4539, as far as timing goes. A transmission takes key-up, preamble
-//! and whole interleaver blocks; the last block is padded. Rates above 9600 bit/s stand for wide-band waveforms, those
-//! above 240,000 bit/s for nothing that exists: they let tests run without waiting.
+//! and whole interleaver blocks; the last block is padded. The wide-band waveforms of STANAG 5069 have bandwidths of 3 to
+//! 48 kHz; a rate above 9600 bit/s without a bandwidth stands for one of them, above 240,000 bit/s for nothing that
+//! exists: such rates let tests run without waiting. The tables and what they rest on: `docs/src/radio-model.md`.
 
 use serde::{Deserialize, Serialize};
 use skywave_protocols::time::Duration;
 
-/// The rates of the 3 kHz serial waveforms, in bit/s.
-pub const HF_RATES: [u32; 11] = [75, 150, 300, 600, 1200, 2400, 3200, 4800, 6400, 8000, 9600];
-/// Highest rate accepted, in bit/s.
-pub const BITS_PER_SECOND_MAX: u32 = 1_000_000_000;
+mod tables;
+
+pub use tables::{BANDWIDTHS_KHZ, BITS_PER_SECOND_MAX, HF_RATES, wide_band_rates};
+
 /// End-of-message pattern and flush of the coder, in bits.
 const END_OF_MESSAGE_BITS: u32 = 32 + 144;
 /// Key-up of transmitter and power amplifier.
@@ -22,16 +23,16 @@ const KEY_UP: Duration = Duration::from_millis(150);
 pub enum Interleaver {
     /// None; losses still fall on short stretches of 0.12 s.
     Zero,
-    /// About 0.12 s (3200 bit/s and above).
+    /// About 0.12 s (3200 bit/s and above, wide band).
     UltraShort,
     /// About 0.36 s (3200 to 9600 bit/s).
     VeryShort,
-    /// 0.6 s up to 2400 bit/s, 1.08 s up to 9600.
+    /// 0.6 s up to 2400 bit/s, 1.08 s up to 9600, 0.48 s in wide band.
     #[default]
     Short,
-    /// 2.15 s (3200 bit/s and above).
+    /// 2.15 s (3200 bit/s and above), 1.92 s in wide band.
     Medium,
-    /// 4.8 s up to 2400 bit/s, 4.3 s up to 9600.
+    /// 4.8 s up to 2400 bit/s, 4.3 s up to 9600, 7.68 s in wide band.
     Long,
     /// 8.61 s (3200 to 9600 bit/s).
     VeryLong,
@@ -43,6 +44,17 @@ pub enum WaveformFault {
     /// No waveform has the rate.
     #[error("{0} bit/s is no HF rate")]
     Rate(u32),
+    /// No waveform has the bandwidth.
+    #[error("{0} kHz is no bandwidth of an HF waveform: 3 to 48 kHz")]
+    Bandwidth(u8),
+    /// The waveforms of the bandwidth have other rates.
+    #[error("{bits_per_second} bit/s is no rate at {bandwidth_khz} kHz")]
+    RateAtBandwidth {
+        /// The bandwidth.
+        bandwidth_khz: u8,
+        /// The rate.
+        bits_per_second: u32,
+    },
     /// The waveform has no such interleaver.
     #[error("there is no {interleaver:?} interleaver at {bits_per_second} bit/s")]
     Interleaver {
@@ -60,6 +72,8 @@ pub struct Waveform {
     pub bits_per_second: u32,
     /// Its interleaver.
     pub interleaver: Interleaver,
+    /// Of a wide-band waveform, its bandwidth.
+    pub bandwidth_khz: Option<u8>,
     /// From keying to the first symbol; range 0.02 to 1 s.
     pub key_up: Duration,
     /// From the first symbol to the first data symbol.
@@ -80,20 +94,67 @@ impl Waveform {
             return Err(WaveformFault::Rate(bits_per_second));
         }
         let (preamble_us, block_us) = match bits_per_second {
-            ..=2400 => serial_low(interleaver),
-            2401..=9600 => serial_high(interleaver),
-            9601..=240_000 => wide_band(interleaver),
+            ..=2400 => tables::serial_low(interleaver),
+            2401..=9600 => tables::serial_high(interleaver),
+            9601..=240_000 => tables::wide_band(interleaver),
             _ => Some((20_000, 20_000)),
         }
         .ok_or(WaveformFault::Interleaver { bits_per_second, interleaver })?;
         Ok(Self {
             bits_per_second,
             interleaver,
+            bandwidth_khz: None,
             key_up: KEY_UP,
             preamble: Duration::from_micros(preamble_us),
             block: Duration::from_micros(block_us),
             end_of_message_bits: END_OF_MESSAGE_BITS,
         })
+    }
+
+    /// The wide-band waveform of a bandwidth, rate and interleaver, with the usual key-up.
+    ///
+    /// # Errors
+    /// [`WaveformFault`] when there is none.
+    pub fn wide_band(bandwidth_khz: u8, bits_per_second: u32, interleaver: Interleaver) -> Result<Self, WaveformFault> {
+        if !BANDWIDTHS_KHZ.contains(&bandwidth_khz) {
+            return Err(WaveformFault::Bandwidth(bandwidth_khz));
+        }
+        if !wide_band_rates(bandwidth_khz).contains(&bits_per_second) {
+            return Err(WaveformFault::RateAtBandwidth { bandwidth_khz, bits_per_second });
+        }
+        let (preamble_us, block_us) =
+            tables::wide_band(interleaver).ok_or(WaveformFault::Interleaver { bits_per_second, interleaver })?;
+        Ok(Self {
+            bits_per_second,
+            interleaver,
+            bandwidth_khz: Some(bandwidth_khz),
+            key_up: KEY_UP,
+            preamble: Duration::from_micros(preamble_us),
+            block: Duration::from_micros(block_us),
+            end_of_message_bits: END_OF_MESSAGE_BITS,
+        })
+    }
+
+    /// The rates this modem can change to without another bandwidth, ascending.
+    pub fn rates(&self) -> Vec<u32> {
+        match self.bandwidth_khz {
+            Some(bandwidth) => wide_band_rates(bandwidth),
+            None if self.bits_per_second <= 9600 => HF_RATES.to_vec(),
+            None => vec![self.bits_per_second],
+        }
+    }
+
+    /// The same modem at another rate: the interleaver stays if that rate has it, else it is the short one.
+    ///
+    /// # Errors
+    /// [`WaveformFault`] when the modem has no such rate.
+    pub fn at_rate(&self, bits_per_second: u32) -> Result<Self, WaveformFault> {
+        let make = |interleaver| match self.bandwidth_khz {
+            Some(bandwidth) => Self::wide_band(bandwidth, bits_per_second, interleaver),
+            None => Self::new(bits_per_second, interleaver),
+        };
+        let waveform = make(self.interleaver).or_else(|_| make(Interleaver::Short))?;
+        Ok(Self { key_up: self.key_up, end_of_message_bits: self.end_of_message_bits, ..waveform })
     }
 
     /// Bits that one interleaver block carries; at least 1.
@@ -115,47 +176,26 @@ impl Waveform {
         self.key_up + self.preamble + self.block.saturating_mul(blocks)
     }
 
+    /// From keying until the block begins in which the octet after `octets_before` others goes out: from then on it
+    /// cannot be taken back. The end of a transmission that its D_PDUs announce (EOT) is counted from there.
+    pub fn begins(&self, octets_before: usize) -> Duration {
+        let block = (octets_before as u64).saturating_mul(8) / self.block_bits();
+        let blocks = u32::try_from(block).unwrap_or(u32::MAX);
+        self.key_up + self.preamble + self.block.saturating_mul(blocks)
+    }
+
+    /// From keying until receivers have the first `octets` (at least one), but for the propagation: when the block is
+    /// complete that the last of them is in.
+    pub fn heard(&self, octets: usize) -> Duration {
+        self.begins(octets.saturating_sub(1)) + self.block
+    }
+
     /// Octets that fit into a transmission of at most `limit`; 0 when not even one block does.
     pub fn octets_within(&self, limit: Duration) -> usize {
         let left = limit.saturating_sub(self.key_up + self.preamble).as_micros();
         let blocks = u64::try_from(left / self.block.as_micros().max(1)).unwrap_or(u64::MAX);
         let bits = blocks.saturating_mul(self.block_bits()).saturating_sub(u64::from(self.end_of_message_bits));
         usize::try_from(bits / 8).unwrap_or(usize::MAX)
-    }
-}
-
-/// Preamble and block in microseconds, 75 to 2400 bit/s.
-fn serial_low(interleaver: Interleaver) -> Option<(u64, u64)> {
-    match interleaver {
-        Interleaver::Zero => Some((600_000, 119_600)),
-        Interleaver::Short => Some((600_000, 600_000)),
-        Interleaver::Long => Some((4_800_000, 4_800_000)),
-        Interleaver::UltraShort | Interleaver::VeryShort | Interleaver::Medium | Interleaver::VeryLong => None,
-    }
-}
-
-/// 3200 to 9600 bit/s: 1, 3, 9, 18, 36 or 72 frames of 287 symbols at 2400 symbols/s.
-fn serial_high(interleaver: Interleaver) -> Option<(u64, u64)> {
-    let block = match interleaver {
-        Interleaver::Zero => return None,
-        Interleaver::UltraShort => 119_600,
-        Interleaver::VeryShort => 358_800,
-        Interleaver::Short => 1_076_300,
-        Interleaver::Medium => 2_152_500,
-        Interleaver::Long => 4_305_000,
-        Interleaver::VeryLong => 8_610_000,
-    };
-    Some((250_000, block))
-}
-
-/// STANAG 5069 up to 240 kbit/s: one super-frame of preamble.
-fn wide_band(interleaver: Interleaver) -> Option<(u64, u64)> {
-    match interleaver {
-        Interleaver::UltraShort => Some((240_000, 120_000)),
-        Interleaver::Short => Some((240_000, 480_000)),
-        Interleaver::Medium => Some((240_000, 1_920_000)),
-        Interleaver::Long => Some((240_000, 7_680_000)),
-        Interleaver::Zero | Interleaver::VeryShort | Interleaver::VeryLong => None,
     }
 }
 
@@ -209,6 +249,54 @@ mod tests {
                 assert!(waveform.airtime(octets + 1) > limit, "{rate} {seconds}");
             }
         }
+    }
+
+    #[test]
+    fn octets_begin_and_are_heard_with_their_block() {
+        // Key-up 0.15, preamble 0.6, blocks of 90 octets in 0.6 s: before, begins, heard with it.
+        let waveform = Waveform::new(1200, Interleaver::Short).unwrap();
+        for (before, begins, heard) in
+            [(0, 0.75, 1.35), (89, 0.75, 1.35), (90, 1.35, 1.95), (179, 1.35, 1.95), (180, 1.95, 2.55)]
+        {
+            let is = (waveform.begins(before).as_secs_f64(), waveform.heard(before + 1).as_secs_f64());
+            assert!((is.0 - begins).abs() < 1e-6 && (is.1 - heard).abs() < 1e-6, "{before}: {is:?}");
+        }
+        assert!(waveform.heard(1000) <= waveform.airtime(1000));
+    }
+
+    #[test]
+    fn wide_band_has_its_rates_and_times() {
+        assert_eq!(wide_band_rates(24).last(), Some(&120_000));
+        assert_eq!(wide_band_rates(48).last(), Some(&240_000));
+        assert_eq!(wide_band_rates(48)[4], 19_200);
+        assert!(wide_band_rates(5).is_empty());
+        for bandwidth in BANDWIDTHS_KHZ {
+            let rates = wide_band_rates(bandwidth);
+            assert!(rates.len() == 14 && rates.is_sorted() && rates.iter().all(|rate| *rate <= 240_000), "{rates:?}");
+            for rate in rates {
+                let waveform = Waveform::wide_band(bandwidth, rate, Interleaver::Medium).unwrap();
+                assert_eq!(
+                    waveform.airtime(1).as_micros(),
+                    150_000 + 240_000 + 1_920_000 * u128::from(waveform.blocks(1))
+                );
+            }
+        }
+        assert_eq!(Waveform::wide_band(5, 1200, Interleaver::Short), Err(WaveformFault::Bandwidth(5)));
+        assert!(Waveform::wide_band(24, 9600, Interleaver::Zero).is_err());
+        let fault = WaveformFault::RateAtBandwidth { bandwidth_khz: 24, bits_per_second: 9601 };
+        assert_eq!(Waveform::wide_band(24, 9601, Interleaver::Short), Err(fault));
+    }
+
+    #[test]
+    fn a_modem_changes_its_rate() {
+        let slow = Waveform { key_up: Duration::ZERO, ..Waveform::new(75, Interleaver::Zero).unwrap() };
+        let fast = slow.at_rate(9600).unwrap();
+        assert_eq!((fast.bits_per_second, fast.interleaver), (9600, Interleaver::Short));
+        assert_eq!(fast.key_up, Duration::ZERO);
+        assert_eq!(slow.rates(), HF_RATES);
+        let wide = Waveform::wide_band(12, 9600, Interleaver::Long).unwrap();
+        assert_eq!(wide.at_rate(38_400).unwrap().bandwidth_khz, Some(12));
+        assert!(wide.at_rate(75).is_err() && wide.rates().contains(&64_000));
     }
 
     #[test]

@@ -20,6 +20,13 @@
 //! at_seconds = 30.0
 //! for_seconds = 20.0
 //! station = "field.test"      # without it: everybody
+//! every_seconds = 86400.0     # and again, so many times in all
+//! times = 7
+//!
+//! [[fade]]                    # the same keys, and what still gets through
+//! at_seconds = 600.0
+//! for_seconds = 300.0
+//! bits_per_second_max = 300
 //!
 //! [[emcon]]
 //! station = "ship.test"
@@ -40,6 +47,7 @@ use skywave_protocols::time::Duration;
 
 use super::limits::{PERIODS_MAX, STATIONS_MAX, WEATHER_FILE_OCTETS_MAX};
 use super::loss::{Burst, Loss};
+use super::waveform::WaveformFault;
 use super::{Interleaver, Waveform};
 
 /// A weather file that was checked.
@@ -53,12 +61,16 @@ pub struct Weather {
     pub propagation: Duration,
     /// From the end of a reception to the start of the answer.
     pub turnaround: Duration,
+    /// From the first ARQ data heard in a transmission until a node can answer it.
+    pub answer_delay: Duration,
     /// Longest transmission of a station; `None` leaves it to the station.
     pub transmission_max: Option<Duration>,
     /// What receivers lose.
     pub loss: Loss,
     /// Times without propagation.
     pub outages: Vec<OutagePeriod>,
+    /// Times in which only low rates get through.
+    pub fades: Vec<OutagePeriod>,
     /// Times of silence.
     pub emcon: Vec<EmconPeriod>,
     /// Stations that the file adds.
@@ -67,7 +79,7 @@ pub struct Weather {
     pub groups: Vec<WeatherGroup>,
 }
 
-/// A time without propagation.
+/// A time without propagation, or with little, once or again and again.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct OutagePeriod {
     /// At which station; `None` for all.
@@ -76,6 +88,22 @@ pub struct OutagePeriod {
     pub from: Duration,
     /// Until when.
     pub until: Duration,
+    /// From one begin to the next.
+    pub every: Duration,
+    /// How often in all; at least 1.
+    pub times: u32,
+    /// The highest rate that gets through; 0: nothing does.
+    pub bits_per_second_max: u32,
+}
+
+impl OutagePeriod {
+    /// Begin and end of each repetition.
+    pub fn each(&self) -> impl Iterator<Item = (Duration, Duration)> + '_ {
+        (0..self.times).map(|time| {
+            let later = self.every.saturating_mul(time);
+            (self.from.saturating_add(later), self.until.saturating_add(later))
+        })
+    }
 }
 
 /// A time in which a station emits nothing.
@@ -125,14 +153,17 @@ pub struct WeatherFault {
 struct Raw {
     seed: u64,
     bits_per_second: u32,
+    bandwidth_khz: Option<u8>,
     interleaver: Interleaver,
     turnaround_seconds: f64,
+    answer_delay_seconds: f64,
     key_up_seconds: f64,
     propagation_seconds: f64,
     transmission_seconds: Option<f64>,
     loss_percent: f64,
     burst: Option<RawBurst>,
     outage: Vec<RawOutage>,
+    fade: Vec<RawFade>,
     emcon: Vec<RawEmcon>,
     station: Vec<WeatherStation>,
     group: Vec<WeatherGroup>,
@@ -143,14 +174,17 @@ impl Default for Raw {
         Self {
             seed: 1,
             bits_per_second: 1200,
+            bandwidth_khz: None,
             interleaver: Interleaver::Short,
             turnaround_seconds: 0.2,
+            answer_delay_seconds: 0.0,
             key_up_seconds: 0.15,
             propagation_seconds: 0.01,
             transmission_seconds: None,
             loss_percent: 0.0,
             burst: None,
             outage: Vec::new(),
+            fade: Vec::new(),
             emcon: Vec::new(),
             station: Vec::new(),
             group: Vec::new(),
@@ -171,6 +205,27 @@ struct RawOutage {
     at_seconds: f64,
     for_seconds: f64,
     station: Option<String>,
+    #[serde(default)]
+    every_seconds: f64,
+    #[serde(default = "once")]
+    times: u32,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFade {
+    at_seconds: f64,
+    for_seconds: f64,
+    bits_per_second_max: u32,
+    station: Option<String>,
+    #[serde(default)]
+    every_seconds: f64,
+    #[serde(default = "once")]
+    times: u32,
+}
+
+const fn once() -> u32 {
+    1
 }
 
 #[derive(Deserialize)]
@@ -208,19 +263,21 @@ impl Weather {
     /// The same weather at another rate, with the interleaver if that rate has it, else the short one.
     ///
     /// # Errors
-    /// The rate is no HF rate.
+    /// The rate is no HF rate, or none at the bandwidth.
     pub fn with_bits_per_second(mut self, bits_per_second: u32) -> Result<Self, WeatherFault> {
-        let waveform = Waveform::new(bits_per_second, self.waveform.interleaver)
-            .or_else(|_| Waveform::new(bits_per_second, Interleaver::Short))
+        self.waveform = self
+            .waveform
+            .at_rate(bits_per_second)
             .map_err(|fault| WeatherFault { key: "bits_per_second".to_owned(), reason: fault.to_string() })?;
-        self.waveform = Waveform { key_up: self.waveform.key_up, ..waveform };
         Ok(self)
     }
 
     /// Every name of a station in the file that is neither added by it nor among `known`, with its key.
     pub fn unknown_stations(&self, known: &[&str]) -> Vec<WeatherFault> {
-        let outages = self.outages.iter().enumerate();
-        let outages = outages.filter_map(|(i, o)| Some((format!("outage[{i}].station"), o.station.as_deref()?)));
+        let outages = self.outages.iter().enumerate().map(|one| ("outage", one));
+        let fades = self.fades.iter().enumerate().map(|one| ("fade", one));
+        let outages = outages.chain(fades);
+        let outages = outages.filter_map(|(key, (i, o))| Some((format!("{key}[{i}].station"), o.station.as_deref()?)));
         let emcon = self.emcon.iter().enumerate().map(|(i, e)| (format!("emcon[{i}].station"), e.station.as_str()));
         let groups = self.groups.iter().enumerate();
         let groups =
@@ -275,8 +332,14 @@ fn check(raw: Raw, faults: &mut Faults) -> Weather {
             mean_blocks: burst.mean_blocks.max(1),
         }
     });
+    let outages: Vec<OutagePeriod> =
+        raw.outage.into_iter().enumerate().map(|(i, outage)| check_outage(("outage", i), outage, 0, faults)).collect();
+    let fades: Vec<OutagePeriod> =
+        raw.fade.into_iter().enumerate().map(|(i, fade)| check_fade(i, fade, faults)).collect();
+    let played = |periods: &[OutagePeriod]| periods.iter().map(|period| period.times as usize).sum();
     for (key, count, max) in [
-        ("outage", raw.outage.len(), PERIODS_MAX),
+        ("outage", played(&outages), PERIODS_MAX),
+        ("fade", played(&fades), PERIODS_MAX),
         ("emcon", raw.emcon.len(), PERIODS_MAX),
         ("station", raw.station.len(), STATIONS_MAX),
         ("group", raw.group.len(), STATIONS_MAX),
@@ -295,9 +358,11 @@ fn check(raw: Raw, faults: &mut Faults) -> Weather {
         waveform,
         propagation: faults.seconds("propagation_seconds", raw.propagation_seconds, 1.0),
         turnaround: faults.seconds("turnaround_seconds", raw.turnaround_seconds, 60.0),
+        answer_delay: faults.seconds("answer_delay_seconds", raw.answer_delay_seconds, 60.0),
         transmission_max: raw.transmission_seconds.map(|max| faults.seconds("transmission_seconds", max, 127.5)),
         loss: Loss { single_per_million, burst },
-        outages: raw.outage.into_iter().enumerate().map(|(i, outage)| check_outage(i, outage, faults)).collect(),
+        outages,
+        fades,
         emcon: raw.emcon.into_iter().enumerate().map(|(i, emcon)| check_emcon(i, emcon, faults)).collect(),
         stations: raw.station,
         groups: raw.group,
@@ -305,15 +370,21 @@ fn check(raw: Raw, faults: &mut Faults) -> Weather {
 }
 
 fn waveform(raw: &Raw, faults: &mut Faults) -> Waveform {
-    Waveform::new(raw.bits_per_second, raw.interleaver).unwrap_or_else(|fault| {
+    let waveform = match raw.bandwidth_khz {
+        Some(bandwidth) => Waveform::wide_band(bandwidth, raw.bits_per_second, raw.interleaver),
+        None => Waveform::new(raw.bits_per_second, raw.interleaver),
+    };
+    waveform.unwrap_or_else(|fault| {
         let key = match fault {
-            super::waveform::WaveformFault::Rate(_) => "bits_per_second",
-            super::waveform::WaveformFault::Interleaver { .. } => "interleaver",
+            WaveformFault::Rate(_) | WaveformFault::RateAtBandwidth { .. } => "bits_per_second",
+            WaveformFault::Bandwidth(_) => "bandwidth_khz",
+            WaveformFault::Interleaver { .. } => "interleaver",
         };
         faults.add(key, fault.to_string());
         Waveform {
             bits_per_second: 1,
             interleaver: raw.interleaver,
+            bandwidth_khz: None,
             key_up: Duration::ZERO,
             preamble: Duration::ZERO,
             block: Duration::from_secs(1),
@@ -322,10 +393,21 @@ fn waveform(raw: &Raw, faults: &mut Faults) -> Waveform {
     })
 }
 
-fn check_outage(number: usize, raw: RawOutage, faults: &mut Faults) -> OutagePeriod {
-    let from = faults.seconds(format!("outage[{number}].at_seconds"), raw.at_seconds, SECONDS_MAX);
-    let length = faults.seconds(format!("outage[{number}].for_seconds"), raw.for_seconds, SECONDS_MAX);
-    OutagePeriod { station: raw.station, from, until: from + length }
+fn check_outage(at: (&str, usize), raw: RawOutage, bits_per_second_max: u32, faults: &mut Faults) -> OutagePeriod {
+    let key = |name: &str| format!("{}[{}].{name}", at.0, at.1);
+    let from = faults.seconds(key("at_seconds"), raw.at_seconds, SECONDS_MAX);
+    let length = faults.seconds(key("for_seconds"), raw.for_seconds, SECONDS_MAX);
+    let every = faults.seconds(key("every_seconds"), raw.every_seconds, SECONDS_MAX);
+    if raw.times == 0 || (raw.times > 1 && every < length) {
+        faults.add(key("times"), "at least 1; more than once only every so many seconds that it ends in between");
+    }
+    OutagePeriod { station: raw.station, from, until: from + length, every, times: raw.times, bits_per_second_max }
+}
+
+fn check_fade(number: usize, raw: RawFade, faults: &mut Faults) -> OutagePeriod {
+    let RawFade { at_seconds, for_seconds, bits_per_second_max, station, every_seconds, times } = raw;
+    let outage = RawOutage { at_seconds, for_seconds, station, every_seconds, times };
+    check_outage(("fade", number), outage, bits_per_second_max, faults)
 }
 
 fn check_emcon(number: usize, raw: RawEmcon, faults: &mut Faults) -> EmconPeriod {
@@ -371,7 +453,7 @@ mod tests {
 
     #[test]
     fn every_mistake_is_named_with_its_key() {
-        let rows: [(&str, &[&str]); 11] = [
+        let rows: [(&str, &[&str]); 15] = [
             ("[[station]]\nname = \"a\"\n[[station]]\nname = \"a\"", &["station[1].name"]),
             ("bits_per_second = 1000", &["bits_per_second"]),
             ("interleaver = \"medium\"", &["interleaver"]),
@@ -380,6 +462,10 @@ mod tests {
             ("seed =", &["line 1, seed"]),
             ("loss_percent = 101\nturnaround_seconds = -1.0", &["loss_percent", "turnaround_seconds"]),
             ("loss_percent = nan", &["loss_percent"]),
+            ("bandwidth_khz = 5", &["bandwidth_khz"]),
+            ("bandwidth_khz = 24\nbits_per_second = 9601", &["bits_per_second"]),
+            ("[[outage]]\nat_seconds = 1.0\nfor_seconds = 9.0\ntimes = 2\nevery_seconds = 8.0", &["outage[0].times"]),
+            ("[[fade]]\nat_seconds = 1.0\nfor_seconds = 1.0", &["line 1"]),
             ("[burst]\nloss_percent = 100.0\nmean_blocks = 0", &["burst.mean_blocks", "burst.loss_percent"]),
             ("[[emcon]]\nstation = \"a\"\nfrom_seconds = 9.0\nuntil_seconds = 3.0", &["emcon[0].until_seconds"]),
             ("[[outage]]\nat_seconds = 1.0\nfor_seconds = -1.0", &["outage[0].for_seconds"]),
@@ -388,6 +474,19 @@ mod tests {
             let faults = Weather::parse(text).unwrap_err();
             assert_eq!(faults.iter().map(|fault| fault.key.as_str()).collect::<Vec<_>>(), keys, "{text}: {faults:?}");
         }
+    }
+
+    #[test]
+    fn periods_come_again() {
+        let text = "answer_delay_seconds = 2.3\n[[fade]]\nat_seconds = 60\nfor_seconds = 5\nevery_seconds = 3600\n\
+                    times = 3\nbits_per_second_max = 300\nstation = \"x\"";
+        let weather = Weather::parse(text).unwrap();
+        assert_eq!(weather.answer_delay, Duration::from_millis(2300));
+        let each: Vec<_> = weather.fades[0].each().map(|(from, until)| (from.as_secs(), until.as_secs())).collect();
+        assert_eq!((each, weather.fades[0].bits_per_second_max), (vec![(60, 65), (3660, 3665), (7260, 7265)], 300));
+        assert_eq!(weather.unknown_stations(&[])[0].key, "fade[0].station");
+        let many = Weather::parse("[[outage]]\nat_seconds = 0\nfor_seconds = 1\nevery_seconds = 2\ntimes = 100001");
+        assert_eq!(many.unwrap_err()[0].key, "outage");
     }
 
     #[test]

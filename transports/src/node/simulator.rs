@@ -16,6 +16,7 @@ use super::limits::QUEUE_OCTETS_MAX;
 use super::station::{ClientInput, ClientOutput, Station, StationConfig};
 use crate::modem::channel::{Channel, ChannelConfig, Outage, StationCounters, StationId};
 use crate::modem::limits::STATIONS_MAX;
+use crate::modem::shared::wire::Welcome;
 use crate::modem::weather::{Weather, WeatherFault, WeatherStation};
 
 /// A station that takes part.
@@ -36,6 +37,7 @@ struct Site {
 /// Stations and the channel between them. See the module's page.
 #[derive(Debug)]
 pub struct Simulator {
+    radio: Welcome,
     channel: Channel,
     sites: Vec<Site>,
     /// When who begins (`true`) or ends its silence.
@@ -68,16 +70,11 @@ impl Simulator {
         let mut sites = Vec::new();
         for (number, SimulatorStation { name, mut config }) in stations.into_iter().enumerate() {
             channel.attach(station_id(number));
-            config.turnaround = weather.turnaround;
-            config.transmission_max = weather.transmission_max.unwrap_or(config.transmission_max);
-            // A fast channel is only filled by what is there when a transmission begins.
-            let two_transmissions = weather.waveform.octets_within(config.transmission_max).saturating_mul(2);
-            let waiting = &mut config.server.queue_octets_max;
-            *waiting = two_transmissions.clamp(*waiting, QUEUE_OCTETS_MAX.max(*waiting));
+            fit(&mut config, &radio_of(weather));
             let station = Station::new(config, random.fork(&name));
             sites.push(Site { name, station });
         }
-        let mut simulator = Self { channel, sites, schedule: schedule(now, weather, &names) };
+        let mut simulator = Self { radio: radio_of(weather), channel, sites, schedule: schedule(now, weather, &names) };
         simulator.advance(now);
         Ok(simulator)
     }
@@ -111,11 +108,24 @@ impl Simulator {
     /// From now on nobody hears anybody for so long.
     pub fn add_outage(&mut self, now: Now, span: Duration) {
         self.advance(now);
-        self.channel.add_outage(Outage { station: None, from: now.mono, until: now.mono + span });
+        let outage = Outage { station: None, from: now.mono, until: now.mono + span, bits_per_second_max: 0 };
+        self.channel.add_outage(outage);
     }
 
     /// Takes a wakeup.
     pub fn handle_wakeup(&mut self, now: Now) {
+        self.advance(now);
+    }
+
+    /// How this radio is for the stations of other processes, whose numbers begin behind ours.
+    pub fn welcome(&self) -> Welcome {
+        Welcome { station: station_id(self.sites.len()).0, ..self.radio.clone() }
+    }
+
+    /// Lets stations of other processes act on the channel.
+    pub fn with_channel(&mut self, now: Now, act: impl FnOnce(&mut Channel)) {
+        self.advance(now);
+        act(&mut self.channel);
         self.advance(now);
     }
 
@@ -237,7 +247,30 @@ impl Simulator {
     }
 }
 
-fn station_id(number: usize) -> StationId {
+/// What stations have to know of the radio of a weather.
+fn radio_of(weather: &Weather) -> Welcome {
+    Welcome {
+        station: 0,
+        speed: 1,
+        waveform: weather.waveform,
+        turnaround: weather.turnaround,
+        answer_delay: weather.answer_delay,
+        transmission_max: weather.transmission_max,
+    }
+}
+
+/// Fits a station to its radio.
+pub(super) fn fit(config: &mut StationConfig, radio: &Welcome) {
+    config.turnaround = radio.turnaround;
+    config.answer_delay = radio.answer_delay;
+    config.transmission_max = radio.transmission_max.unwrap_or(config.transmission_max);
+    // A fast channel is only filled by what is there when a transmission begins.
+    let two_transmissions = radio.waveform.octets_within(config.transmission_max).saturating_mul(2);
+    let waiting = &mut config.server.queue_octets_max;
+    *waiting = two_transmissions.clamp(*waiting, QUEUE_OCTETS_MAX.max(*waiting));
+}
+
+pub(super) fn station_id(number: usize) -> StationId {
     StationId(u16::try_from(number).unwrap_or(u16::MAX))
 }
 
@@ -299,16 +332,17 @@ fn add_groups(weather: &Weather, stations: &mut [SimulatorStation], faults: &mut
 
 fn channel_config(now: Now, weather: &Weather, names: &[String]) -> ChannelConfig {
     let number = |name: &String| names.iter().position(|known| known == name).map(station_id);
-    let outage = |period: &crate::modem::weather::OutagePeriod| Outage {
-        station: period.station.as_ref().and_then(number),
-        from: now.mono + period.from,
-        until: now.mono + period.until,
+    let outage = |period: &crate::modem::weather::OutagePeriod| {
+        let (station, bits_per_second_max) = (period.station.as_ref().and_then(number), period.bits_per_second_max);
+        let outage =
+            |(from, until)| Outage { station, from: now.mono + from, until: now.mono + until, bits_per_second_max };
+        period.each().map(outage).collect::<Vec<_>>()
     };
     ChannelConfig {
         waveform: weather.waveform,
         propagation: weather.propagation,
         loss: weather.loss,
-        outages: weather.outages.iter().map(outage).collect(),
+        outages: weather.outages.iter().chain(&weather.fades).flat_map(outage).collect(),
     }
 }
 

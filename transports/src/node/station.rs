@@ -59,6 +59,9 @@ pub struct StationConfig {
     pub groups: Vec<NodeAddress>,
     /// From the end of a reception to the start of the answer: 0.15 to 10 s.
     pub turnaround: Duration,
+    /// From the first ARQ data heard in a transmission until the node can answer it, if that is later than the
+    /// turnaround: 0 to 10 s. Products need 2 s and more; it is the node's, whatever its rate.
+    pub answer_delay: Duration,
     /// Longest transmission; at low rates one part of a U_PDU may take longer.
     pub transmission_max: Duration,
 }
@@ -70,6 +73,7 @@ impl StationConfig {
             server: SisServerConfig::new(address),
             groups: Vec::new(),
             turnaround: Duration::from_millis(200),
+            answer_delay: Duration::ZERO,
             transmission_max: TRANSMISSION_MAX,
         }
     }
@@ -138,6 +142,8 @@ pub struct Station {
     asked: Option<(NodeAddress, u8)>,
     /// The transmission being heard asks somebody else for an acknowledgement: the next turn is theirs.
     asks_others: bool,
+    /// When an answer to what is being heard is ready.
+    ready_at: Option<Instant>,
     idle_since: Instant,
     contending_urgently: bool,
     opened_last: bool,
@@ -162,6 +168,7 @@ impl Station {
             awaiting: None,
             asked: None,
             asks_others: false,
+            ready_at: None,
             idle_since: Instant::ZERO,
             contending_urgently: false,
             opened_last: false,
@@ -333,6 +340,7 @@ impl Station {
         }
         if data.arq {
             self.asked = Some((data.source, data.turn));
+            self.ready_at.get_or_insert(now.mono + self.config.answer_delay);
         }
         let arrivals = self.inbox.data(now.mono, data);
         self.deliver(now, arrivals);
@@ -377,7 +385,7 @@ impl Station {
         self.finish(finished);
         if let Some(partner) = load.partner {
             self.awaiting = Some((partner, false));
-            let wait = self.config.turnaround + waveform.key_up + ANSWER_GUARD;
+            let wait = self.config.turnaround + self.config.answer_delay + waveform.key_up + ANSWER_GUARD;
             self.timers.set(Timer::AnswerMissing, now.mono + wait);
         }
     }
@@ -387,8 +395,9 @@ impl Station {
         self.end_waiting(now);
         let theirs = std::mem::take(&mut self.asks_others);
         self.asked = self.asked.filter(|&(source, _)| !self.emcon && (!theirs || self.inbox.owes_to(source)));
+        let ready_at = self.ready_at.take().map_or(now.mono, |ready_at| ready_at.max(now.mono));
         if self.asked.is_some() {
-            self.timers.set(Timer::Answer, now.mono + self.config.turnaround);
+            self.timers.set(Timer::Answer, ready_at + self.config.turnaround);
         }
     }
 
@@ -438,7 +447,7 @@ impl Station {
         if turn < TURNS_MAX {
             self.outbox.compose(now.mono, budget, &mut load, &mut frames);
         }
-        if !frames.is_empty() && modem.transmit(now, frames).is_ok() {
+        if !frames.is_empty() && modem.transmit(now, &waveform, frames).is_ok() {
             self.timers.clear(Timer::Contend);
             self.timers.clear(Timer::Answer);
             self.flight = Some(load);
@@ -535,7 +544,8 @@ impl Station {
             return;
         }
         let waveform = modem.waveform();
-        let free = self.idle_since + self.config.turnaround + waveform.key_up + CONTENTION_GUARD;
+        let answered = self.config.turnaround + self.config.answer_delay + waveform.key_up;
+        let free = self.idle_since + answered + CONTENTION_GUARD;
         let slot = waveform.key_up + SLOT_GUARD;
         let slots = u32::try_from(self.draw_slots(urgent)).unwrap_or(u32::MAX);
         let slot_at = at.max(free) + slot * slots;

@@ -537,11 +537,11 @@ impl Modem for Bare {
         self.transmitting
     }
 
-    fn transmit(&mut self, now: Now, frames: Vec<Bytes>) -> Result<Instant, ModemFault> {
+    fn transmit(&mut self, now: Now, waveform: &Waveform, frames: Vec<Bytes>) -> Result<Instant, ModemFault> {
         self.transmitting = true;
         let octets = frames.iter().map(Bytes::len).sum();
         self.sent.extend(frames);
-        Ok(now.mono + self.waveform.airtime(octets))
+        Ok(now.mono + waveform.airtime(octets))
     }
 
     fn begun(&self, _now: Now) -> Option<usize> {
@@ -549,7 +549,7 @@ impl Modem for Bare {
     }
 
     fn replace(&mut self, now: Now, _from: usize, frames: Vec<Bytes>) -> Result<Instant, ModemFault> {
-        self.transmit(now, frames)
+        self.transmit(now, &self.waveform(), frames)
     }
 
     fn abort(&mut self, _now: Now) {

@@ -26,8 +26,8 @@ impl Modem for Port<'_> {
         self.channel.stations.get(&self.station).is_some_and(|receiver| receiver.sending.is_some())
     }
 
-    fn transmit(&mut self, now: Now, frames: Vec<Bytes>) -> Result<Instant, ModemFault> {
-        self.channel.transmit(now, self.station, frames)
+    fn transmit(&mut self, now: Now, waveform: &Waveform, frames: Vec<Bytes>) -> Result<Instant, ModemFault> {
+        self.channel.transmit(now, self.station, waveform, frames)
     }
 
     fn begun(&self, now: Now) -> Option<usize> {

@@ -1,0 +1,180 @@
+//! The stations of other processes on the channel of this one.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use skywave_protocols::bytes::Bytes;
+use skywave_protocols::time::Now;
+
+use super::super::channel::{Channel, StationId};
+use super::super::limits::STATIONS_MAX;
+use super::super::{Modem as _, ModemEvent};
+use super::wire::{Message, SharedFault, Stream, Welcome};
+
+/// The number of a guest's connection, from whoever moves its octets.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct GuestId(pub u64);
+
+/// What a guest's connection is to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum GuestOutput {
+    /// Write octets.
+    Write(Bytes),
+    /// Close after what was written has left; why, in words.
+    Close(String),
+}
+
+#[derive(Debug, Default)]
+struct Guest {
+    stream: Stream,
+    /// From its hello on.
+    station: Option<StationId>,
+    site: String,
+    /// The number of the transmission it believes to be in the air.
+    sending: Option<u32>,
+    closing: bool,
+}
+
+/// All guests of a channel. After each input, and after anything happened on the channel, call [`Guests::pump`].
+#[derive(Debug)]
+pub struct Guests {
+    /// What each is told, but for the number of its station.
+    welcome: Welcome,
+    guests: BTreeMap<GuestId, Guest>,
+    outputs: VecDeque<(GuestId, GuestOutput)>,
+}
+
+impl Guests {
+    /// Nobody yet. Guests get station numbers from that of `welcome` on.
+    pub const fn new(welcome: Welcome) -> Self {
+        Self { welcome, guests: BTreeMap::new(), outputs: VecDeque::new() }
+    }
+
+    /// Somebody connected.
+    pub fn accepted(&mut self, guest: GuestId) {
+        self.guests.insert(guest, Guest::default());
+    }
+
+    /// Takes octets of a guest. A mistake of its ends its connection and its transmission.
+    pub fn handle_read(&mut self, now: Now, id: GuestId, octets: &[u8], channel: &mut Channel) {
+        let Some(guest) = self.guests.get_mut(&id).filter(|guest| !guest.closing) else { return };
+        guest.stream.add(octets);
+        loop {
+            let next = self.guests.get_mut(&id).map_or(Ok(None), |guest| guest.stream.next());
+            let done = match next {
+                Ok(Some(message)) => self.take(now, id, message, channel),
+                Ok(None) => return,
+                Err(fault) => Err(fault),
+            };
+            if let Err(fault) = done {
+                return self.dismiss(now, id, &fault.to_string(), channel);
+            }
+        }
+    }
+
+    /// A connection is gone, and its station with it.
+    pub fn closed(&mut self, now: Now, id: GuestId, channel: &mut Channel) {
+        if let Some(station) = self.guests.remove(&id).and_then(|guest| guest.station) {
+            channel.detach(now, station);
+        }
+    }
+
+    /// Tells every guest what its station heard.
+    pub fn pump(&mut self, channel: &mut Channel) {
+        for (&id, guest) in &mut self.guests {
+            let Some(station) = guest.station else { continue };
+            while let Some(event) = channel.poll_event(station) {
+                let message = match event {
+                    ModemEvent::Received(frame) => Message::Received(frame),
+                    ModemEvent::CarrierOn => Message::Carrier(true),
+                    ModemEvent::CarrierOff => Message::Carrier(false),
+                    ModemEvent::Sent => match guest.sending.take() {
+                        Some(number) => Message::Sent(number),
+                        None => continue,
+                    },
+                };
+                self.outputs.push_back((id, GuestOutput::Write(message.encode())));
+            }
+        }
+    }
+
+    /// The next output for a guest.
+    pub fn poll(&mut self) -> Option<(GuestId, GuestOutput)> {
+        self.outputs.pop_front()
+    }
+
+    /// The guests that have said hello: station and site.
+    pub fn stations(&self) -> impl Iterator<Item = (StationId, &str)> + '_ {
+        self.guests.values().filter_map(|guest| Some((guest.station?, guest.site.as_str())))
+    }
+
+    fn take(&mut self, now: Now, id: GuestId, message: Message, channel: &mut Channel) -> Result<(), SharedFault> {
+        let Some(guest) = self.guests.get_mut(&id) else { return Ok(()) };
+        match (message, guest.station) {
+            (Message::Hello(site), None) => self.on_hello(id, site, channel),
+            (Message::Transmit { number, waveform, frames }, Some(station)) => {
+                guest.sending = Some(number);
+                if channel.transmit(now, station, &waveform, frames).is_err() {
+                    guest.sending = None;
+                    self.outputs.push_back((id, GuestOutput::Write(Message::Sent(number).encode())));
+                }
+                Ok(())
+            }
+            (Message::Replace { number, from, frames }, Some(station)) => {
+                // What cannot be replaced any more goes out as it was.
+                if guest.sending == Some(number) {
+                    let _ = channel.replace(now, station, from.into(), frames);
+                }
+                Ok(())
+            }
+            (Message::Abort, Some(station)) => {
+                guest.sending = None;
+                channel.abort(now, station);
+                Ok(())
+            }
+            (Message::Emcon(emcon), Some(station)) => {
+                channel.set_emcon(now, station, emcon);
+                Ok(())
+            }
+            (
+                Message::Hello(_)
+                | Message::Welcome(_)
+                | Message::Goodbye(_)
+                | Message::Transmit { .. }
+                | Message::Replace { .. }
+                | Message::Abort
+                | Message::Emcon(_)
+                | Message::Sent(_)
+                | Message::Received(_)
+                | Message::Carrier(_),
+                _,
+            ) => Err(SharedFault::OutOfTurn),
+        }
+    }
+
+    fn on_hello(&mut self, id: GuestId, site: String, channel: &mut Channel) -> Result<(), SharedFault> {
+        let numbers = (self.welcome.station..).take(STATIONS_MAX);
+        let station = numbers.map(StationId).find(|&station| channel.attach(station));
+        let Some(station) = station else {
+            return Err(SharedFault::Refused(format!("{STATIONS_MAX} stations are on the channel already")));
+        };
+        if let Some(guest) = self.guests.get_mut(&id) {
+            (guest.station, guest.site) = (Some(station), site);
+        }
+        let welcome = Message::Welcome(Welcome { station: station.0, ..self.welcome.clone() });
+        self.outputs.push_back((id, GuestOutput::Write(welcome.encode())));
+        if channel.port(station).carrier() {
+            self.outputs.push_back((id, GuestOutput::Write(Message::Carrier(true).encode())));
+        }
+        Ok(())
+    }
+
+    fn dismiss(&mut self, now: Now, id: GuestId, why: &str, channel: &mut Channel) {
+        let Some(guest) = self.guests.get_mut(&id) else { return };
+        guest.closing = true;
+        if let Some(station) = guest.station.take() {
+            channel.detach(now, station);
+        }
+        self.outputs.push_back((id, GuestOutput::Write(Message::Goodbye(why.to_owned()).encode())));
+        self.outputs.push_back((id, GuestOutput::Close(why.to_owned())));
+    }
+}

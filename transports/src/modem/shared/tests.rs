@@ -1,0 +1,239 @@
+use proptest::prelude::*;
+use skywave_protocols::bytes::Bytes;
+use skywave_protocols::random::Seeded;
+use skywave_protocols::time::{Duration, Now, Wakeup};
+
+use super::super::channel::{Channel, ChannelConfig, StationId};
+use super::super::loss::Loss;
+use super::super::{Interleaver, Modem as _, ModemEvent, ModemFault, Waveform};
+use super::guest::{GuestModem, Joining};
+use super::host::{GuestId, GuestOutput, Guests};
+use super::wire::{Message, SharedFault, Stream, Welcome};
+
+const OWN: StationId = StationId(0);
+
+fn at(seconds: f64) -> Now {
+    Now::default().after(Duration::from_micros((seconds * 1e6).round() as u64))
+}
+
+fn waveform(rate: u32) -> Waveform {
+    Waveform::new(rate, Interleaver::Short).unwrap()
+}
+
+fn welcome() -> Welcome {
+    Welcome {
+        station: 1,
+        speed: 1,
+        waveform: waveform(1200),
+        turnaround: Duration::from_millis(200),
+        answer_delay: Duration::ZERO,
+        transmission_max: None,
+    }
+}
+
+fn frames(count: u8, octets: usize) -> Vec<Bytes> {
+    (0..count).map(|number| Bytes::from(vec![number; octets])).collect()
+}
+
+/// A host with one station of its own, and guests with a wire without delay.
+struct Table {
+    now: Now,
+    channel: Channel,
+    host: Guests,
+    modems: Vec<GuestModem>,
+    closed: Vec<String>,
+}
+
+impl Table {
+    fn new(guests: usize) -> Self {
+        let config = ChannelConfig {
+            waveform: waveform(1200),
+            propagation: Duration::from_millis(10),
+            loss: Loss::default(),
+            outages: Vec::new(),
+        };
+        let mut channel = Channel::new(at(0.0), config, Seeded::new(1));
+        channel.attach(OWN);
+        let mut table =
+            Self { now: at(0.0), channel, host: Guests::new(welcome()), modems: Vec::new(), closed: Vec::new() };
+        (0..guests).for_each(|_| table.join());
+        table
+    }
+
+    fn join(&mut self) {
+        let id = GuestId(self.modems.len() as u64);
+        self.host.accepted(id);
+        self.host.handle_read(self.now, id, &Joining::hello("a.test"), &mut self.channel);
+        let Some((_, GuestOutput::Write(octets))) = self.host.poll() else { panic!("no welcome") };
+        let modem = Joining::default().handle_read(&octets).unwrap().unwrap();
+        self.modems.push(modem);
+    }
+
+    fn settle(&mut self) {
+        self.channel.handle_wakeup(self.now);
+        for (number, modem) in self.modems.iter_mut().enumerate() {
+            while let Some(octets) = modem.poll_write() {
+                self.host.handle_read(self.now, GuestId(number as u64), &octets, &mut self.channel);
+            }
+        }
+        self.host.pump(&mut self.channel);
+        while let Some((id, output)) = self.host.poll() {
+            match output {
+                GuestOutput::Write(octets) => {
+                    // In pieces, as a connection may bring it.
+                    for piece in octets.chunks(3) {
+                        let _ = self.modems[id.0 as usize].handle_read(piece);
+                    }
+                }
+                GuestOutput::Close(why) => self.closed.push(why),
+            }
+        }
+    }
+
+    fn run(&mut self, seconds: f64) {
+        let end = at(seconds);
+        while let Some(wakeup) = self.channel.next_wakeup().filter(|wakeup: &Wakeup| wakeup.at <= end.mono) {
+            self.now = self.now.after(wakeup.at.since(self.now.mono));
+            self.settle();
+        }
+        self.now = end;
+        self.settle();
+    }
+
+    fn events(&mut self, guest: usize) -> Vec<ModemEvent> {
+        std::iter::from_fn(|| self.modems[guest].poll_event()).collect()
+    }
+}
+
+#[test]
+fn guests_hear_each_other_and_the_host() {
+    let mut table = Table::new(2);
+    assert_eq!([0, 1].map(|guest| table.modems[guest].welcome().station), [1, 2]);
+    let end = table.modems[0].transmit(at(0.0), &waveform(9600), frames(2, 100)).unwrap();
+    assert!(table.modems[0].transmitting());
+    assert_eq!(table.modems[0].transmit(at(0.0), &waveform(9600), frames(1, 1)), Err(ModemFault::Transmitting));
+    table.settle();
+    table.run(1.0);
+    assert!(table.modems[1].carrier() && !table.modems[0].carrier());
+    table.run(5.0);
+    assert!(end < at(5.0).mono);
+    let received = |frames: Vec<Bytes>| frames.into_iter().map(ModemEvent::Received).collect::<Vec<_>>();
+    assert_eq!(table.events(0), [ModemEvent::Sent]);
+    let heard = table.events(1);
+    assert_eq!(heard[1..3], received(frames(2, 100)));
+    assert_eq!((&heard[0], &heard[3]), (&ModemEvent::CarrierOn, &ModemEvent::CarrierOff));
+    assert_eq!(std::iter::from_fn(|| table.channel.poll_event(OWN)).count(), 4);
+    let now = table.now;
+    table.channel.transmit(now, OWN, &waveform(1200), frames(1, 9)).unwrap();
+    table.run(10.0);
+    assert_eq!(table.events(0)[1..2], received(frames(1, 9)));
+}
+
+#[test]
+fn a_guest_replaces_and_stops_what_has_not_begun() {
+    let mut table = Table::new(2);
+    // Data from 0.75; blocks of 90 octets end at 1.35, 1.95, 2.55.
+    table.modems[0].transmit(at(0.0), &waveform(1200), frames(3, 90)).unwrap();
+    table.settle();
+    table.run(0.8);
+    assert_eq!(table.modems[0].begun(table.now), Some(1));
+    assert_eq!(table.modems[0].replace(table.now, 0, frames(1, 9)), Err(ModemFault::Begun));
+    assert!(table.modems[0].replace(table.now, 1, vec![Bytes::from_static(b"urgent")]).is_ok());
+    table.settle();
+    table.run(4.0);
+    let heard = table.events(1);
+    assert!(heard.contains(&ModemEvent::Received(Bytes::from_static(b"urgent"))), "{heard:?}");
+    assert_eq!(heard.len(), 4, "{heard:?}");
+    assert_eq!(table.events(0), [ModemEvent::Sent]);
+    let now = table.now;
+    table.modems[0].transmit(now, &waveform(1200), frames(3, 90)).unwrap();
+    table.settle();
+    table.run(5.5);
+    let now = table.now;
+    table.modems[0].abort(now);
+    assert!(!table.modems[0].transmitting());
+    table.settle();
+    table.run(9.0);
+    assert_eq!(table.events(0), []);
+    assert_eq!(table.events(1).last(), Some(&ModemEvent::CarrierOff));
+    assert!(table.modems[0].transmit(table.now, &waveform(1200), frames(1, 1)).is_ok());
+}
+
+#[test]
+fn what_a_guest_may_not_do_ends_its_connection() {
+    let rows: [(Vec<u8>, &str); 5] = [
+        (Message::Hello("again".into()).encode().to_vec(), "a message out of turn"),
+        (Message::Carrier(true).encode().to_vec(), "a message out of turn"),
+        (vec![255; 4], "a message of 4294967295 octets"),
+        (vec![0, 0, 0, 1, 99], "kind of message cannot be 99"),
+        (vec![0, 0, 0, 0], "octet 0: 1 more octets needed"),
+    ];
+    for (octets, why) in rows {
+        let mut table = Table::new(2);
+        table.modems[0].transmit(at(0.0), &waveform(1200), frames(3, 90)).unwrap();
+        table.settle();
+        table.run(1.0);
+        table.host.handle_read(table.now, GuestId(0), &octets, &mut table.channel);
+        table.run(9.0);
+        assert!(table.closed.len() == 1 && table.closed[0].starts_with(why), "{:?}, not {why}", table.closed);
+        assert_eq!(table.events(1).last(), Some(&ModemEvent::CarrierOff), "{why}: off the air");
+        assert_eq!(table.host.stations().count(), 1);
+        table.host.closed(table.now, GuestId(0), &mut table.channel);
+        table.join();
+        assert_eq!(table.modems[2].welcome().station, 1, "its number is free again");
+    }
+}
+
+#[test]
+fn a_transmission_the_host_cannot_take_counts_as_sent() {
+    let mut table = Table::new(1);
+    table.channel.transmit(at(0.0), StationId(1), &waveform(1200), frames(1, 9)).unwrap();
+    table.modems[0].transmit(at(0.0), &waveform(1200), frames(1, 9)).unwrap();
+    table.settle();
+    assert_eq!(table.events(0), [ModemEvent::Sent]);
+}
+
+#[test]
+fn messages_survive_being_written() {
+    let wide = Waveform::wide_band(24, 120_000, Interleaver::UltraShort).unwrap();
+    let rows = [
+        Message::Hello("ship.test".into()),
+        Message::Welcome(Welcome { transmission_max: Some(Duration::from_secs(8)), waveform: wide, ..welcome() }),
+        Message::Goodbye("no".into()),
+        Message::Transmit { number: 7, waveform: wide, frames: frames(3, 5) },
+        Message::Replace { number: 7, from: 2, frames: Vec::new() },
+        Message::Abort,
+        Message::Emcon(true),
+        Message::Sent(7),
+        Message::Received(Bytes::from_static(b"\x90\xeb")),
+        Message::Carrier(false),
+    ];
+    for message in rows {
+        let mut stream = Stream::default();
+        let octets = message.encode();
+        for cut in 0..octets.len() {
+            stream.add(&octets[cut..=cut]);
+            let whole = cut + 1 == octets.len();
+            assert_eq!(stream.next().unwrap(), whole.then(|| message.clone()));
+        }
+    }
+    let refused = Message::Goodbye("no".into()).encode();
+    assert_eq!(Joining::default().handle_read(&refused).unwrap_err(), SharedFault::Refused("no".into()));
+    assert!(Joining::default().handle_read(b"HTTP/1.1 200 OK").is_err());
+}
+
+proptest! {
+    #[test]
+    fn no_octets_hurt_either_end(octets: Vec<u8>, lengths: bool) {
+        let mut octets = octets;
+        if lengths {
+            octets.splice(0..0, (octets.len() as u32).to_be_bytes());
+        }
+        let mut table = Table::new(1);
+        let _ = table.modems[0].handle_read(&octets);
+        table.host.handle_read(table.now, GuestId(0), &octets, &mut table.channel);
+        table.run(300.0);
+        let mut joining = Joining::default();
+        let _ = joining.handle_read(&octets);
+    }
+}

@@ -1,0 +1,300 @@
+//! What host and guests of a shared radio say to each other: a length of four octets, a kind, a body.
+
+use skywave_protocols::bytes::{Buf as _, BufMut as _, Bytes, BytesMut, Reader, WireError};
+use skywave_protocols::time::Duration;
+
+use super::super::limits::{
+    FRAMES_PER_TRANSMISSION_MAX, GUEST_MESSAGE_OCTETS_MAX, GUEST_NAME_OCTETS_MAX, TRANSMISSION_SECONDS_MAX,
+};
+use super::super::{Interleaver, Waveform};
+
+/// The version of the protocol: both ends must have the same.
+pub const VERSION: u8 = 1;
+const INTERLEAVERS: [Interleaver; 7] = [
+    Interleaver::Zero,
+    Interleaver::UltraShort,
+    Interleaver::VeryShort,
+    Interleaver::Short,
+    Interleaver::Medium,
+    Interleaver::Long,
+    Interleaver::VeryLong,
+];
+
+/// How the radio of the host is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Welcome {
+    /// The number of the guest's station on the channel.
+    pub station: u16,
+    /// How many times as fast as real time the host runs; at least 1.
+    pub speed: u32,
+    /// The usual mode.
+    pub waveform: Waveform,
+    /// From the end of a reception to the answer.
+    pub turnaround: Duration,
+    /// From the first ARQ data heard until it can be answered.
+    pub answer_delay: Duration,
+    /// Longest transmission of a station; `None` leaves it to the station.
+    pub transmission_max: Option<Duration>,
+}
+
+/// One message.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Message {
+    /// Guest: the first, with the name of its site.
+    Hello(String),
+    /// Host: the answer.
+    Welcome(Welcome),
+    /// Host: why not; the connection ends.
+    Goodbye(String),
+    /// Guest: key up and send.
+    Transmit {
+        /// The guest's own number for it.
+        number: u32,
+        /// Its mode.
+        waveform: Waveform,
+        /// Its frames.
+        frames: Vec<Bytes>,
+    },
+    /// Guest: other frames from the one with this index on.
+    Replace {
+        /// Of which transmission.
+        number: u32,
+        /// The first that is replaced.
+        from: u16,
+        /// What comes instead.
+        frames: Vec<Bytes>,
+    },
+    /// Guest: stop in mid-air.
+    Abort,
+    /// Guest: its station is silent from now on, or no more.
+    Emcon(bool),
+    /// Host: the transmission with this number has left.
+    Sent(u32),
+    /// Host: a frame was heard.
+    Received(Bytes),
+    /// Host: a carrier is heard, or no more.
+    Carrier(bool),
+}
+
+/// Why the other end of a shared radio cannot be understood.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum SharedFault {
+    /// It is none of ours, or of another version.
+    #[error("the other end is not a shared radio of version {VERSION}")]
+    Version,
+    /// A message is longer than any can be.
+    #[error("a message of {0} octets, at most {GUEST_MESSAGE_OCTETS_MAX}")]
+    TooLong(usize),
+    /// Octets that mean nothing.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// A message that does not belong here.
+    #[error("a message out of turn")]
+    OutOfTurn,
+    /// The host does not want us.
+    #[error("the host says: {0}")]
+    Refused(String),
+}
+
+impl Message {
+    /// The message with its length.
+    pub fn encode(&self) -> Bytes {
+        let mut octets = BytesMut::new();
+        octets.put_u32(0);
+        match self {
+            Self::Hello(name) => {
+                octets.put_slice(&[1, VERSION]);
+                octets.put_slice(name.as_bytes());
+            }
+            Self::Welcome(welcome) => {
+                octets.put_slice(&[2, VERSION]);
+                octets.put_u16(welcome.station);
+                octets.put_u32(welcome.speed);
+                put_waveform(&mut octets, &welcome.waveform);
+                octets.put_u64(micros(welcome.turnaround));
+                octets.put_u64(micros(welcome.answer_delay));
+                octets.put_u64(welcome.transmission_max.map_or(0, micros));
+            }
+            Self::Goodbye(why) => {
+                octets.put_u8(3);
+                octets.put_slice(why.as_bytes());
+            }
+            Self::Transmit { number, waveform, frames } => {
+                octets.put_u8(4);
+                octets.put_u32(*number);
+                put_waveform(&mut octets, waveform);
+                put_frames(&mut octets, frames);
+            }
+            Self::Replace { number, from, frames } => {
+                octets.put_u8(5);
+                octets.put_u32(*number);
+                octets.put_u16(*from);
+                put_frames(&mut octets, frames);
+            }
+            Self::Abort => octets.put_u8(6),
+            Self::Emcon(emcon) => octets.put_slice(&[7, u8::from(*emcon)]),
+            Self::Sent(number) => {
+                octets.put_u8(8);
+                octets.put_u32(*number);
+            }
+            Self::Received(frame) => {
+                octets.put_u8(9);
+                octets.put_slice(frame);
+            }
+            Self::Carrier(on) => octets.put_slice(&[10, u8::from(*on)]),
+        }
+        let length = u32::try_from(octets.len() - 4).unwrap_or(u32::MAX);
+        octets[..4].copy_from_slice(&length.to_be_bytes());
+        octets.freeze()
+    }
+
+    /// Reads a message without its length.
+    ///
+    /// # Errors
+    /// [`SharedFault`].
+    pub fn decode(octets: &Bytes) -> Result<Self, SharedFault> {
+        let mut reader = Reader::new(octets);
+        let message = match reader.u8()? {
+            1 => {
+                version(&mut reader)?;
+                Self::Hello(text(&mut reader)?)
+            }
+            2 => {
+                version(&mut reader)?;
+                Self::Welcome(welcome(&mut reader)?)
+            }
+            3 => Self::Goodbye(text(&mut reader)?),
+            4 => Self::Transmit {
+                number: reader.u32()?,
+                waveform: waveform(&mut reader)?,
+                frames: frames(&mut reader, octets)?,
+            },
+            5 => Self::Replace { number: reader.u32()?, from: reader.u16()?, frames: frames(&mut reader, octets)? },
+            6 => Self::Abort,
+            7 => Self::Emcon(reader.u8()? != 0),
+            8 => Self::Sent(reader.u32()?),
+            9 => {
+                let from = reader.offset();
+                reader.rest();
+                Self::Received(octets.slice(from..))
+            }
+            10 => Self::Carrier(reader.u8()? != 0),
+            kind => return Err(WireError::OutOfRange { field: "kind of message", value: kind.into() }.into()),
+        };
+        match reader.left() {
+            0 => Ok(message),
+            left => Err(WireError::Trailing { offset: reader.offset(), left }.into()),
+        }
+    }
+}
+
+/// Cuts what a connection brings into messages.
+#[derive(Debug, Default)]
+pub struct Stream {
+    octets: BytesMut,
+}
+
+impl Stream {
+    /// Adds what arrived.
+    pub fn add(&mut self, octets: &[u8]) {
+        self.octets.extend_from_slice(octets);
+    }
+
+    /// The next whole message; `None` until more arrives.
+    ///
+    /// # Errors
+    /// [`SharedFault`]; the connection is of no more use.
+    pub fn next(&mut self) -> Result<Option<Message>, SharedFault> {
+        let Some(&[a, b, c, d]) = self.octets.get(..4).and_then(|head| head.first_chunk()) else { return Ok(None) };
+        let length = u32::from_be_bytes([a, b, c, d]) as usize;
+        if length > GUEST_MESSAGE_OCTETS_MAX {
+            return Err(SharedFault::TooLong(length));
+        }
+        if self.octets.len() < 4 + length {
+            return Ok(None);
+        }
+        self.octets.advance(4);
+        Message::decode(&self.octets.split_to(length).freeze()).map(Some)
+    }
+}
+
+fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn put_waveform(octets: &mut BytesMut, waveform: &Waveform) {
+    let interleaver = INTERLEAVERS.iter().position(|one| *one == waveform.interleaver).unwrap_or(0);
+    octets.put_u32(waveform.bits_per_second);
+    octets.put_slice(&[u8::try_from(interleaver).unwrap_or(0), waveform.bandwidth_khz.unwrap_or(0)]);
+    octets.put_u32(u32::try_from(micros(waveform.key_up)).unwrap_or(u32::MAX));
+}
+
+fn put_frames(octets: &mut BytesMut, frames: &[Bytes]) {
+    octets.put_u16(u16::try_from(frames.len()).unwrap_or(u16::MAX));
+    for frame in frames {
+        octets.put_u32(u32::try_from(frame.len()).unwrap_or(u32::MAX));
+        octets.put_slice(frame);
+    }
+}
+
+fn version(reader: &mut Reader<'_>) -> Result<(), SharedFault> {
+    if reader.u8()? == VERSION { Ok(()) } else { Err(SharedFault::Version) }
+}
+
+fn text(reader: &mut Reader<'_>) -> Result<String, SharedFault> {
+    let octets = reader.rest();
+    match std::str::from_utf8(octets) {
+        Ok(text) if octets.len() <= GUEST_NAME_OCTETS_MAX => Ok(text.to_owned()),
+        _ => Err(WireError::OutOfRange { field: "octets of a name", value: octets.len() as u64 }.into()),
+    }
+}
+
+fn span(reader: &mut Reader<'_>, field: &'static str) -> Result<Duration, SharedFault> {
+    match reader.u64()? {
+        micros if micros <= 3_600_000_000 => Ok(Duration::from_micros(micros)),
+        value => Err(WireError::OutOfRange { field, value }.into()),
+    }
+}
+
+fn welcome(reader: &mut Reader<'_>) -> Result<Welcome, SharedFault> {
+    Ok(Welcome {
+        station: reader.u16()?,
+        speed: reader.u32()?.max(1),
+        waveform: waveform(reader)?,
+        turnaround: span(reader, "turnaround")?,
+        answer_delay: span(reader, "answer delay")?,
+        transmission_max: Some(span(reader, "longest transmission")?).filter(|max| !max.is_zero()),
+    })
+}
+
+fn waveform(reader: &mut Reader<'_>) -> Result<Waveform, SharedFault> {
+    let bits_per_second = reader.u32()?;
+    let index = reader.u8()?;
+    let interleaver = INTERLEAVERS.get(usize::from(index)).copied();
+    let interleaver = interleaver.ok_or(WireError::OutOfRange { field: "interleaver", value: index.into() })?;
+    let waveform = match reader.u8()? {
+        0 => Waveform::new(bits_per_second, interleaver),
+        bandwidth => Waveform::wide_band(bandwidth, bits_per_second, interleaver),
+    };
+    let waveform = waveform.map_err(|_| WireError::OutOfRange { field: "waveform", value: bits_per_second.into() })?;
+    let key_up = Duration::from_micros(reader.u32()?.into());
+    if key_up > TRANSMISSION_SECONDS_MAX {
+        return Err(WireError::OutOfRange { field: "key-up", value: micros(key_up) }.into());
+    }
+    Ok(Waveform { key_up, ..waveform })
+}
+
+fn frames(reader: &mut Reader<'_>, octets: &Bytes) -> Result<Vec<Bytes>, SharedFault> {
+    let count = usize::from(reader.u16()?);
+    if count > FRAMES_PER_TRANSMISSION_MAX {
+        return Err(WireError::OutOfRange { field: "frames", value: count as u64 }.into());
+    }
+    let mut frames = Vec::new();
+    for _ in 0..count {
+        let length = reader.u32()? as usize;
+        let from = reader.offset();
+        reader.take(length)?;
+        frames.push(octets.slice(from..from + length));
+    }
+    Ok(frames)
+}
