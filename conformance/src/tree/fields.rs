@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use serde_json::Value;
-use skywave_protocols::bytes::unhex;
+use skywave_protocols::bytes::{WireError, unhex};
 
 use crate::subject::Refusal;
 
@@ -60,6 +60,11 @@ impl<'a> Fields<'a> {
         T::try_from(number).map_err(|_| missing(key, "number in range"))
     }
 
+    /// The truth value under `key`.
+    pub fn flag(self, key: &str) -> Read<bool> {
+        self.get(key).and_then(Value::as_bool).ok_or_else(|| missing(key, "truth value"))
+    }
+
     /// The octets under `key`.
     pub fn octets(self, key: &str) -> Read<Vec<u8>> {
         unhex(self.text(key)?).ok_or_else(|| missing(key, "hex"))
@@ -90,6 +95,16 @@ pub fn word<T: PartialEq>(value: &T, words: &[(&'static str, T)]) -> Value {
 /// A dotted id.
 pub fn id(number: u32) -> Value {
     Value::from(Ipv4Addr::from_bits(number).to_string())
+}
+
+/// The name in vectors of what is wrong with octets.
+pub fn wire(error: &WireError) -> Refusal {
+    let name = match error {
+        WireError::Truncated { .. } => "truncated",
+        WireError::OutOfRange { .. } => "out_of_range",
+        WireError::Trailing { .. } => "trailing",
+    };
+    Refusal::new(name, error)
 }
 
 fn missing(key: &str, what: &str) -> Refusal {

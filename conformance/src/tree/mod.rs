@@ -4,10 +4,12 @@
 
 mod acp142;
 mod cdt;
+mod cpdu;
 mod fields;
 mod mule;
 mod sis;
 mod slow;
+mod spdu;
 mod xmpp;
 
 use serde_json::Value;
@@ -28,6 +30,8 @@ pub struct Codec {
 /// All protocols that our code speaks.
 pub const CODECS: &[Codec] = &[
     Codec { protocol: "sis", decode: sis::decode, encode: sis::encode },
+    Codec { protocol: "spdu", decode: spdu::decode, encode: spdu::encode },
+    Codec { protocol: "cpdu", decode: cpdu::decode, encode: cpdu::encode },
     Codec { protocol: "acp142", decode: acp142::decode, encode: acp142::encode },
     Codec { protocol: "cdt", decode: cdt::decode, encode: cdt::encode },
     Codec { protocol: "mule", decode: mule::decode, encode: mule::encode },

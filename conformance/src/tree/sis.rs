@@ -62,7 +62,7 @@ const CONFIRMATIONS: [(&str, Confirmation); 4] = [
     ("undefined", Confirmation::Undefined),
 ];
 const ORDERS: [(&str, Order); 2] = [("in_order", Order::InOrder), ("as_they_arrive", Order::AsTheyArrive)];
-const LINK_TYPES: [(&str, HardLinkType); 4] = [
+pub(super) const LINK_TYPES: [(&str, HardLinkType); 4] = [
     ("reservation", HardLinkType::Reservation),
     ("partial", HardLinkType::Partial),
     ("full", HardLinkType::Full),
@@ -207,7 +207,7 @@ fn returned_tree(reason: Option<DataRejection>, returned: &Returned) -> Value {
     tree
 }
 
-fn u_pdu_tree(sap: SapId, u_pdu: &Bytes) -> Value {
+pub(super) fn u_pdu_tree(sap: SapId, u_pdu: &Bytes) -> Value {
     let has_header = [SapId::T_MMHS, SapId::RCOP, SapId::UDOP].contains(&sap);
     match Header::decode(u_pdu).ok().filter(|_| has_header) {
         Some((header, data)) => json!({
@@ -330,7 +330,7 @@ fn returned(fields: Fields<'_>) -> Result<Returned, Refusal> {
     })
 }
 
-fn u_pdu(fields: Fields<'_>) -> Result<Bytes, Refusal> {
+pub(super) fn u_pdu(fields: Fields<'_>) -> Result<Bytes, Refusal> {
     let Ok(header) = fields.table("u_pdu") else { return Ok(fields.octets("u_pdu")?.into()) };
     let data = header.octets("data")?;
     let header = Header {
@@ -350,7 +350,7 @@ fn mode(fields: Fields<'_>) -> Result<DeliveryMode, Refusal> {
     ))
 }
 
-fn sap(fields: Fields<'_>, key: &str) -> Result<SapId, Refusal> {
+pub(super) fn sap(fields: Fields<'_>, key: &str) -> Result<SapId, Refusal> {
     SapId::try_from(fields.number::<u8>(key)?).map_err(|error| Refusal::new("field", error))
 }
 

@@ -1,15 +1,15 @@
 //! Units of the slow side of chat as trees: the header's fields, and the body as it stands.
 
 use serde_json::{Value, json};
-use skywave_protocols::bytes::{WireError, hex};
+use skywave_protocols::bytes::hex;
 use skywave_protocols::xmpp::slow::block::{Request, Stored, Unit};
 
-use super::fields::Fields;
+use super::fields::{self, Fields};
 use crate::subject::Refusal;
 
 /// What a unit means.
 pub fn decode(octets: &[u8]) -> Result<Value, Refusal> {
-    Ok(match Unit::read(octets).map_err(|fault| refusal(&fault))? {
+    Ok(match Unit::read(octets).map_err(|fault| fields::wire(&fault))? {
         Unit::Data { context, number_low, ack_low, digest, body } => json!({
             "kind": "block", "context": context, "number_low": number_low, "acknowledged_low": ack_low,
             "digest": digest, "body": hex(body),
@@ -85,13 +85,4 @@ fn request(fields: Fields<'_>) -> Result<Request, Refusal> {
         _ => Err(Refusal::new("field", "dictionaries is no list of three")),
     })?;
     Ok(Request { context: fields.number("context")?, tag: fields.number("tag")?, stored, dictionaries })
-}
-
-fn refusal(fault: &WireError) -> Refusal {
-    let name = match fault {
-        WireError::Truncated { .. } => "truncated",
-        WireError::OutOfRange { .. } => "out_of_range",
-        WireError::Trailing { .. } => "trailing",
-    };
-    Refusal::new(name, fault)
 }

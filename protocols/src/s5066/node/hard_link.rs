@@ -5,89 +5,12 @@
 //! access layer is not there yet; types 1 and 2 are answered and reported but other traffic is not held back.
 
 use super::ClientId;
-use crate::bytes::{Reader, WireError};
+pub use super::spdu::{HardLinkMessage, HardLinkTermination};
 use crate::s5066::address::NodeAddress;
 use crate::s5066::sis::fields::{HardLink, HardLinkType, Rank, SapId};
 use crate::s5066::sis::pdu::Primitive;
 use crate::s5066::sis::reason::{HardLinkEnd, HardLinkRejection, HardLinkStatus};
 use crate::time::{Duration, Instant, Now};
-
-/// What the SIS of two nodes say to each other about a hard link: S_PDUs 3 to 7.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum HardLinkMessage {
-    /// 3: make it.
-    Request {
-        /// Its type.
-        kind: HardLinkType,
-        /// Its priority, 0 to 3.
-        priority: u8,
-        /// The client that asks.
-        requesting: SapId,
-        /// The client asked; significant for type 2.
-        remote: SapId,
-    },
-    /// 4: it is made.
-    Confirm,
-    /// 5: it is refused.
-    Rejected(HardLinkRejection),
-    /// 6: it ends.
-    Terminate(u8),
-    /// 7: it has ended.
-    TerminateConfirm,
-}
-
-impl HardLinkMessage {
-    /// The S_PDU.
-    //= s5066/NODE-014
-    pub fn encode(self) -> Vec<u8> {
-        match self {
-            Self::Request { kind, priority, requesting, remote } => {
-                vec![0x30 | (kind as u8) << 2 | priority & 3, requesting.number() << 4 | remote.number()]
-            }
-            Self::Confirm => vec![0x40],
-            Self::Rejected(reason) => vec![0x50 | reason.code() & 0x0f],
-            Self::Terminate(reason) => vec![0x60 | reason & 0x0f],
-            Self::TerminateConfirm => vec![0x70],
-        }
-    }
-
-    /// Reads an S_PDU of type 3 to 7.
-    ///
-    /// # Errors
-    /// It is of another type, too short or too long.
-    //= s5066/NODE-014
-    pub fn decode(octets: &[u8]) -> Result<Self, WireError> {
-        let mut reader = Reader::new(octets);
-        let first = reader.u8()?;
-        let message = match first >> 4 {
-            3 => {
-                let saps = reader.u8()?;
-                Self::Request {
-                    kind: kind_of(first >> 2),
-                    priority: first & 3,
-                    requesting: SapId::from_low_bits(saps >> 4),
-                    remote: SapId::from_low_bits(saps),
-                }
-            }
-            4 => Self::Confirm,
-            5 => Self::Rejected(HardLinkRejection::from_code(first & 0x0f)),
-            6 => Self::Terminate(first & 0x0f),
-            7 => Self::TerminateConfirm,
-            other => return Err(WireError::OutOfRange { field: "type of S_PDU", value: other.into() }),
-        };
-        reader.finish()?;
-        Ok(message)
-    }
-}
-
-const fn kind_of(bits: u8) -> HardLinkType {
-    match bits & 3 {
-        0 => HardLinkType::Reservation,
-        1 => HardLinkType::Partial,
-        2 => HardLinkType::Full,
-        _ => HardLinkType::Undefined,
-    }
-}
 
 /// What the hard link wants done.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -200,7 +123,8 @@ impl HardLinkState {
         if current.phase != Phase::Terminating {
             current.phase = Phase::Terminating;
             current.deadline = Some(now.mono + wait);
-            self.outputs.push(HardLinkOutput::Send(node, HardLinkMessage::Terminate(1)));
+            self.outputs
+                .push(HardLinkOutput::Send(node, HardLinkMessage::Terminate(HardLinkTermination::ClientRequest)));
         }
         true
     }
@@ -227,7 +151,9 @@ impl HardLinkState {
         if let Some(current) = self.current.take_if(|current| current.client == Some(client)) {
             let message = match current.phase {
                 Phase::Asking => HardLinkMessage::Rejected(HardLinkRejection::NotBound),
-                Phase::Requested | Phase::Up | Phase::Terminating => HardLinkMessage::Terminate(4),
+                Phase::Requested | Phase::Up | Phase::Terminating => {
+                    HardLinkMessage::Terminate(HardLinkTermination::NotBound)
+                }
             };
             self.outputs.push(HardLinkOutput::Send(current.link.node, message));
         }
@@ -264,7 +190,11 @@ impl HardLinkState {
             }
             HardLinkMessage::Terminate(reason) => {
                 self.outputs.push(HardLinkOutput::Send(node, HardLinkMessage::TerminateConfirm));
-                let end = HardLinkEnd::from_code(if matches!(reason, 2 | 4) { reason } else { 1 });
+                let end = match reason {
+                    HardLinkTermination::ClientRequest | HardLinkTermination::Other(_) => HardLinkEnd::Remote,
+                    HardLinkTermination::HigherPriority => HardLinkEnd::HigherPriority,
+                    HardLinkTermination::NotBound => HardLinkEnd::NotBound,
+                };
                 self.end(node, end);
             }
             HardLinkMessage::TerminateConfirm => {
@@ -353,11 +283,11 @@ impl HardLinkState {
             Phase::Asking => (HardLinkMessage::Rejected(HardLinkRejection::HigherPriority), None),
             Phase::Requested => {
                 let primitive = Primitive::HardLinkRejected(HardLinkRejection::HigherPriority, current.link);
-                (HardLinkMessage::Terminate(2), Some(primitive))
+                (HardLinkMessage::Terminate(HardLinkTermination::HigherPriority), Some(primitive))
             }
             Phase::Up | Phase::Terminating => {
                 let primitive = Primitive::HardLinkTerminated(HardLinkEnd::HigherPriority, current.link);
-                (HardLinkMessage::Terminate(2), Some(primitive))
+                (HardLinkMessage::Terminate(HardLinkTermination::HigherPriority), Some(primitive))
             }
         };
         self.outputs.push(HardLinkOutput::Send(node, message));
@@ -384,32 +314,5 @@ impl HardLinkState {
 
     fn reject(&mut self, client: ClientId, reason: HardLinkRejection, link: HardLink) {
         self.outputs.push(HardLinkOutput::Tell(client, Primitive::HardLinkRejected(reason, link)));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn messages_have_the_octets_of_the_figures() {
-        let sap = SapId::from_low_bits;
-        let rows: [(HardLinkMessage, &[u8]); 5] = [
-            (
-                HardLinkMessage::Request { kind: HardLinkType::Full, priority: 3, requesting: sap(6), remote: sap(7) },
-                &[0x3b, 0x67],
-            ),
-            (HardLinkMessage::Confirm, &[0x40]),
-            (HardLinkMessage::Rejected(HardLinkRejection::NotBound), &[0x54]),
-            (HardLinkMessage::Terminate(2), &[0x62]),
-            (HardLinkMessage::TerminateConfirm, &[0x70]),
-        ];
-        for (message, octets) in rows {
-            assert_eq!(message.encode(), octets);
-            assert_eq!(HardLinkMessage::decode(octets), Ok(message));
-        }
-        for wrong in [&[][..], &[0x00, 0], &[0x30], &[0x40, 0], &[0x80]] {
-            assert!(HardLinkMessage::decode(wrong).is_err(), "{wrong:?}");
-        }
     }
 }

@@ -16,3 +16,13 @@ pub const FLOW_OFF_TOLERANCE: usize = 2;
 pub const QUEUE_SHARES_MAX: usize = 24;
 /// A primitive unfinished for this long closes the connection of a client that is not bound.
 pub const BIND_WAIT: Duration = Duration::from_secs(120);
+/// Nodes whose links are kept in mind; one without a link goes first.
+pub const LINK_PEERS_MAX: usize = 256;
+/// C_PDUs about links that were handed down and have not left.
+pub const LINK_MESSAGES_UNSENT_MAX: usize = 64;
+/// A C_PDU about a link that has not left for so long is taken as lost and may be handed down again.
+pub const LINK_MESSAGE_AGE_MAX: Duration = Duration::from_secs(600);
+/// A made link is believed in for so long, whatever warnings come.
+pub const LINK_WARNING_GAP: Duration = Duration::from_secs(10);
+/// A free number in a link request: 1 to this.
+pub const LINK_NUMBER_MAX: u8 = 7;

@@ -2,16 +2,16 @@
 //!
 //! [`sis_server`] is the node's end of the subnetwork interface: clients, binds, flow control, hard links. It hands
 //! [`Outgoing`] U_PDUs down and is told their [`Outcome`]; what arrives from other nodes comes as [`Incoming`].
-//! [`queue`] orders what waits for the air, [`hard_link`] is the state of the node's one hard link.
-//!
-//! Below it, the S_PDU, C_PDU and D_PDU layers of Annexes A to C have their place here (`spdu`, `cas`, `dts`); until
-//! they come, the link service of the assembled node carries U_PDUs in a frame of its own.
+//! [`queue`] orders what waits for the air, [`hard_link`] is the state of the node's one hard link. Below it, [`spdu`] and
+//! [`cpdu`] are what two nodes say to each other about U_PDUs, hard links and physical links (Annexes A and B).
 
+pub mod cpdu;
 pub mod dpdu;
 pub mod hard_link;
 pub mod limits;
 pub mod queue;
 pub mod sis_server;
+pub mod spdu;
 
 use crate::bytes::Bytes;
 use crate::s5066::address::NodeAddress;

@@ -1,11 +1,9 @@
 //! Reason and status codes of S_PRIMITIVEs (A.2.1, fact sheet 1.4). Codes without a meaning are kept as `Other`.
 
-use serde::Serialize;
-
 macro_rules! codes {
     ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $code:literal, $text:literal;)+ }) => {
         $(#[$about])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize)]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, serde::Serialize)]
         #[serde(rename_all = "snake_case")]
         pub enum $name {
             $($(#[$doc])* $variant,)+
@@ -41,6 +39,8 @@ macro_rules! codes {
         }
     };
 }
+
+pub(in crate::s5066) use codes;
 
 codes! {
     /// Why a bind was rejected.

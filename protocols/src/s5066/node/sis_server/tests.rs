@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::hard_link::HardLinkMessage;
+use super::super::hard_link::{HardLinkMessage, HardLinkTermination};
 use super::super::{Carriage, Content};
 use super::*;
 use crate::random::{Random as _, Seeded};
@@ -342,7 +342,7 @@ fn a_hard_link_is_asked_for_made_and_ended() {
     let exists = Primitive::HardLinkRejected(HardLinkRejection::Exists, reservation);
     assert_eq!(rig.say(A, &Primitive::HardLinkEstablish(reservation)), [exists]);
     assert_eq!(rig.say(A, &Primitive::HardLinkTerminate(PEER)), []);
-    assert_eq!(messages(&mut rig), [HardLinkMessage::Terminate(1)]);
+    assert_eq!(messages(&mut rig), [HardLinkMessage::Terminate(HardLinkTermination::ClientRequest)]);
     rig.server.handle_hard_link(rig.now, PEER, HardLinkMessage::TerminateConfirm);
     let ended = Primitive::HardLinkTerminated(HardLinkEnd::Remote, reservation);
     assert_eq!((rig.hear(A), rig.hear(B)), (vec![ended.clone()], vec![ended]), "all clients share type 0");
@@ -377,10 +377,10 @@ fn the_called_side_answers_by_type_and_precedence() {
         ),
         (
             vec![ask(HardLinkType::Reservation, 1, 6), ask(HardLinkType::Partial, 2, 6)],
-            vec![confirm, HardLinkMessage::Terminate(2), confirm],
+            vec![confirm, HardLinkMessage::Terminate(HardLinkTermination::HigherPriority), confirm],
         ),
         (
-            vec![ask(HardLinkType::Partial, 0, 6), HardLinkMessage::Terminate(1)],
+            vec![ask(HardLinkType::Partial, 0, 6), HardLinkMessage::Terminate(HardLinkTermination::ClientRequest)],
             vec![confirm, HardLinkMessage::TerminateConfirm],
         ),
     ];
