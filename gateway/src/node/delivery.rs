@@ -281,7 +281,8 @@ impl Node {
         writes.extend(retries);
         writes.push(Write { space: Space::History, ..record.put() });
         let batch = Batch { drop: vec![record.body], writes, patient: true, ..Batch::default() };
-        self.save(batch, Saved::Notes(vec![ticket]));
+        let number = self.save(batch, Saved::Notes(vec![ticket]));
+        self.finish_saved(ticket, number);
         self.counters.mails -= 1;
         self.counters.finished += 1;
         if self.counters.finished.is_multiple_of(PRUNE_EVERY_MAILS) {

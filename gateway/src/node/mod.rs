@@ -6,6 +6,7 @@
 //! and `mails` keep memory and disk from contradicting each other.
 
 pub mod accept;
+mod answers;
 pub mod arrivals;
 pub mod batches;
 mod build;
@@ -144,6 +145,7 @@ pub struct Node {
     arrivals: arrivals::Arrivals,
     reports: Reports,
     operator: operator::Operator,
+    answers: answers::Answers,
     counters: Counters,
     notices: BTreeMap<(String, String), u64>,
     last_ticket: u64,
@@ -184,6 +186,7 @@ impl Node {
             arrivals: arrivals::Arrivals::default(),
             reports: Reports::default(),
             operator: operator::Operator::default(),
+            answers: answers::Answers::default(),
             counters: Counters::default(),
             notices: BTreeMap::new(),
             last_ticket: 0,
@@ -355,12 +358,14 @@ impl Node {
             Saved::Transport(link, number) => self.transport_stored(now, link, number),
             Saved::Chat(number) => self.chat_stored(now, number),
         }
+        self.answer_stored(number);
     }
 
     fn store_failed(&mut self, now: Now, number: Number, fault: crate::store::StoreFault) {
         if !self.storekeeper.is_failing() {
             self.tell(Event::StoreFailing { why: fault.to_string() });
         }
+        self.answer_not_stored(number, &fault.to_string());
         if let Some(refused) = self.storekeeper.failed(now.mono, number, fault) {
             self.refused(now, refused);
         }
@@ -429,11 +434,13 @@ impl Node {
         }
     }
 
-    /// Sends a batch to the store, or keeps it until the disk works.
-    fn save(&mut self, batch: Batch, saved: Saved) {
-        if let Some((number, batch)) = self.storekeeper.prepare(batch, saved) {
-            self.out.push_back(Output::Store(number, batch));
-        }
+    /// Sends a batch to the store under the number returned, or keeps it until the disk works.
+    fn save(&mut self, batch: Batch, saved: Saved) -> Option<Number> {
+        let prepared = self.storekeeper.prepare(batch, saved);
+        let number = prepared.as_ref().map(|(number, _)| *number);
+        self.answers.saving(number);
+        self.out.extend(prepared.map(|(number, batch)| Output::Store(number, batch)));
+        number
     }
 
     /// Asks for rows.

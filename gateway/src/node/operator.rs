@@ -55,6 +55,12 @@ impl Operator {
 impl Node {
     pub(super) fn command(&mut self, now: Now, reply_to: ReplyTo, command: Command) {
         let Some(command) = self.chat_command(now, reply_to, command) else { return };
+        self.begin_command();
+        self.carry_out(now, reply_to, command);
+        self.end_command();
+    }
+
+    fn carry_out(&mut self, now: Now, reply_to: ReplyTo, command: Command) {
         match command {
             Command::Status => {
                 let status = self.status();
@@ -100,6 +106,7 @@ impl Node {
 
     /// A command about one mail whose record is in memory.
     pub(super) fn mail_command(&mut self, now: Now, reply_to: ReplyTo, ticket: Ticket, command: Command) {
+        self.begin_command();
         match command {
             Command::QueueShow { .. } | Command::Track { .. } => {
                 let shown = self.mails.record(ticket).map(|record| show::mail(record, self.now.wall, true));
@@ -122,6 +129,7 @@ impl Node {
             | Command::LinkPing { .. }
             | Command::Reload { .. } => {}
         }
+        self.end_command();
     }
 
     /// A command about a mail that is not in the queue: its history may be there.
@@ -164,7 +172,7 @@ impl Node {
         let mut writes = vec![record.put()];
         writes.extend(keys.iter().map(|key| key.write(false)));
         self.save_notes(ticket, Batch { writes, ..Batch::default() });
-        self.reply_ok(reply_to, json!({ "ticket": ticket.to_string(), "held": true }));
+        self.reply_stored(reply_to, json!({ "ticket": ticket.to_string(), "held": true }));
     }
 
     fn release(&mut self, now: Now, reply_to: ReplyTo, ticket: Ticket) {
@@ -172,7 +180,7 @@ impl Node {
         record.held = false;
         record.note(now.wall, "released by the operator");
         self.wait_again(now, ticket);
-        self.reply_ok(reply_to, json!({ "ticket": ticket.to_string(), "held": false }));
+        self.reply_stored(reply_to, json!({ "ticket": ticket.to_string(), "held": false }));
     }
 
     fn retry_now(&mut self, now: Now, reply_to: ReplyTo, ticket: Ticket) {
@@ -180,7 +188,7 @@ impl Node {
         record.hops.iter_mut().for_each(|hop| hop.not_before = None);
         record.note(now.wall, "retried by the operator");
         self.wait_again(now, ticket);
-        self.reply_ok(reply_to, json!({ "ticket": ticket.to_string() }));
+        self.reply_stored(reply_to, json!({ "ticket": ticket.to_string() }));
     }
 
     /// Puts every open hop back into its lane, on disk and in memory.
@@ -216,7 +224,7 @@ impl Node {
         for key in &keys {
             self.reroute(now, key, Some(lane.clone()));
         }
-        self.reply_ok(reply_to, json!({ "ticket": ticket.to_string(), "link": link, "hops": keys.len() }));
+        self.reply_stored(reply_to, json!({ "ticket": ticket.to_string(), "link": link, "hops": keys.len() }));
     }
 
     /// A site of these hops that a link does not reach.
@@ -305,7 +313,7 @@ impl Node {
             }
         }
         self.save_notes(ticket, Batch { writes, ..Batch::default() });
-        self.reply_ok(reply_to, json!({ "ticket": ticket.to_string(), "precedence": precedence }));
+        self.reply_stored(reply_to, json!({ "ticket": ticket.to_string(), "precedence": precedence }));
     }
 
     fn delete(&mut self, now: Now, reply_to: ReplyTo, ticket: Ticket, report: bool) {
@@ -332,7 +340,8 @@ impl Node {
             self.finish_if_done(now, ticket);
             self.mails.unpin(ticket);
         }
-        self.reply_ok(reply_to, json!({ "ticket": ticket.to_string(), "deleted": true, "reported": report }));
+        let facts = json!({ "ticket": ticket.to_string(), "deleted": true, "reported": report });
+        self.reply_deleted(reply_to, ticket, facts);
     }
 
     fn use_link(&mut self, reply_to: ReplyTo, link: &str, up: bool) {
@@ -346,7 +355,7 @@ impl Node {
             self.links.down.insert(name);
         }
         self.mark(format!("mark/down/{link}"), !up);
-        self.reply_ok(reply_to, json!({ "link": link, "in_use": up }));
+        self.reply_stored(reply_to, json!({ "link": link, "in_use": up }));
     }
 
     fn emcon(&mut self, now: Now, reply_to: ReplyTo, link: Option<&str>, on: bool) {
@@ -362,7 +371,7 @@ impl Node {
             self.mark(format!("mark/emcon/{name}"), on);
         }
         let names: Vec<&str> = links.iter().map(|(_, name)| &**name).collect();
-        self.reply_ok(reply_to, json!({ "links": names, "emcon": on }));
+        self.reply_stored(reply_to, json!({ "links": names, "emcon": on }));
     }
 
     fn set_emission(&mut self, now: Now, index: usize, on: bool) {
@@ -380,7 +389,7 @@ impl Node {
         self.links.with(now, index, |transport| transport.set_silence(now, &name, on));
         self.chat_silence(now, index, &name, on);
         self.mark(format!("mark/silence/{link}/{site}"), on);
-        self.reply_ok(reply_to, json!({ "link": link, "site": site, "silent": on }));
+        self.reply_stored(reply_to, json!({ "link": link, "site": site, "silent": on }));
     }
 
     /// Keeps an operator's mark over restarts.

@@ -261,6 +261,7 @@ impl Node {
             self.retry_later(now, key, "the mail around the batch could not be stored", "4.3.1");
             return self.mails.unpin(settles.ticket);
         }
+        self.deletion_delayed(settles.ticket);
         self.reports.again.push_back(settles);
         self.reports.again_at = Some(now.mono + AGAIN_WAIT);
     }

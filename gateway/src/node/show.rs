@@ -5,6 +5,7 @@ use skywave_protocols::time::{Duration, WallTime};
 use skywave_transports::io::{Row, Space, Write};
 
 use super::accept::path;
+use super::answers::NOBODY;
 use super::seam::ReplyTo;
 use super::storekeeper::Saved;
 use super::{Node, Pending};
@@ -179,7 +180,7 @@ impl Node {
         let now = self.now;
         for ticket in tickets {
             let command = super::command::Command::QueueRetry { ticket: Some(ticket.to_string()) };
-            self.with_mail(now, ticket, super::due::Then::Command(ReplyTo(u64::MAX), command));
+            self.with_mail(now, ticket, super::due::Then::Command(NOBODY, command));
         }
         self.reply_ok(reply_to, json!({ "mails": count }));
     }

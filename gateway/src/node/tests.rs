@@ -1,14 +1,16 @@
 //! One site with its local MTA in a world of its own: what clients, operators and senders see.
 
 use skywave_protocols::bytes::Bytes;
+use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::Duration;
 use skywave_transports::modem::weather::Weather;
 
 use crate::node::command::{Command, Reply};
 use crate::node::config::{BatchMailConfig, Route};
+use crate::world::disk::Ailment;
 use crate::world::local_mta::Mood;
 use crate::world::sites::Plan;
-use crate::world::{MailOrder, World};
+use crate::world::{MailOrder, Trouble, World};
 
 fn one_site() -> World {
     let mut world = World::new(7, &Weather::default());
@@ -103,6 +105,73 @@ fn the_operator_holds_releases_and_deletes() {
     let what: Vec<&str> =
         life["history"].as_array().unwrap().iter().filter_map(|entry| entry["what"].as_str()).collect();
     assert!(what.contains(&"held by the operator") && what.contains(&"finished"), "{what:?}");
+}
+
+/// What an operator was told is done holds after a crash in the same instant.
+#[test]
+fn what_an_operator_is_told_outlives_a_crash() {
+    for seed in 0..8 {
+        let mut world = World::new(seed, &Weather::default());
+        world.add("hq", Plan::new(&["hq", "field"]).site(0), false);
+        world.run_for(Duration::from_secs(5));
+        world.sites[0].mta.mood = Mood::Down;
+        world.mail(0, order("a@hq.test", &["b@hq.test"]));
+        world.mail(0, order("a@hq.test", &["c@hq.test"]));
+        world.run_for(Duration::from_secs(10));
+        let queue = ask(&mut world, Command::QueueList { limit: 10, link: None });
+        let ticket = |index: usize| queue["mails"][index]["ticket"].as_str().unwrap_or_default().to_owned();
+        let mut done = |command: Command, shows: Command, key: &str, value: serde_json::Value| {
+            ask(&mut world, command.clone());
+            world.trouble(Duration::ZERO, Trouble::Crash(0, Duration::from_secs(1)));
+            world.run_for(Duration::from_secs(5));
+            assert_eq!(ask(&mut world, shows).pointer(key), Some(&value), "seed {seed}: {command:?}");
+        };
+        let show = |index: usize| Command::QueueShow { ticket: ticket(index) };
+        let link = || Command::LinkShow { link: "hf".into() };
+        let flash = Command::QueuePrecedence { ticket: ticket(0), precedence: Precedence::Flash };
+        done(Command::QueueHold { ticket: ticket(0) }, show(0), "/held", true.into());
+        done(flash, show(0), "/precedence", "flash".into());
+        done(Command::QueueRelease { ticket: ticket(0) }, show(0), "/held", false.into());
+        done(Command::LinkDown { link: "hf".into() }, link(), "/in_use", false.into());
+        done(Command::Emcon { link: None, on: true }, link(), "/emission", "silent".into());
+        for index in 0..2 {
+            let delete = Command::QueueDelete { ticket: ticket(index), report: true };
+            done(delete, show(index), "/hops/0/state", "done".into());
+        }
+    }
+}
+
+/// A disk that fails: what was asked for holds, the answer says that it is not safe, and it is safe when the disk works.
+#[test]
+fn an_operator_is_told_that_the_disk_fails() {
+    let mut world = one_site();
+    world.sites[0].mta.mood = Mood::Down;
+    world.mail(0, order("a@hq.test", &["b@hq.test"]));
+    world.mail(0, order("a@hq.test", &["c@hq.test"]));
+    world.run_for(Duration::from_secs(10));
+    let queue = ask(&mut world, Command::QueueList { limit: 10, link: None });
+    let ticket = |index: usize| queue["mails"][index]["ticket"].as_str().unwrap_or_default().to_owned();
+    world.sites[0].disk.ail(Some(Ailment::Fails));
+    // The first finds out that the disk fails, the others know it already.
+    for command in [
+        Command::QueueHold { ticket: ticket(0) },
+        Command::QueuePrecedence { ticket: ticket(0), precedence: Precedence::Flash },
+        Command::QueueDelete { ticket: ticket(1), report: true },
+    ] {
+        match world.ask(0, command.clone(), Duration::from_secs(60)) {
+            Some(Reply::Error { why, code: 75 }) => assert!(why.contains("not on the disk yet"), "{command:?}: {why}"),
+            other => panic!("{command:?}: {other:?}"),
+        }
+    }
+    assert_eq!(ask(&mut world, Command::QueueShow { ticket: ticket(0) })["held"], true);
+    world.sites[0].disk.ail(None);
+    world.run_for(Duration::from_secs(10));
+    world.trouble(Duration::ZERO, Trouble::Crash(0, Duration::from_secs(1)));
+    world.run_for(Duration::from_secs(5));
+    let shown = ask(&mut world, Command::QueueShow { ticket: ticket(0) });
+    assert_eq!((&shown["held"], &shown["precedence"]), (&true.into(), &"flash".into()));
+    assert_eq!(ask(&mut world, Command::QueueShow { ticket: ticket(1) })["hops"][0]["state"], "done");
+    assert_eq!(world.violations(), [""; 0]);
 }
 
 /// RFC 2442: out as a mail to the peer's batch address, in through the site's own.

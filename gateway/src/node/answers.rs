@@ -1,0 +1,136 @@
+//! Answers to operators that wait for the disk: what a command changed is said to be done when a crash cannot undo it.
+//!
+//! A change takes effect at once (EMCON must not wait for a disk); the answer follows when every batch of the command is
+//! stored. Where the disk fails the answer says that too, and that the change is stored as soon as the disk works.
+//! A deletion with a report is done when the report is stored, for it goes with the report.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use super::seam::{Number, ReplyTo};
+use super::{Node, Output};
+use crate::node::command::Reply;
+use crate::queue::record::Ticket;
+
+/// Answers that wait at once; the control socket has fewer connections, and each asks one thing at a time.
+const WAITING_MAX: usize = 256;
+/// Exit code of sysexits for what may be tried again.
+const TRY_LATER: u8 = 75;
+/// Whoever asks with this number reads no answer.
+pub const NOBODY: ReplyTo = ReplyTo(u64::MAX);
+
+/// What a command has asked of the disk so far.
+#[derive(Debug, Default)]
+struct Saving {
+    batches: BTreeSet<Number>,
+    /// Some of it waits until the disk works again.
+    late: bool,
+}
+
+#[derive(Debug)]
+struct Answer {
+    reply_to: ReplyTo,
+    facts: Value,
+    awaits: BTreeSet<Number>,
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Answers {
+    /// What the command that is being carried out has asked of the disk.
+    saving: Option<Saving>,
+    waiting: Vec<Answer>,
+    /// Deletions whose reports are not stored yet.
+    deletions: BTreeMap<Ticket, (ReplyTo, Value)>,
+}
+
+impl Answers {
+    /// A batch goes to the store under this number; none: it waits until the disk works.
+    pub fn saving(&mut self, number: Option<Number>) {
+        if let Some(saving) = &mut self.saving {
+            saving.batches.extend(number);
+            saving.late |= number.is_none();
+        }
+    }
+
+    /// How many wait.
+    pub fn len(&self) -> usize {
+        self.waiting.len() + self.deletions.len()
+    }
+}
+
+impl Node {
+    /// From here on it is noted what a command asks of the disk.
+    pub(super) fn begin_command(&mut self) {
+        self.answers.saving = Some(Saving::default());
+    }
+
+    /// The command has been carried out, or waits for something.
+    pub(super) fn end_command(&mut self) {
+        self.answers.saving = None;
+    }
+
+    /// Answers when all that the command asked of the disk is there.
+    pub(super) fn reply_stored(&mut self, reply_to: ReplyTo, facts: Value) {
+        let Saving { batches, late } = self.answers.saving.take().unwrap_or_default();
+        if reply_to == NOBODY {
+            return;
+        }
+        if late || self.answers.len() >= WAITING_MAX {
+            return self.reply_not_stored(reply_to, "the disk fails");
+        }
+        if batches.is_empty() {
+            return self.reply_ok(reply_to, facts);
+        }
+        self.answers.waiting.push(Answer { reply_to, facts, awaits: batches });
+    }
+
+    /// Answers when a mail that is reported on is gone from the disk.
+    pub(super) fn reply_deleted(&mut self, reply_to: ReplyTo, ticket: Ticket, facts: Value) {
+        if !self.reports.is_reporting(ticket) || self.answers.len() >= WAITING_MAX {
+            return self.reply_stored(reply_to, facts);
+        }
+        self.answers.deletions.insert(ticket, (reply_to, facts));
+    }
+
+    /// A mail is finished; the batch that says so goes to the store under this number, or waits until the disk works.
+    pub(super) fn finish_saved(&mut self, ticket: Ticket, number: Option<Number>) {
+        let Some((reply_to, facts)) = self.answers.deletions.remove(&ticket) else { return };
+        match number {
+            Some(number) => {
+                self.answers.waiting.push(Answer { reply_to, facts, awaits: BTreeSet::from([number]) });
+            }
+            None => self.reply_not_stored(reply_to, "the disk fails"),
+        }
+    }
+
+    /// The report about a mail could not be stored yet.
+    pub(super) fn deletion_delayed(&mut self, ticket: Ticket) {
+        if let Some((reply_to, _)) = self.answers.deletions.remove(&ticket) {
+            self.reply_not_stored(reply_to, "its report could not be stored");
+        }
+    }
+
+    /// A batch is on the disk.
+    pub(super) fn answer_stored(&mut self, number: Number) {
+        for answer in &mut self.answers.waiting {
+            answer.awaits.remove(&number);
+        }
+        for answer in self.answers.waiting.extract_if(.., |answer| answer.awaits.is_empty()) {
+            self.out.push_back(Output::Reply(answer.reply_to, Reply::Ok(answer.facts)));
+        }
+    }
+
+    /// A batch is not on the disk: it is kept and stored later, and nobody waits for that.
+    pub(super) fn answer_not_stored(&mut self, number: Number, why: &str) {
+        let failed: Vec<Answer> =
+            self.answers.waiting.extract_if(.., |answer| answer.awaits.contains(&number)).collect();
+        failed.into_iter().for_each(|answer| self.reply_not_stored(answer.reply_to, why));
+    }
+
+    fn reply_not_stored(&mut self, reply_to: ReplyTo, why: &str) {
+        let words = format!("done, but not on the disk yet ({why}): a crash would undo it; it is stored when the disk works");
+        self.reply_error(reply_to, &words, TRY_LATER);
+    }
+}
