@@ -23,7 +23,15 @@ pub fn load(path: &Path) -> Result<Loaded, Vec<Mistake>> {
 /// # Errors
 /// Exit code 78, everything told.
 pub fn load_or_tell(path: &Path) -> Result<Loaded, Fault> {
-    load(path).map_err(|mistakes| {
+    told(load(path))
+}
+
+/// Prints mistakes, one a line.
+///
+/// # Errors
+/// Exit code 78, everything told.
+pub fn told<T>(loaded: Result<T, Vec<Mistake>>) -> Result<T, Fault> {
+    loaded.map_err(|mistakes| {
         for mistake in &mistakes {
             eprintln!("{mistake}");
         }
@@ -31,7 +39,11 @@ pub fn load_or_tell(path: &Path) -> Result<Loaded, Fault> {
     })
 }
 
-fn read(path: &Path) -> Result<Text, Vec<Mistake>> {
+/// The text of a file.
+///
+/// # Errors
+/// That it cannot be read.
+pub fn read(path: &Path) -> Result<Text, Vec<Mistake>> {
     let file = path.display().to_string();
     match std::fs::read_to_string(path) {
         Ok(text) => Ok(Text { file, text }),

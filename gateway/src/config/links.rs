@@ -321,7 +321,7 @@ impl Medium {
     }
 }
 
-fn node_address(key: &Key, text: &str, group: bool, found: &mut Found<'_>) {
+pub(super) fn node_address(key: &Key, text: &str, group: bool, found: &mut Found<'_>) {
     match text.parse::<NodeAddress>() {
         Ok(address) if address.is_group() == group => {}
         Ok(_) if group => found.wrong(key, format!("{text:?} is no group: its first number is below 16")),

@@ -98,8 +98,16 @@ impl Places {
         for (name, value) in table {
             let key = above.at(name.get_ref());
             self.places.insert(key.clone(), (file.to_owned(), line_of(text, name.span().start)));
-            if let DeValue::Table(inner) = value.get_ref() {
-                self.note_table(file, text, &key, inner);
+            match value.get_ref() {
+                DeValue::Table(inner) => self.note_table(file, text, &key, inner),
+                DeValue::Array(all) => {
+                    for (index, one) in all.iter().enumerate() {
+                        if let DeValue::Table(inner) = one.get_ref() {
+                            self.note_table(file, text, &key.at(index), inner);
+                        }
+                    }
+                }
+                _scalar => {}
             }
         }
     }

@@ -14,6 +14,7 @@ mod links;
 pub mod mistake;
 pub mod raw;
 pub(crate) mod slow;
+pub mod stations;
 mod xmpp_links;
 #[cfg(test)]
 mod xmpp_tests;
@@ -70,7 +71,7 @@ pub fn load(texts: &[Text], environment: &BTreeMap<String, String>) -> Result<Lo
     let (raw, places, mut mistakes) = read(texts, environment);
     let mut found = Found::new(&places);
     let checked = check::check(&raw, &mut found);
-    mistakes.extend(found.finish());
+    without_echoes(&mut mistakes, found.finish());
     match checked {
         Some((site, shell)) if mistakes.is_empty() => Ok(Loaded { site, shell, raw, places }),
         Some(_) | None => Err(mistakes),
@@ -132,9 +133,13 @@ fn overrides(environment: &BTreeMap<String, String>, places: &mut Places) -> Env
 }
 
 /// Takes out what does not fit, notes it, and tries again: one mistake does not hide the next.
-fn deserialize(value: &mut toml::Value, places: &Places, mistakes: &mut Vec<Mistake>) -> Raw {
+fn deserialize<T: serde::de::DeserializeOwned + Default>(
+    value: &mut toml::Value,
+    places: &Places,
+    mistakes: &mut Vec<Mistake>,
+) -> T {
     for _ in 0..MISTAKES_MAX {
-        let error = match serde_path_to_error::deserialize::<_, Raw>(value.clone()) {
+        let error = match serde_path_to_error::deserialize::<_, T>(value.clone()) {
             Ok(raw) => return raw,
             Err(error) => error,
         };
@@ -146,7 +151,13 @@ fn deserialize(value: &mut toml::Value, places: &Places, mistakes: &mut Vec<Mist
             break;
         }
     }
-    Raw::default()
+    T::default()
+}
+
+/// Adds what was found later; what was taken out because it does not fit is not told again as missing.
+fn without_echoes(mistakes: &mut Vec<Mistake>, found: Vec<Mistake>) {
+    let told: Vec<String> = mistakes.iter().map(|mistake| mistake.key.clone()).collect();
+    mistakes.extend(found.into_iter().filter(|mistake| !told.contains(&mistake.key)));
 }
 
 fn key_of(path: &serde_path_to_error::Path) -> Key {

@@ -1,0 +1,217 @@
+//! The file of `skywave node`: stations on one simulated radio, and the weather between them.
+//!
+//! Checked like the configuration of a site: all mistakes at once, those of the weather file with that file's name.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::Path;
+
+use serde::Deserialize;
+use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::time::Now;
+use skywave_transports::modem::weather::{Weather, WeatherFault};
+use skywave_transports::node::simulator::{Simulator, SimulatorStation};
+use skywave_transports::node::station::StationConfig;
+
+use super::check::{domain_name, positive};
+use super::mistake::{Found, Key, Mistake, Places};
+use super::{Text, deserialize, syntax_mistakes, without_echoes};
+use crate::shell::radio::RadioStation;
+
+/// The file: stations by name, and the weather between them.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawStations {
+    /// A weather file, seen from this one; calm without.
+    weather_file: Option<String>,
+    /// Rate of the modems, instead of the weather's.
+    bits_per_second: Option<u32>,
+    /// How many times as fast as real time; sites that connect must run as fast.
+    speed: Option<u32>,
+    /// Stations by the names of their sites.
+    station: BTreeMap<String, RawStation>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawStation {
+    listen: Option<SocketAddr>,
+    address: Option<String>,
+    groups: Vec<String>,
+}
+
+/// What is to be run.
+#[derive(Clone, Debug)]
+pub struct Stations {
+    /// Between them.
+    pub weather: Weather,
+    /// How many times as fast as real time.
+    pub speed: u32,
+    /// All of them, by name.
+    pub stations: Vec<RadioStation>,
+}
+
+/// Reads the file of `skywave node`; `read` reads the weather file, whose name is seen from the folder of this one.
+///
+/// # Errors
+/// All mistakes.
+pub fn load(text: &Text, read: impl FnOnce(&Path) -> Result<Text, Vec<Mistake>>) -> Result<Stations, Vec<Mistake>> {
+    let syntax = syntax_mistakes(std::slice::from_ref(text));
+    if !syntax.is_empty() {
+        return Err(syntax);
+    }
+    let (places, mut mistakes) = (Places::of(text), Vec::new());
+    let mut value = toml::from_str::<toml::Value>(&text.text).unwrap_or_else(|_| toml::Table::new().into());
+    let raw: RawStations = deserialize(&mut value, &places, &mut mistakes);
+    let mut found = Found::new(&places);
+    let stations = stations(&raw, &mut found);
+    if let Some(speed) = raw.speed {
+        positive(&Key::new("speed"), speed.into(), &mut found);
+    }
+    let weather = weather(&raw, &text.file, read, &mut found).and_then(|(weather, of)| {
+        let all = stations.iter().map(|station| station.station.clone()).collect();
+        // What does not fit together shows when it is put together; nothing runs yet.
+        match Simulator::new(Now::default(), &weather, all) {
+            Ok(_) => Ok(weather),
+            Err(faults) => Err(of.mistakes(faults)),
+        }
+    });
+    without_echoes(&mut mistakes, found.finish());
+    let weather = weather.map_err(|wrong| mistakes.extend(wrong));
+    match weather {
+        Ok(weather) if mistakes.is_empty() => Ok(Stations { weather, speed: raw.speed.unwrap_or(1), stations }),
+        Ok(_) | Err(()) => Err(mistakes),
+    }
+}
+
+fn stations(raw: &RawStations, found: &mut Found<'_>) -> Vec<RadioStation> {
+    let mut stations = Vec::new();
+    let (mut listen_at, mut addresses) = (BTreeSet::new(), BTreeSet::new());
+    if raw.station.is_empty() {
+        found.wrong(&Key::new("station"), "there is no [station.\"NAME\"]");
+    }
+    for (name, station) in &raw.station {
+        let key = Key::new("station").at(name);
+        domain_name(&key, name, found);
+        let listen = found.required(&key.at("listen"), station.listen.as_ref());
+        let address = found.required(&key.at("address"), station.address.as_ref());
+        let address = address.and_then(|text| node_address(&key.at("address"), &text, false, found));
+        let groups = station.groups.iter().filter_map(|text| node_address(&key.at("groups"), text, true, found));
+        let groups = groups.collect();
+        if listen.is_some_and(|listen| listen.port() > 0 && !listen_at.insert(listen)) {
+            found.wrong(&key.at("listen"), "another station listens there");
+        }
+        if address.is_some_and(|address| !addresses.insert(address)) {
+            found.wrong(&key.at("address"), "another station has it");
+        }
+        if let (Some(listen), Some(address)) = (listen, address) {
+            let config = StationConfig { groups, ..StationConfig::new(address) };
+            stations.push(RadioStation { station: SimulatorStation { name: name.clone(), config }, listen });
+        }
+    }
+    stations
+}
+
+fn node_address(key: &Key, text: &str, group: bool, found: &mut Found<'_>) -> Option<NodeAddress> {
+    super::links::node_address(key, text, group, found);
+    text.parse().ok()
+}
+
+/// The weather, and where in its file its keys stand.
+fn weather(
+    raw: &RawStations,
+    file: &str,
+    read: impl FnOnce(&Path) -> Result<Text, Vec<Mistake>>,
+    found: &mut Found<'_>,
+) -> Result<(Weather, Places), Vec<Mistake>> {
+    let text = match &raw.weather_file {
+        Some(name) => read(&Path::new(file).parent().unwrap_or(Path::new(".")).join(name))?,
+        None => Text { file: file.to_owned(), text: String::new() },
+    };
+    let places = Places::of(&text);
+    let weather = Weather::parse(&text.text).map_err(|faults| places.mistakes(faults))?;
+    let Some(rate) = raw.bits_per_second else { return Ok((weather, places)) };
+    let calm = weather.clone();
+    let weather = found.take(&Key::new("bits_per_second"), weather.with_bits_per_second(rate).map_err(|f| f.reason));
+    Ok((weather.unwrap_or(calm), places))
+}
+
+impl Places {
+    fn of(Text { file, text }: &Text) -> Self {
+        let mut places = Self::default();
+        places.note(file, text, toml::de::DeTable::parse_recoverable(text).0.get_ref());
+        places
+    }
+
+    /// What the weather calls `outage[0].at_seconds` or `line 7, interleaver`.
+    fn mistakes(&self, faults: Vec<WeatherFault>) -> Vec<Mistake> {
+        let mistake = |fault: WeatherFault| match fault.key.strip_prefix("line ") {
+            Some(line) => {
+                let (line, key) = line.split_once(", ").unwrap_or((line, ""));
+                let line = line.parse().unwrap_or_default();
+                Mistake { file: self.first_file.clone(), line, key: key.to_owned(), reason: fault.reason }
+            }
+            None => {
+                let parts = fault.key.split(['.', '[', ']']).filter(|part| !part.is_empty());
+                self.mistake(&parts.fold(Key::default(), |key, part| key.at(part)), fault.reason)
+            }
+        };
+        faults.into_iter().map(mistake).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str = include_str!("../../examples/node.toml");
+
+    fn loaded(text: &str, weather: &str) -> Result<Stations, Vec<String>> {
+        let text = Text { file: "etc/node.toml".to_owned(), text: text.to_owned() };
+        let read = |path: &Path| Ok(Text { file: path.display().to_string(), text: weather.to_owned() });
+        load(&text, read).map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn the_sample_is_in_order() {
+        let loaded = loaded(SAMPLE, include_str!("../../examples/weather/calm.toml")).unwrap();
+        assert_eq!(loaded.stations.len(), 3);
+        assert_eq!((loaded.speed, loaded.weather.waveform.bits_per_second), (1, 1200));
+        assert_eq!(loaded.stations[0].station.config.groups.len(), 1);
+    }
+
+    #[test]
+    fn all_mistakes_are_told_at_once() {
+        let text = "speeed = 3\nbits_per_second = 1000\nspeed = 0\nweather_file = \"w.toml\"\n\
+                    [station.\"a b\"]\nlisten = \"here\"\naddress = \"17.0.0.1\"\n\
+                    [station.\"hq.test\"]\nlisten = \"127.0.0.1:1\"\naddress = \"1.1.0.1\"\ngroups = [\"1.2.3.4\"]\n\
+                    [station.\"ship.test\"]\nlisten = \"127.0.0.1:1\"\naddress = \"1.1.0.1\"\n";
+        let weather = "[[emcon]]\nstation = \"nobody.test\"\nfrom_seconds = 1.0\n";
+        let wanted = [
+            "etc/node.toml:1: speeed: unknown field `speeed`",
+            "etc/node.toml:6: station.\"a b\".listen: invalid socket address",
+            "etc/node.toml:2: bits_per_second: ",
+            "etc/node.toml:3: speed: cannot be 0",
+            "etc/node.toml:5: station.\"a b\": \"a b\" is no domain name",
+            "etc/node.toml:7: station.\"a b\".address: \"17.0.0.1\" is a group",
+            "etc/node.toml:11: station.\"hq.test\".groups: \"1.2.3.4\" is no group",
+            "etc/node.toml:13: station.\"ship.test\".listen: another station listens there",
+            "etc/node.toml:14: station.\"ship.test\".address: another station has it",
+            "etc/w.toml:2: emcon.0.station: there is no station nobody.test",
+        ];
+        let found = loaded(text, weather).unwrap_err();
+        assert_eq!(found.len(), wanted.len(), "{found:#?}");
+        for (found, wanted) in found.iter().zip(wanted) {
+            assert!(found.starts_with(wanted), "{found}\n{wanted}");
+        }
+    }
+
+    #[test]
+    fn a_weather_file_that_cannot_be_read_is_a_mistake_too() {
+        let found = loaded("weather_file = \"w.toml\"\n", "seed = 1\nbits = 3\nloss_percent = 200\n").unwrap_err();
+        assert_eq!(found[0], "etc/node.toml: station: there is no [station.\"NAME\"]");
+        assert!(found[1].starts_with("etc/w.toml:2: bits: unknown field"), "{found:#?}");
+        let syntax = loaded("speed =\n[station", "").unwrap_err();
+        assert!(syntax.iter().all(|mistake| mistake.starts_with("etc/node.toml:")), "{syntax:#?}");
+    }
+}
