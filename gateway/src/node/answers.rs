@@ -130,7 +130,8 @@ impl Node {
     }
 
     fn reply_not_stored(&mut self, reply_to: ReplyTo, why: &str) {
-        let words = format!("done, but not on the disk yet ({why}): a crash would undo it; it is stored when the disk works");
+        let words =
+            format!("done, but not on the disk yet ({why}): a crash would undo it; it is stored when the disk works");
         self.reply_error(reply_to, &words, TRY_LATER);
     }
 }

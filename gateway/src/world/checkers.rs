@@ -80,7 +80,8 @@ pub struct Checkers {
     delivered: BTreeMap<(String, String), Vec<Instant>>,
     tickets: BTreeMap<(usize, String), String>,
     seen: BTreeMap<usize, usize>,
-    refused: BTreeSet<String>,
+    /// Mails answered with 4xx or 5xx, with their site and how often that had stored something then.
+    refused: BTreeMap<String, (String, u64)>,
     repeats_allowed: BTreeMap<String, usize>,
     announced: BTreeSet<String>,
     versions: Vec<u64>,
@@ -107,7 +108,7 @@ impl Checkers {
     pub(super) fn answered(&mut self, at: Instant, errand: &Errand, answer: &Submission, site: &Site) {
         if !answer.is_taken() {
             if answer.end.is_some() {
-                self.refused.insert(errand.message_id.clone());
+                self.refused.insert(errand.message_id.clone(), (site.name.clone(), site.disk.commits()));
             }
             return;
         }
@@ -143,6 +144,11 @@ impl Checkers {
     /// know it yet.
     pub(super) fn crashed(&mut self, site: &Site) {
         self.chat.crashed(site);
+        if site.disk.is_in_doubt() {
+            // What was refused because the disk failed may be found on it: only the disk knows.
+            let found = (site.name.clone(), site.disk.commits());
+            self.refused.retain(|_, refused| *refused != found);
+        }
         let mut open: BTreeSet<String> = site.hand_overs.values().flatten().cloned().collect();
         let unknown = self.delivered.keys().filter(|(message_id, to)| site.disk.owes_recipient(message_id, to));
         open.extend(unknown.map(|(message_id, _)| message_id.clone()));
@@ -307,7 +313,7 @@ impl Checkers {
             self.reports.push(report);
             return;
         }
-        if self.refused.contains(&mail.message_id) {
+        if self.refused.contains_key(&mail.message_id) {
             self.violation(format!("{}: {} was refused and delivered all the same", site.name, mail.message_id));
         }
         let allowed = 1 + self.repeats_allowed.get(&mail.message_id).copied().unwrap_or(0);

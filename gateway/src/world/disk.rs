@@ -1,4 +1,7 @@
-//! A site's disk in the world: the model store, how it fares in a crash, and what a checker reads from it.
+//! A site's disk in the world: a store, how it fares in a crash, and what a checker reads from it.
+//!
+//! The store is the model ([`ModelStore`]) unless a world is given another: tests give it SQLite on a file system that
+//! tears, reorders and loses what was not synced.
 
 use std::collections::{BTreeSet, VecDeque};
 
@@ -23,15 +26,66 @@ pub enum Ailment {
     Fails,
 }
 
+/// A store that a world can treat badly.
+pub trait Mortal: Store {
+    /// Sets or ends an ailment.
+    fn ail(&mut self, ailment: Option<Ailment>);
+
+    /// The machine stops and comes back: of what was asked for and not answered, some may have reached the disk. An
+    /// ailment stays.
+    fn crash(&mut self, unfinished: VecDeque<StoreWork>, random: &mut dyn Random);
+
+    /// All rows of a space as they lie on the disk.
+    fn rows(&mut self, space: Space) -> Vec<Row>;
+}
+
+impl Mortal for ModelStore {
+    fn ail(&mut self, ailment: Option<Ailment>) {
+        self.set_trouble(ailment.map(|ailment| match ailment {
+            Ailment::Full => Trouble::Full,
+            Ailment::Fails => Trouble::CommitsFail,
+        }));
+    }
+
+    fn crash(&mut self, unfinished: VecDeque<StoreWork>, random: &mut dyn Random) {
+        for work in unfinished {
+            match work {
+                StoreWork::Commit(number, batch) => self.submit(number, batch),
+                StoreWork::Append(body, octets) => {
+                    if self.append_body(body, &octets).is_err() {
+                        break;
+                    }
+                }
+                StoreWork::Abandon(_) | StoreWork::Fetch(..) | StoreWork::Load(..) => {}
+            }
+        }
+        self.crash(random);
+    }
+
+    fn rows(&mut self, space: Space) -> Vec<Row> {
+        let row = |(key, value): (&[u8], &Bytes)| Row { key: key.to_vec(), value: value.clone() };
+        Self::rows(self, space).map(row).collect()
+    }
+}
+
 /// The disk. See the module's page.
-#[derive(Debug, Default)]
 pub struct Disk {
-    store: ModelStore,
+    store: Box<dyn Mortal>,
     version: u64,
+    commits: u64,
     failures: u64,
+    /// The last commit failed: whether it reached the disk shows only when the machine stops.
+    in_doubt: bool,
     owed: Vec<Owed>,
     chat_out: BTreeSet<MessageKey>,
     chat_in: BTreeSet<MessageKey>,
+    stanzas: usize,
+}
+
+impl Default for Disk {
+    fn default() -> Self {
+        Self::new(Box::new(ModelStore::new()))
+    }
 }
 
 /// What a durable record says.
@@ -59,30 +113,42 @@ impl Owed {
 }
 
 impl Disk {
+    /// An empty disk.
+    pub fn new(store: Box<dyn Mortal>) -> Self {
+        Self {
+            store,
+            version: 0,
+            commits: 0,
+            failures: 0,
+            in_doubt: false,
+            owed: Vec::new(),
+            chat_out: BTreeSet::new(),
+            chat_in: BTreeSet::new(),
+            stanzas: 0,
+        }
+    }
+
     /// Sets or ends an ailment.
     pub fn ail(&mut self, ailment: Option<Ailment>) {
-        self.store.set_trouble(ailment.map(|ailment| match ailment {
-            Ailment::Full => Trouble::Full,
-            Ailment::Fails => Trouble::CommitsFail,
-        }));
+        self.store.ail(ailment);
     }
 
     /// The machine stops: of what was asked for and not answered, some may have reached the disk.
     pub fn crash(&mut self, unfinished: VecDeque<StoreWork>, random: &mut dyn Random) {
-        for work in unfinished {
-            match work {
-                StoreWork::Commit(number, batch) => self.store.submit(number, batch),
-                StoreWork::Append(body, octets) => {
-                    if self.store.append_body(body, &octets).is_err() {
-                        break;
-                    }
-                }
-                StoreWork::Abandon(_) | StoreWork::Fetch(..) | StoreWork::Load(..) => {}
-            }
-        }
-        self.store.crash(random);
+        self.store.crash(unfinished, random);
+        self.in_doubt = false;
         self.changed();
         self.chat_changed();
+    }
+
+    /// Commits that succeeded so far.
+    pub const fn commits(&self) -> u64 {
+        self.commits
+    }
+
+    /// Whether what failed to be stored may be found after a crash all the same: nothing was stored since.
+    pub const fn is_in_doubt(&self) -> bool {
+        self.in_doubt
     }
 
     /// Changes with every commit and crash.
@@ -101,8 +167,8 @@ impl Disk {
     }
 
     /// How many stanzas wait here.
-    pub fn owes_stanzas(&self) -> usize {
-        self.store.rows(Space::ChatOut).count() + self.store.rows(Space::ChatIn).count()
+    pub const fn owes_stanzas(&self) -> usize {
+        self.stanzas
     }
 
     /// Whether some row holds this message.
@@ -117,9 +183,10 @@ impl Disk {
 
     fn chat_changed(&mut self) {
         self.version += 1;
-        let keys = |space| self.store.rows(space).filter_map(|(_, value)| message_key(value)).collect();
-        let (out, local) = (keys(Space::ChatOut), keys(Space::ChatIn));
-        (self.chat_out, self.chat_in) = (out, local);
+        let (out, local) = (self.store.rows(Space::ChatOut), self.store.rows(Space::ChatIn));
+        let keys = |rows: &[Row]| rows.iter().filter_map(|row| message_key(&row.value)).collect();
+        (self.chat_out, self.chat_in) = (keys(&out), keys(&local));
+        self.stanzas = out.len() + local.len();
     }
 
     /// Whether there is a record of this mail.
@@ -142,14 +209,10 @@ impl Disk {
         self.owed.iter().find(|mail| mail.message_id == message_id).map(|mail| mail.ticket.clone())
     }
 
-    /// Bodies kept.
-    pub fn bodies(&self) -> usize {
-        self.store.bodies().count()
-    }
-
     fn changed(&mut self) {
         self.version += 1;
-        let mails = self.store.rows(Space::Mail).filter_map(|(_, value)| MailRecord::decode(value).ok());
+        let mails = self.store.rows(Space::Mail);
+        let mails = mails.iter().filter_map(|row| MailRecord::decode(&row.value).ok());
         self.owed = mails.map(|mail| Owed::of(&mail)).collect();
     }
 }
@@ -165,6 +228,8 @@ impl Store for Disk {
 
     fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreFault> {
         let outcome = self.store.commit(batches);
+        self.in_doubt = outcome.is_err();
+        self.commits += u64::from(outcome.is_ok());
         self.failures += u64::from(outcome.is_err());
         if batches.iter().flat_map(|batch| &batch.writes).any(|write| write.space == Space::Mail) {
             self.changed();

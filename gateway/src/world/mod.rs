@@ -98,10 +98,15 @@ impl World {
 
     /// Adds a site; it starts at once unless it is `absent` until [`Trouble::Start`].
     pub fn add(&mut self, name: &str, config: SiteConfig, absent: bool) -> usize {
+        self.add_on(Disk::default(), name, config, absent)
+    }
+
+    /// The same, on this disk.
+    pub fn add_on(&mut self, disk: Disk, name: &str, config: SiteConfig, absent: bool) -> usize {
         let index = self.sites.len();
         let random = self.random.fork(&format!("site {name}"));
         self.air.attach(index, &config);
-        self.sites.push(Site::new(name, index, config, Disk::default(), random));
+        self.sites.push(Site::new(name, index, config, disk, random));
         if !absent {
             self.heap.push(self.at, Happening::SiteStarts(index));
         }

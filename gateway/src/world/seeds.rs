@@ -12,7 +12,7 @@ use skywave_transports::modem::weather::Weather;
 use super::account::failure;
 use super::chat::Deed;
 use super::chat_sites::ChatPlan;
-use super::disk::Ailment;
+use super::disk::{Ailment, Disk};
 use super::heap::Happening;
 use super::local_mta::Mood;
 use super::sites::{LinkKind, Plan};
@@ -27,6 +27,14 @@ const CALM_MAX: Duration = Duration::from_secs(8 * 86_400);
 /// # Errors
 /// What went wrong, and how to see it again.
 pub fn play(seed: u64) -> Result<World, String> {
+    play_on(seed, Disk::default, "cargo test -p skywave-tests --test it one_seed")
+}
+
+/// The same, on disks of the caller's, who says by which command a single seed is seen again.
+///
+/// # Errors
+/// What went wrong, and how to see it again.
+pub fn play_on(seed: u64, mut disk: impl FnMut() -> Disk, command: &str) -> Result<World, String> {
     let mut random = Seeded::new(seed).fork("plan");
     let mut plan = plan(&mut random);
     // Randomness of its own: worlds without chat stay what they were.
@@ -35,7 +43,7 @@ pub fn play(seed: u64) -> Result<World, String> {
     let weather = weather(&mut random);
     let mut world = World::new(seed, &weather);
     for (index, name) in plan.names.iter().enumerate() {
-        world.add(name, plan.site(index), false);
+        world.add_on(disk(), name, plan.site(index), false);
     }
     let rough = Duration::from_secs(1800 + random.below(7200));
     let mails = 4 + random.below(16);
@@ -62,7 +70,7 @@ pub fn play(seed: u64) -> Result<World, String> {
     world.checkers.at_the_end();
     let with_chat = if plan.chat.is_some() { ", chat" } else { "" };
     let place = format!("seed {seed} ({} sites, {:?}{with_chat})", plan.names.len(), plan.links);
-    let again = format!("see it again: SKYWAVE_SEED={seed} cargo test -p skywave-tests --test it one_seed");
+    let again = format!("see it again: SKYWAVE_SEED={seed} {command}");
     if !settled {
         return Err(failure(&world, &place, &format!("not everything came to its end; {again}")));
     }

@@ -60,10 +60,11 @@ pub fn all() -> Vec<Step> {
         it("stories", "what a radio operator reads, in virtual time", "stories::"),
         Step {
             name: "seeds",
-            what: "worlds and stores with troubles from many seeds, every invariant checked",
+            what: "worlds (over the model store and over SQLite) and stores with troubles from many seeds, every invariant checked",
             work: Work::Commands(vec![
                 words("SKYWAVE_SEEDS=200 cargo test --quiet --package skywave-tests --test it -- seeds::"),
                 words("SKYWAVE_SEEDS=200 cargo test --quiet --package skywave --lib store::sqlite::tests::crash"),
+                words("SKYWAVE_SEEDS=200 cargo test --quiet --package skywave --lib store::sqlite::tests::world"),
             ]),
         },
         commands(

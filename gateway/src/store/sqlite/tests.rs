@@ -2,6 +2,7 @@
 
 mod crash;
 mod simulated;
+mod world;
 
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};

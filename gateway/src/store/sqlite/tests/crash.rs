@@ -142,7 +142,7 @@ impl Trial {
     }
 }
 
-fn opened(name: &str, disk: &SimulatedDisk) -> Result<SqliteStore, OpenFault> {
+pub fn opened(name: &str, disk: &SimulatedDisk) -> Result<SqliteStore, OpenFault> {
     SqliteStore::open_spool(Spool {
         database: PathBuf::from("skywave.db"),
         file_system: Some(name.to_owned()),
@@ -151,7 +151,7 @@ fn opened(name: &str, disk: &SimulatedDisk) -> Result<SqliteStore, OpenFault> {
     })
 }
 
-fn stops(after: u64, at_sync: bool) -> Option<Trouble> {
+pub fn stops(after: u64, at_sync: bool) -> Option<Trouble> {
     Some(Trouble { after, at_sync, lasts: None, kind: ErrorKind::Other })
 }
 

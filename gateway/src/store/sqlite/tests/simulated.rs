@@ -202,6 +202,12 @@ impl SimulatedDisk {
         names.clone_from(durable_names);
     }
 
+    /// Gives the memory back: SQLite keeps a file system that it was told of.
+    pub fn wipe(&self) {
+        let mut state = self.state();
+        (state.names, state.durable_names, state.contents) = Default::default();
+    }
+
     /// The paths of all files below `folder`.
     pub fn files(&self, folder: &str) -> Vec<String> {
         self.state().names.keys().filter(|name| name.starts_with(folder)).cloned().collect()
