@@ -7,6 +7,7 @@
 
 pub mod cpdu;
 pub mod dpdu;
+pub mod dts;
 pub mod hard_link;
 pub mod limits;
 pub mod queue;

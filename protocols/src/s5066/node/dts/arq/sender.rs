@@ -1,0 +1,402 @@
+//! The sending end of ARQ: C_PDUs to segments, repeated until acknowledged.
+//!
+//! A C_PDU is cut, and its segments get their consecutive numbers, when the first of them enters a transmission: so its
+//! segments have the size that suits the rate of that moment. Numbers are not the order of sending: a more urgent C_PDU
+//! gets later numbers and goes before what of an earlier one has not left. A part of the window is kept for it.
+//!
+//! What is cancelled after some of it was on the air keeps its numbers and is sent as segments to be dropped, for only so
+//! does the receiver's window move on.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, VecDeque};
+
+use super::window::{Acknowledged, FSN_MODULUS, SendWindow};
+use crate::bytes::Bytes;
+use crate::s5066::node::dpdu::limits::SEGMENT_OCTETS_MAX;
+use crate::s5066::node::dpdu::{AckPart, DataPart};
+use crate::s5066::node::dts::config::{CPduNumber, Sending, Service};
+use crate::s5066::node::dts::limits::{DOUBTS_MAX, WINDOW_RESERVE};
+use crate::s5066::node::limits::PRIORITY_URGENT;
+
+/// Room in a transmission.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in super::super) struct Room {
+    /// Octets that are left.
+    pub(in super::super) octets: usize,
+    /// Octets that a single D_PDU may have as long as nothing with a segment is in the transmission.
+    pub(in super::super) octets_most: usize,
+    /// Octets of a D_PDU besides its segment.
+    pub(in super::super) overhead: usize,
+    /// Octets of a segment at most.
+    pub(in super::super) segment: usize,
+    /// D_PDUs that are left.
+    pub(in super::super) d_pdus: usize,
+    /// Nothing with a segment has been put in yet.
+    pub(in super::super) empty: bool,
+}
+
+impl Room {
+    /// Whether a segment of so many octets fits.
+    pub(in super::super) const fn fits(&self, octets: usize) -> bool {
+        let all = octets + self.overhead;
+        self.d_pdus > 0 && (all <= self.octets || self.empty && all <= self.octets_most)
+    }
+
+    /// Puts it in.
+    pub(in super::super) const fn put(&mut self, octets: usize) {
+        self.octets = self.octets.saturating_sub(octets + self.overhead);
+        self.d_pdus = self.d_pdus.saturating_sub(1);
+        self.empty = false;
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Frame {
+    number: CPduNumber,
+    priority: u8,
+    data: DataPart,
+    /// The receiver has it.
+    acked: bool,
+    /// It is in the transmission that is put together or in the air.
+    in_air: bool,
+    /// It has been sent and nothing was heard of it since.
+    awaiting: bool,
+}
+
+impl Frame {
+    /// It may enter a transmission.
+    const fn is_due(&self) -> bool {
+        !self.acked && !self.in_air && !self.awaiting
+    }
+}
+
+/// A C_PDU whose segments have numbers.
+#[derive(Clone, Copy, Debug)]
+struct Under {
+    /// Segments that are not acknowledged.
+    left: u16,
+    /// It was given up: its end is reported already.
+    dropped: bool,
+}
+
+/// What an acknowledgement brought.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(in super::super) struct Progress {
+    /// C_PDUs of which all is acknowledged now.
+    pub(in super::super) delivered: Vec<CPduNumber>,
+    /// Segments that had been sent since the last acknowledgement, and their octets.
+    pub(in super::super) tried: u32,
+    /// Those of them that did not arrive.
+    pub(in super::super) missed: u32,
+    pub(in super::super) tried_octets: usize,
+}
+
+#[derive(Debug)]
+pub(in super::super) struct ArqSender {
+    window: SendWindow<FSN_MODULUS>,
+    size: u16,
+    /// The absolute number of the lower edge: counts frames for ever, also over resets.
+    base: u64,
+    frames: VecDeque<Frame>,
+    under: BTreeMap<CPduNumber, Under>,
+    waiting: BTreeMap<(Reverse<u8>, u64), Sending>,
+    places: BTreeMap<CPduNumber, (Reverse<u8>, u64)>,
+    order: u64,
+    doubts: u8,
+}
+
+/// A segment chosen for a transmission: the absolute number of its frame.
+pub(in super::super) type Chosen = u64;
+
+impl ArqSender {
+    pub(in super::super) fn new(size: u16) -> Self {
+        Self {
+            window: SendWindow::new(size, 0),
+            size,
+            base: 0,
+            frames: VecDeque::new(),
+            under: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            places: BTreeMap::new(),
+            order: 0,
+            doubts: 0,
+        }
+    }
+
+    /// Takes a C_PDU.
+    pub(in super::super) fn submit(&mut self, sending: Sending) {
+        let place = (Reverse(sending.priority), self.order);
+        self.order += 1;
+        self.places.insert(sending.number, place);
+        self.waiting.insert(place, sending);
+    }
+
+    /// Gives a C_PDU up: whether some of it had been on the air; `None` if it is not here.
+    //= s5066/DTS-011
+    pub(in super::super) fn cancel(&mut self, number: CPduNumber) -> Option<bool> {
+        if let Some(place) = self.places.remove(&number) {
+            self.waiting.remove(&place);
+            return Some(false);
+        }
+        let under = self.under.get_mut(&number).filter(|under| !under.dropped)?;
+        under.dropped = true;
+        let begun = self.has_begun(number);
+        for frame in self.frames.iter_mut().filter(|frame| frame.number == number && !frame.acked) {
+            frame.data.drop = true;
+            frame.data.segment = Bytes::new();
+        }
+        if !begun {
+            self.take_back();
+        }
+        Some(begun)
+    }
+
+    /// The highest priority at which something could be sent now: what needs a number only if there is one.
+    pub(in super::super) fn most_urgent(&self) -> Option<u8> {
+        let frames = self.frames.iter().filter(|frame| frame.is_due()).map(|frame| frame.priority).max();
+        let waiting = self.waiting.values().next();
+        let waiting = waiting.filter(|sending| self.free(sending.priority) > 0).map(|sending| sending.priority);
+        frames.max(waiting)
+    }
+
+    /// Whether anything is neither acknowledged nor in the air.
+    pub(in super::super) fn wants_air(&self) -> bool {
+        self.most_urgent().is_some()
+    }
+
+    /// Chooses what of one priority goes into a transmission: repetitions first, then what has a number, then new.
+    pub(in super::super) fn choose(&mut self, priority: u8, room: &mut Room, chosen: &mut Vec<Chosen>) {
+        for sent in [true, false] {
+            for place in 0..self.frames.len() {
+                self.put(place, priority, sent, room, chosen);
+            }
+        }
+        let range = (Reverse(priority), 0)..=(Reverse(priority), u64::MAX);
+        while let Some((&place, sending)) = self.waiting.range(range.clone()).next() {
+            let octets = segment_octets(sending.c_pdu.len(), room, self.segments_max());
+            if !self.begin(place, octets, room, chosen) {
+                return;
+            }
+        }
+    }
+
+    /// Puts a frame that has a number into the transmission, if it is one of those wanted and fits.
+    fn put(&mut self, place: usize, priority: u8, sent: bool, room: &mut Room, chosen: &mut Vec<Chosen>) {
+        let Some(frame) = self.frames.get_mut(place) else { return };
+        let wanted = frame.is_due() && frame.priority == priority;
+        if wanted && self.window.is_sent(place as u16) == sent && room.fits(frame.data.segment.len()) {
+            room.put(frame.data.segment.len());
+            frame.in_air = true;
+            chosen.push(self.base + place as u64);
+        }
+    }
+
+    /// Cuts a C_PDU and puts what fits of it into the transmission; `false` if not even its first segment does.
+    //= s5066/DTS-012
+    fn begin(&mut self, place: (Reverse<u8>, u64), octets: usize, room: &mut Room, chosen: &mut Vec<Chosen>) -> bool {
+        let Some(sending) = self.waiting.get(&place) else { return false };
+        let count = sending.c_pdu.len().div_ceil(octets).max(1);
+        let first = octets.min(sending.c_pdu.len());
+        if !room.fits(first) || count > usize::from(self.free(sending.priority)) {
+            return false;
+        }
+        let Some(sending) = self.waiting.remove(&place) else { return false };
+        self.places.remove(&sending.number);
+        let in_order = matches!(sending.service, Service::Arq { in_order: true });
+        let before = self.frames.len();
+        for index in 0..count {
+            let end = sending.c_pdu.len().min((index + 1) * octets);
+            let segment = sending.c_pdu.slice(index * octets..end);
+            let Some(place) = self.window.assign() else { break };
+            let data = DataPart {
+                start: index == 0,
+                end: index + 1 == count,
+                in_order,
+                drop: false,
+                uwe: false,
+                lwe: false,
+                fsn: self.window.fsn(place),
+                segment,
+            };
+            let (number, priority) = (sending.number, sending.priority);
+            self.frames.push_back(Frame { number, priority, data, acked: false, in_air: false, awaiting: false });
+        }
+        self.under.insert(sending.number, Under { left: count as u16, dropped: false });
+        for place in before..self.frames.len() {
+            self.put(place, sending.priority, false, room, chosen);
+        }
+        true
+    }
+
+    /// The place of the newest frame when all of what was chosen has left: the upper window edge.
+    pub(in super::super) fn newest(&self, chosen: &[Chosen]) -> Option<u16> {
+        chosen.iter().filter_map(|&at| self.place(at)).max().max(self.window.upper_edge())
+    }
+
+    /// The part of a chosen frame, with the edges of the window as they are when all of the transmission has left.
+    //= s5066/DTS-013
+    pub(in super::super) fn part(&self, at: Chosen, newest: Option<u16>) -> Option<DataPart> {
+        let place = self.place(at)?;
+        let mut data = self.frames.get(usize::from(place))?.data.clone();
+        (data.uwe, data.lwe) = (Some(place) == newest, place == 0);
+        Some(data)
+    }
+
+    /// A chosen frame has left the air, or at least begun to; whether for the first time.
+    pub(in super::super) fn sent(&mut self, at: Chosen) -> bool {
+        let Some(place) = self.place(at) else { return false };
+        let first = !self.window.is_sent(place);
+        self.window.mark_sent(place);
+        if let Some(frame) = self.frames.get_mut(usize::from(place)) {
+            (frame.in_air, frame.awaiting) = (false, true);
+        }
+        first
+    }
+
+    /// A chosen frame has not begun after all.
+    pub(in super::super) fn unchoose(&mut self, at: Chosen) {
+        if let Some(frame) = self.place(at).and_then(|place| self.frames.get_mut(usize::from(place))) {
+            frame.in_air = false;
+        }
+    }
+
+    /// The priority of a chosen frame.
+    pub(in super::super) fn priority(&self, at: Chosen) -> Option<u8> {
+        Some(self.frames.get(usize::from(self.place(at)?))?.priority)
+    }
+
+    /// Takes an acknowledgement. `None`: both ends no longer speak of the same window.
+    //= s5066/DTS-008
+    pub(in super::super) fn acknowledge(&mut self, ack: &AckPart) -> Option<Progress> {
+        let advanced = match self.window.acknowledge(ack.rx_lwe, ack.above()) {
+            Acknowledged::Advanced(advanced) => usize::from(advanced),
+            Acknowledged::Stale => {
+                self.doubts += 1;
+                return (self.doubts < DOUBTS_MAX).then(Progress::default);
+            }
+            Acknowledged::OutOfSync => return None,
+        };
+        self.doubts = 0;
+        let mut progress = Progress::default();
+        for (index, frame) in self.frames.iter_mut().enumerate() {
+            let has = index < advanced || self.window.is_acked((index - advanced) as u16);
+            if std::mem::take(&mut frame.awaiting) {
+                progress.tried += 1;
+                progress.missed += u32::from(!has);
+                progress.tried_octets += frame.data.segment.len();
+            }
+            if !has || frame.acked {
+                continue;
+            }
+            frame.acked = true;
+            frame.data.segment = Bytes::new();
+            let Some(under) = self.under.get_mut(&frame.number) else { continue };
+            under.left = under.left.saturating_sub(1);
+            if under.left == 0 && !under.dropped {
+                progress.delivered.push(frame.number);
+            }
+        }
+        self.frames.drain(..advanced.min(self.frames.len()));
+        self.base += advanced as u64;
+        self.under.retain(|_, under| under.left > 0);
+        self.take_back();
+        Some(progress)
+    }
+
+    /// The answer did not come: what was sent may be sent again.
+    pub(in super::super) fn unanswered(&mut self) {
+        self.frames.iter_mut().for_each(|frame| frame.awaiting = false);
+    }
+
+    /// Begins a new window at `first` and gives up what had begun. What had not waits on, unless `all`.
+    pub(in super::super) fn restart(&mut self, first: u8, all: bool) -> Vec<(CPduNumber, bool)> {
+        let mut failed: Vec<(CPduNumber, bool)> = Vec::new();
+        for (&number, under) in &self.under {
+            if !under.dropped {
+                failed.push((number, true));
+            }
+        }
+        if all {
+            failed.extend(std::mem::take(&mut self.waiting).into_values().map(|sending| (sending.number, false)));
+            self.places.clear();
+        }
+        self.base += self.frames.len() as u64;
+        self.frames.clear();
+        self.under.clear();
+        self.window = SendWindow::new(self.size, first);
+        self.doubts = 0;
+        failed
+    }
+
+    /// The first number of a window that begins behind the present one.
+    pub(in super::super) fn next_fsn(&self) -> u8 {
+        self.window.fsn(self.window.assigned())
+    }
+
+    /// Octets of routine that have a number and were never on the air, if what is urgent has to wait behind them: it
+    /// finds no number.
+    pub(in super::super) fn begun_octets(&self) -> usize {
+        if self.free(u8::MAX) > 0 {
+            return 0;
+        }
+        let left = self.frames.iter().enumerate().filter(|(place, _)| !self.window.is_sent(*place as u16));
+        left.map(|(_, frame)| frame.data.segment.len()).sum()
+    }
+
+    /// C_PDUs that wait, and segments that are not acknowledged.
+    pub(in super::super) fn backlog(&self) -> (usize, usize) {
+        (self.waiting.len(), self.frames.iter().filter(|frame| !frame.acked).count())
+    }
+
+    fn place(&self, at: Chosen) -> Option<u16> {
+        at.checked_sub(self.base).filter(|&place| place < self.frames.len() as u64).map(|place| place as u16)
+    }
+
+    fn has_begun(&self, number: CPduNumber) -> bool {
+        let mut frames = self.frames.iter().enumerate();
+        frames.any(|(place, frame)| {
+            frame.number == number && (frame.in_air || frame.acked || self.window.is_sent(place as u16))
+        })
+    }
+
+    /// Forgets dropped C_PDUs at the upper end of the window that were never on the air.
+    fn take_back(&mut self) {
+        while let Some(last) = self.frames.back() {
+            let number = last.number;
+            if self.has_begun(number) || !self.under.get(&number).is_some_and(|under| under.dropped) {
+                break;
+            }
+            self.frames.retain(|frame| frame.number != number);
+            self.window.take_back(self.frames.len() as u16);
+            self.under.remove(&number);
+        }
+    }
+
+    /// Numbers that a C_PDU of this priority may take.
+    fn free(&self, priority: u8) -> u16 {
+        let kept =
+            if priority >= PRIORITY_URGENT || self.window.size() < 2 * WINDOW_RESERVE { 0 } else { WINDOW_RESERVE };
+        self.window.room().saturating_sub(kept)
+    }
+
+    /// Segments of one C_PDU at most: they must find numbers in a window that others use too.
+    fn segments_max(&self) -> usize {
+        usize::from((self.window.size() / 2).max(1))
+    }
+}
+
+/// Octets of the segments of a C_PDU: all the same but the last, as few as the largest allows, and so that the last ones
+/// of a transmission fill it.
+//= s5066/DTS-012
+fn segment_octets(c_pdu: usize, room: &Room, segments_max: usize) -> usize {
+    let largest = room.segment.max(c_pdu.div_ceil(segments_max)).clamp(1, SEGMENT_OCTETS_MAX);
+    let count = c_pdu.div_ceil(largest).max(1);
+    let even = c_pdu.div_ceil(count).max(1);
+    if c_pdu + count * room.overhead <= room.octets {
+        return even;
+    }
+    let fitting = room.octets / (even + room.overhead) + 1;
+    let filling = (room.octets / fitting).saturating_sub(room.overhead);
+    let filling_count = c_pdu.div_ceil(filling.max(1));
+    if filling * 2 >= even && filling_count <= segments_max { filling } else { even }
+}

@@ -1,0 +1,226 @@
+//! Expedited ARQ: D_PDU types 4 and 5 (C.6.2, fact sheet 5.1).
+//!
+//! One C_PDU at a time, ahead of everything else; its frame numbers begin at 0. Acknowledgements do not name their C_PDU,
+//! so they count only for what has been on the air. The receiver tells C_PDUs apart by their number of four bits and by
+//! their octets, since a node that begins anew may use a number again.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::arq::sender::Room;
+use super::config::{CPduNumber, Sending};
+use super::limits::{C_PDU_OCTETS_MAX, EXPEDITED_SEGMENTS_MAX};
+use crate::bytes::{BufMut as _, Bytes, BytesMut};
+use crate::s5066::node::dpdu::limits::SEGMENT_OCTETS_MAX;
+use crate::s5066::node::dpdu::{AckPart, ExpeditedPart};
+
+/// The C_PDU that is being sent; the bits stand for its segments.
+#[derive(Debug)]
+struct Current {
+    number: CPduNumber,
+    segments: Vec<Bytes>,
+    sent: u128,
+    acked: u128,
+    /// In the transmission that is put together or in the air.
+    in_air: u128,
+    /// Sent and not heard of since.
+    awaiting: u128,
+}
+
+impl Current {
+    fn new(sending: &Sending, room: &Room) -> Self {
+        let c_pdu = &sending.c_pdu;
+        let octets = room.segment.max(c_pdu.len().div_ceil(EXPEDITED_SEGMENTS_MAX)).clamp(1, SEGMENT_OCTETS_MAX);
+        let count = c_pdu.len().div_ceil(octets).max(1);
+        let even = c_pdu.len().div_ceil(count);
+        let segments = (0..count).map(|index| c_pdu.slice(index * even..c_pdu.len().min((index + 1) * even))).collect();
+        Self { number: sending.number, segments, sent: 0, acked: 0, in_air: 0, awaiting: 0 }
+    }
+
+    fn due(&self) -> impl Iterator<Item = usize> + use<> {
+        let gone = self.acked | self.in_air | self.awaiting;
+        (0..self.segments.len()).filter(move |place| gone >> place & 1 == 0)
+    }
+}
+
+/// The sending end.
+#[derive(Debug)]
+pub(super) struct ExpeditedSender {
+    id: u8,
+    current: Option<Current>,
+    waiting: VecDeque<Sending>,
+}
+
+impl ExpeditedSender {
+    /// The first C_PDU gets this number: 0 to 15.
+    pub(super) const fn new(id: u8) -> Self {
+        Self { id: id & 0x0f, current: None, waiting: VecDeque::new() }
+    }
+
+    /// Takes a C_PDU; more urgent ones go first.
+    pub(super) fn submit(&mut self, sending: Sending) {
+        let at = self.waiting.partition_point(|other| other.priority >= sending.priority);
+        self.waiting.insert(at, sending);
+    }
+
+    /// Gives a C_PDU up: whether some of it had been on the air.
+    pub(super) fn cancel(&mut self, number: CPduNumber) -> Option<bool> {
+        if let Some(current) = self.current.take_if(|current| current.number == number) {
+            self.next_id();
+            return Some(current.sent | current.in_air != 0);
+        }
+        let at = self.waiting.iter().position(|sending| sending.number == number)?;
+        self.waiting.remove(at).map(|_| false)
+    }
+
+    /// Gives up what had begun, and what waits if `all`.
+    pub(super) fn restart(&mut self, all: bool) -> Vec<(CPduNumber, bool)> {
+        let begun = self.current.take().map(|current| (current.number, current.sent | current.in_air != 0));
+        self.next_id();
+        let waiting = if all { std::mem::take(&mut self.waiting) } else { VecDeque::new() };
+        begun.into_iter().chain(waiting.into_iter().map(|sending| (sending.number, false))).collect()
+    }
+
+    /// Whether something could be sent now.
+    pub(super) fn wants_air(&self) -> bool {
+        self.current.as_ref().map_or(!self.waiting.is_empty(), |current| current.due().next().is_some())
+    }
+
+    /// C_PDUs that are under way or wait.
+    pub(super) fn backlog(&self) -> usize {
+        self.waiting.len() + usize::from(self.current.is_some())
+    }
+
+    /// Chooses segments for a transmission. `false` when something of a C_PDU stays neither acknowledged nor chosen:
+    /// then no ordinary data may follow, for a receiver may discard what it has when it leaves the expedited state.
+    //= s5066/DTS-014
+    pub(super) fn choose(&mut self, room: &mut Room, chosen: &mut Vec<ExpeditedPart>) -> bool {
+        if self.current.is_none()
+            && let Some(sending) = self.waiting.pop_front()
+        {
+            self.current = Some(Current::new(&sending, room));
+        }
+        let Some(current) = self.current.as_mut() else { return true };
+        for place in current.due() {
+            if !room.fits(current.segments[place].len()) {
+                return false;
+            }
+            room.put(current.segments[place].len());
+            current.in_air |= 1 << place;
+            chosen.push(ExpeditedPart {
+                start: place == 0,
+                end: place + 1 == current.segments.len(),
+                c_pdu_id: self.id,
+                fsn: place as u8,
+                segment: current.segments[place].clone(),
+            });
+        }
+        current.awaiting == 0
+    }
+
+    /// A segment has left the air, or at least begun to.
+    pub(super) fn sent(&mut self, c_pdu_id: u8, fsn: u8) {
+        if let Some((current, bit)) = self.current_bit(c_pdu_id, fsn) {
+            current.in_air &= !bit;
+            current.sent |= bit;
+            current.awaiting |= bit;
+        }
+    }
+
+    /// A segment has not begun after all.
+    pub(super) fn unchoose(&mut self, c_pdu_id: u8, fsn: u8) {
+        if let Some((current, bit)) = self.current_bit(c_pdu_id, fsn) {
+            current.in_air &= !bit;
+        }
+    }
+
+    /// The answer did not come.
+    pub(super) fn unanswered(&mut self) {
+        if let Some(current) = self.current.as_mut() {
+            current.awaiting = 0;
+        }
+    }
+
+    /// Takes an acknowledgement; the C_PDU that is finished by it.
+    //= s5066/DTS-014
+    pub(super) fn acknowledge(&mut self, ack: &AckPart) -> Option<CPduNumber> {
+        let current = self.current.as_mut()?;
+        let below = if ack.rx_lwe >= 128 { u128::MAX } else { (1 << ack.rx_lwe) - 1 };
+        let bit = |step: u8| 1_u128.checked_shl(u32::from(ack.rx_lwe) + u32::from(step)).unwrap_or(u128::MAX);
+        let acked = ack.above().map(bit).fold(below, |bits, bit| bits | bit);
+        if acked & !current.sent != 0 {
+            return None;
+        }
+        // Each acknowledgement tells all: a receiver may have discarded what it had.
+        (current.acked, current.awaiting) = (acked, 0);
+        if acked.count_ones() as usize != current.segments.len() {
+            return None;
+        }
+        let number = current.number;
+        self.current = None;
+        self.next_id();
+        Some(number)
+    }
+
+    fn next_id(&mut self) {
+        self.id = (self.id + 1) & 0x0f;
+    }
+
+    fn current_bit(&mut self, c_pdu_id: u8, fsn: u8) -> Option<(&mut Current, u128)> {
+        let bit = 1_u128.checked_shl(fsn.into())?;
+        self.current.as_mut().filter(|_| c_pdu_id == self.id).map(|current| (current, bit))
+    }
+}
+
+/// The receiving end.
+#[derive(Debug, Default)]
+pub(super) struct ExpeditedReceiver {
+    id: Option<u8>,
+    parts: BTreeMap<u8, ExpeditedPart>,
+    /// The C_PDU has come out; its parts stay so that repeats are known.
+    done: bool,
+}
+
+impl ExpeditedReceiver {
+    /// Takes a segment that arrived intact; the C_PDU that became whole. `None` with a repeat.
+    //= s5066/DTS-014
+    pub(super) fn take(&mut self, part: &ExpeditedPart) -> Option<Bytes> {
+        let another = self.parts.get(&part.fsn).is_some_and(|known| known != part);
+        if self.id != Some(part.c_pdu_id) || another {
+            (self.id, self.done) = (Some(part.c_pdu_id), false);
+            self.parts.clear();
+        }
+        let octets: usize = self.parts.values().map(|part| part.segment.len()).sum();
+        let room = octets + part.segment.len() <= C_PDU_OCTETS_MAX && usize::from(part.fsn) < EXPEDITED_SEGMENTS_MAX;
+        if self.done || !room {
+            return None;
+        }
+        self.parts.insert(part.fsn, part.clone());
+        if !self.is_whole() {
+            return None;
+        }
+        self.done = true;
+        let mut c_pdu = BytesMut::new();
+        self.parts.values().for_each(|part| c_pdu.put_slice(&part.segment));
+        Some(c_pdu.freeze())
+    }
+
+    /// What is to be told to the sender.
+    pub(super) fn ack(&self) -> AckPart {
+        let lwe = self.contiguous();
+        let above = self.parts.keys().filter_map(|fsn| fsn.checked_sub(lwe)).filter(|&step| step > 0);
+        AckPart::new(lwe, above)
+    }
+
+    fn contiguous(&self) -> u8 {
+        let there = (0..EXPEDITED_SEGMENTS_MAX as u8).take_while(|fsn| self.parts.contains_key(fsn));
+        there.count() as u8
+    }
+
+    fn is_whole(&self) -> bool {
+        let there = usize::from(self.contiguous());
+        let last = self.parts.values().next_back();
+        there == self.parts.len()
+            && last.is_some_and(|part| part.end)
+            && self.parts.get(&0).is_some_and(|part| part.start)
+    }
+}

@@ -1,0 +1,236 @@
+//! Segment size and data rate by what arrives (issue: adapted to observed frame errors; our own scheme).
+//!
+//! A pure machine for one direction to one node. It is told how many segments each acknowledgement found missing and
+//! which answers never came. It goes one rate down when much is lost, and one up after some clean transmissions; each
+//! step up that failed doubles how many it takes for the next. Receivers that find the rate by themselves need no
+//! handshake: the sender just changes (C.6.4). An advisory orderwire message of the other end sets the rate.
+//!
+//! Promises: the same reports give the same answers; sizes stay within what is configured.
+
+use super::limits::MISSES_BEFORE_PROBE;
+use crate::s5066::node::dpdu::eow::{Interleaver, RATES, RateChange};
+
+/// A data rate, in bit/s.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize)]
+pub struct Rate(pub u32);
+
+/// Segments of an acknowledgement below which nothing is concluded about the rate.
+const SEGMENTS_MIN: u32 = 2;
+/// More than so many of a hundred lost: one rate down. Half the rate without loss would carry as much.
+const LOSS_DOWN_PERCENT: u32 = 45;
+/// Fewer than so many of a hundred lost: a clean transmission.
+const LOSS_CLEAN_PERCENT: u32 = 8;
+/// Clean transmissions before a step up, at first and at most.
+const CLEAN_FIRST: u32 = 3;
+const CLEAN_MOST: u32 = 48;
+/// How much a report of many segments counts against what was known, in hundredths; fewer segments count less.
+const WEIGHT_PERCENT: u32 = 30;
+/// Segments of a report that counts in full.
+const WEIGHT_SEGMENTS: u32 = 8;
+/// Reports are kept in mind until so many segments were counted; then the older half fades.
+const QUALITY_SEGMENTS: u32 = 256;
+
+/// Segments sent and lost lately.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+pub struct Quality {
+    /// Segments whose fate is known.
+    pub sent: u32,
+    /// Those that had not arrived.
+    pub lost: u32,
+}
+
+/// Chooses segment size and rate for one direction.
+#[derive(Clone, Debug)]
+pub struct RateControl {
+    /// How many rates there are.
+    rates: usize,
+    rate: usize,
+    clean: u32,
+    clean_needed: u32,
+    /// The last step was up and has not proved itself.
+    trial: bool,
+    /// Estimated loss per octet on the air.
+    octet_loss: f64,
+    quality: Quality,
+    silences: u32,
+}
+
+impl RateControl {
+    /// Begins with the rate at this place of so many, slowest first.
+    pub const fn new(rates: usize, rate: usize) -> Self {
+        Self {
+            rates,
+            rate: if rate < rates || rates == 0 { rate } else { rates - 1 },
+            clean: 0,
+            clean_needed: CLEAN_FIRST,
+            trial: false,
+            octet_loss: 0.0,
+            quality: Quality { sent: 0, lost: 0 },
+            silences: 0,
+        }
+    }
+
+    /// The place of the rate to be used.
+    pub const fn rate(&self) -> usize {
+        self.rate
+    }
+
+    /// What was seen lately.
+    pub const fn quality(&self) -> Quality {
+        self.quality
+    }
+
+    /// An acknowledgement told the fate of `tried` segments with `octets` in all, besides `overhead` octets each.
+    //= s5066/DTS-019
+    pub fn acknowledged(&mut self, tried: u32, missed: u32, octets: usize, overhead: usize) {
+        self.silences = 0;
+        if tried == 0 {
+            return;
+        }
+        let missed = missed.min(tried);
+        self.quality.sent += tried;
+        self.quality.lost += missed;
+        if self.quality.sent > QUALITY_SEGMENTS {
+            (self.quality.sent, self.quality.lost) = (self.quality.sent / 2, self.quality.lost / 2);
+        }
+        self.estimate(tried, missed, octets as f64 / f64::from(tried) + overhead as f64);
+        if tried < SEGMENTS_MIN {
+            return;
+        }
+        if missed * 100 > tried * LOSS_DOWN_PERCENT {
+            self.down();
+        } else if missed * 100 < tried * LOSS_CLEAN_PERCENT {
+            self.clean += 1;
+            self.trial = false;
+            if self.clean >= self.clean_needed {
+                self.up();
+            }
+        } else {
+            self.clean = 0;
+        }
+    }
+
+    /// An answer did not come.
+    pub fn missed(&mut self) {
+        self.silences += 1;
+        self.clean = 0;
+        // One silence may be a lost acknowledgement; more speak of the rate, or of nobody being there.
+        if self.trial || self.silences >= MISSES_BEFORE_PROBE {
+            self.silences = 0;
+            self.down();
+        }
+    }
+
+    /// The other end advises a rate: the fastest of ours that is no faster is taken.
+    pub fn advised(&mut self, rates: &[Rate], change: RateChange) {
+        let Some(&advised) = RATES.get(usize::from(change.rate)).filter(|_| !rates.is_empty()) else { return };
+        self.rate = rates.iter().rposition(|rate| rate.0 <= advised).unwrap_or(0).min(self.rates.saturating_sub(1));
+        (self.clean, self.trial) = (0, false);
+    }
+
+    /// Octets of a segment that carry most at the observed loss, between `least` and `most`.
+    //= s5066/DTS-019
+    pub fn segment_octets(&self, overhead: usize, least: usize, most: usize) -> usize {
+        if self.octet_loss <= 0.0 {
+            return most;
+        }
+        // The maximum of L / (L + h) · (1 − q)^(L + h) over L, for small q: L² + h L = h / q.
+        let overhead = overhead as f64;
+        let best = ((overhead * overhead + 4.0 * overhead / self.octet_loss).sqrt() - overhead) / 2.0;
+        (best as usize).clamp(least.min(most), most)
+    }
+
+    fn estimate(&mut self, tried: u32, missed: u32, octets: f64) {
+        let lost = f64::from(missed) / f64::from(tried);
+        // −ln(1 − p) by its simplest fraction, which no mathematical library computes differently.
+        let sample = 2.0 * lost / (2.0 - lost) / octets.max(1.0);
+        let weight =
+            f64::from(WEIGHT_PERCENT) / 100.0 * f64::from(tried.min(WEIGHT_SEGMENTS)) / f64::from(WEIGHT_SEGMENTS);
+        self.octet_loss += (sample - self.octet_loss) * weight;
+        // So little costs nothing even in the longest segments.
+        if self.octet_loss < 1e-7 {
+            self.octet_loss = 0.0;
+        }
+    }
+
+    fn up(&mut self) {
+        self.clean = 0;
+        if self.rate + 1 < self.rates {
+            self.rate += 1;
+            self.trial = true;
+        }
+    }
+
+    fn down(&mut self) {
+        self.clean = 0;
+        if std::mem::take(&mut self.trial) {
+            self.clean_needed = (self.clean_needed * 2).min(CLEAN_MOST);
+        }
+        self.rate = self.rate.saturating_sub(1);
+    }
+}
+
+/// The advice to use a rate, if the table of the standard has it.
+pub fn advice(rate: Rate, interleaver: Interleaver) -> Option<RateChange> {
+    let code = RATES.iter().position(|&known| known == rate.0)?;
+    let rate = u8::try_from(code).ok()?;
+    Some(RateChange { rate, interleaver, advisory: true, same_both_ways: false })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OVERHEAD: usize = 17;
+
+    #[test]
+    fn segments_shrink_with_loss_and_grow_back() {
+        let mut control = RateControl::new(1, 0);
+        assert_eq!(control.segment_octets(OVERHEAD, 48, 1023), 1023);
+        for _ in 0..20 {
+            control.acknowledged(20, 6, 20 * 200, OVERHEAD);
+        }
+        let lossy = control.segment_octets(OVERHEAD, 48, 1023);
+        assert!((80..130).contains(&lossy), "{lossy}");
+        for _ in 0..200 {
+            control.acknowledged(20, 0, 20 * 200, OVERHEAD);
+        }
+        assert_eq!(control.segment_octets(OVERHEAD, 48, 1023), 1023);
+        for _ in 0..20 {
+            control.acknowledged(9, 9, 900, OVERHEAD);
+        }
+        assert_eq!(control.segment_octets(OVERHEAD, 48, 1023), 48);
+    }
+
+    #[test]
+    fn the_rate_settles_where_the_channel_holds() {
+        // A channel that carries places 0 to 3 and nothing above.
+        let mut control = RateControl::new(6, 1);
+        let mut above = 0;
+        for _ in 0..200 {
+            let carries = control.rate() <= 3;
+            above += u32::from(!carries);
+            if carries {
+                control.acknowledged(10, 0, 2000, OVERHEAD)
+            } else {
+                control.acknowledged(10, 9, 2000, OVERHEAD)
+            }
+        }
+        assert!(control.rate() >= 2 && above < 12, "{above} of 200 transmissions were too fast");
+        // It goes dead: down to the slowest.
+        (0..20).for_each(|_| control.missed());
+        assert_eq!(control.rate(), 0);
+    }
+
+    #[test]
+    fn advice_is_taken() {
+        let rates = [Rate(75), Rate(300), Rate(1200), Rate(9600)];
+        let mut control = RateControl::new(rates.len(), 0);
+        let advice = |rate| advice(Rate(rate), Interleaver::Short).unwrap();
+        control.advised(&rates, advice(2400));
+        assert_eq!(control.rate(), 2);
+        control.advised(&rates, advice(150));
+        assert_eq!(control.rate(), 0);
+        assert!(super::advice(Rate(12_000), Interleaver::Short).is_none());
+    }
+}

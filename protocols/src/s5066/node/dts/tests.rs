@@ -1,0 +1,1 @@
+//! Two and more nodes that take turns, over weather.
