@@ -5,6 +5,7 @@
 mod acp142;
 mod cdt;
 mod cpdu;
+mod dpdu;
 mod fields;
 mod mule;
 mod sis;
@@ -32,6 +33,7 @@ pub const CODECS: &[Codec] = &[
     Codec { protocol: "sis", decode: sis::decode, encode: sis::encode },
     Codec { protocol: "spdu", decode: spdu::decode, encode: spdu::encode },
     Codec { protocol: "cpdu", decode: cpdu::decode, encode: cpdu::encode },
+    Codec { protocol: "dpdu", decode: dpdu::decode, encode: dpdu::encode },
     Codec { protocol: "acp142", decode: acp142::decode, encode: acp142::encode },
     Codec { protocol: "cdt", decode: cdt::decode, encode: cdt::encode },
     Codec { protocol: "mule", decode: mule::decode, encode: mule::encode },

@@ -279,7 +279,7 @@ pub struct NodeArguments {
 /// `skywave decode`.
 #[derive(Clone, Debug, Args)]
 pub struct Decode {
-    /// sis, spdu, cpdu, rcop, udop, acp142 (or p_mul), cdt, mule, bsmtp, smtp
+    /// sis, spdu, cpdu, dpdu, rcop, udop, acp142 (or p_mul), cdt, mule, bsmtp, smtp
     pub protocol: String,
     /// The octets in hex; - reads hex or raw octets from standard input
     pub octets: String,

@@ -56,7 +56,7 @@ fn tree(protocol: &str, octets: &[u8]) -> Result<Value, Fault> {
         Answer::Refused(refusal) => Err(Fault::new(exit::DATA, refusal.to_string())),
         Answer::NotAsked => Err(Fault::new(
             exit::USAGE,
-            format!("{protocol} is none of sis, spdu, cpdu, rcop, udop, acp142, p_mul, cdt, mule, bsmtp, smtp"),
+            format!("{protocol} is none of sis, spdu, cpdu, dpdu, rcop, udop, acp142, p_mul, cdt, mule, bsmtp, smtp"),
         )),
     }
 }

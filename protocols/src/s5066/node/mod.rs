@@ -3,8 +3,10 @@
 //! [`sis_server`] is the node's end of the subnetwork interface: clients, binds, flow control, hard links. It hands
 //! [`Outgoing`] U_PDUs down and is told their [`Outcome`]; what arrives from other nodes comes as [`Incoming`].
 //! [`queue`] orders what waits for the air, [`hard_link`] is the state of the node's one hard link. Below it, [`spdu`] and
-//! [`cpdu`] are what two nodes say to each other about U_PDUs, hard links and physical links (Annexes A and B).
+//! [`cpdu`] are what two nodes say to each other about U_PDUs, hard links and physical links (Annexes A and B), and
+//! [`cas`] makes and breaks the physical links.
 
+pub mod cas;
 pub mod cpdu;
 pub mod dpdu;
 pub mod dts;

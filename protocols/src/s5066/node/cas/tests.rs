@@ -1,0 +1,571 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::time::Duration;
+
+const A: NodeAddress = NodeAddress::individual(0x0102_0304);
+const B: NodeAddress = NodeAddress::individual(0x0102_0305);
+const C: NodeAddress = NodeAddress::individual(0x0102_0306);
+
+/// One node, its clock, and what it said.
+struct Rig {
+    cas: Cas,
+    now: Now,
+}
+
+fn config(setup: LinkSetup) -> CasConfig {
+    CasConfig { setup, ..CasConfig::new(A) }
+}
+
+fn request(number: u8) -> LinkMessage {
+    LinkMessage::Request { exclusive: false, number }
+}
+
+fn accepted(number: u8) -> LinkMessage {
+    LinkMessage::Accepted { number }
+}
+
+const HARD_REQUEST: LinkMessage = LinkMessage::Request { exclusive: true, number: 0 };
+
+fn send(peer: NodeAddress, message: LinkMessage) -> CasOutput {
+    CasOutput::Send { peer, message }
+}
+
+fn up(peer: NodeAddress, by_us: bool) -> CasOutput {
+    CasOutput::Connected { peer, exclusive: false, by_us }
+}
+
+fn hard_up(peer: NodeAddress, by_us: bool) -> CasOutput {
+    CasOutput::Connected { peer, exclusive: true, by_us }
+}
+
+fn down(peer: NodeAddress, reason: LinkEnd) -> CasOutput {
+    CasOutput::Disconnected { peer, reason }
+}
+
+fn refused(peer: NodeAddress, reason: LinkRefusal) -> CasOutput {
+    CasOutput::Refused { peer, reason }
+}
+
+impl Rig {
+    fn new(config: CasConfig) -> Self {
+        let now = Now { mono: Instant::from_micros(1_000_000_000), ..Now::default() };
+        Self { cas: Cas::new(config, Seeded::new(1)), now }
+    }
+
+    fn said(&mut self) -> Vec<CasOutput> {
+        std::iter::from_fn(|| self.cas.poll_output()).collect()
+    }
+
+    fn want(&mut self, peer: NodeAddress) -> Vec<CasOutput> {
+        self.cas.want(self.now, peer, false);
+        self.said()
+    }
+
+    fn want_hard(&mut self, peer: NodeAddress) -> Vec<CasOutput> {
+        self.cas.want(self.now, peer, true);
+        self.said()
+    }
+
+    /// What was handed down before has left.
+    fn hear(&mut self, peer: NodeAddress, message: LinkMessage) -> Vec<CasOutput> {
+        self.cas.sent(self.now, peer);
+        self.cas.heard(self.now, peer, message);
+        self.said()
+    }
+
+    fn release(&mut self, peer: NodeAddress) -> Vec<CasOutput> {
+        self.cas.release(self.now, peer, LinkBreak::HigherLayer);
+        self.said()
+    }
+
+    fn move_data(&mut self, peer: NodeAddress) {
+        self.cas.data_moved(self.now, peer);
+    }
+
+    fn silent(&mut self, silent: bool) -> Vec<CasOutput> {
+        self.cas.set_silent(self.now, silent);
+        self.said()
+    }
+
+    /// Lets time pass; everything handed down leaves at once.
+    fn pass(&mut self, span: Duration) -> Vec<CasOutput> {
+        let end = self.now.after(span);
+        let mut said = Vec::new();
+        loop {
+            for peer in [A, B, C] {
+                self.cas.sent(self.now, peer);
+            }
+            let Some(wakeup) = self.cas.next_wakeup().filter(|wakeup| wakeup.at <= end.mono) else { break };
+            self.now = self.now.after(wakeup.at.since(self.now.mono));
+            self.cas.handle_wakeup(self.now);
+            said.extend(self.said());
+        }
+        self.now = end;
+        said
+    }
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn a_call_is_accepted_and_broken() {
+    let mut rig = Rig::new(config(LinkSetup::Handshake));
+    assert_eq!(rig.want(B), [send(B, request(0))]);
+    assert_eq!(rig.want(B), [], "it is on its way");
+    assert!(!rig.cas.hears(B) && rig.cas.ride(B).is_none());
+    assert_eq!(rig.hear(B, accepted(0)), [up(B, true)]);
+    assert!(rig.cas.hears(B));
+    assert_eq!(rig.hear(B, accepted(0)), [], "once is enough");
+    assert_eq!(rig.want(B), []);
+    let gone = down(B, LinkEnd::Released(LinkBreak::HigherLayer));
+    assert_eq!(rig.release(B), [gone, send(B, LinkMessage::Break(LinkBreak::HigherLayer))]);
+    assert_eq!(rig.hear(B, LinkMessage::BreakConfirm), []);
+    assert_eq!(rig.cas.links().count(), 0);
+    assert_eq!(rig.pass(HOUR), []);
+}
+
+#[test]
+fn a_call_without_an_answer_is_repeated_and_given_up() {
+    let mut rig = Rig::new(config(LinkSetup::Handshake));
+    rig.want(B);
+    let tries = usize::try_from(rig.cas.config.request_retries).unwrap();
+    let mut wanted = vec![send(B, request(0)); tries];
+    wanted.push(refused(B, LinkRefusal::NotResponding));
+    assert_eq!(rig.pass(HOUR), wanted);
+    assert_eq!(rig.want(B), [send(B, request(0))], "it may be wanted again");
+    assert_eq!(
+        rig.hear(B, LinkMessage::Rejected(LinkRejection::Exclusive)),
+        [refused(B, LinkRefusal::Rejected(LinkRejection::Exclusive))]
+    );
+    assert_eq!(rig.want(NodeAddress::ALL_STATIONS), [refused(NodeAddress::ALL_STATIONS, LinkRefusal::Address)]);
+    assert_eq!(rig.want(A), [refused(A, LinkRefusal::Address)]);
+}
+
+#[test]
+fn what_was_handed_down_and_never_left_is_handed_down_again() {
+    let mut rig = Rig::new(config(LinkSetup::Handshake));
+    assert_eq!(rig.want(B), [send(B, request(0))]);
+    let wakeup = rig.cas.next_wakeup().unwrap();
+    assert_eq!(wakeup.at, rig.now.mono + LINK_MESSAGE_AGE_MAX);
+    rig.now = rig.now.after(LINK_MESSAGE_AGE_MAX);
+    rig.cas.handle_wakeup(rig.now);
+    assert_eq!(rig.said(), [send(B, request(0))]);
+}
+
+#[test]
+fn a_repeated_request_is_accepted_again_and_a_new_one_begins_anew() {
+    // What comes after a first request: (number of it, data moved, number of the second) and whether the link is new.
+    let rows = [
+        (0, false, 0, false),
+        (0, true, 0, true),
+        (3, false, 3, false),
+        (3, true, 3, false),
+        (3, true, 4, true),
+        (3, false, 4, true),
+        (3, true, 0, true),
+        (0, false, 1, true),
+    ];
+    for (first, moved, second, is_new) in rows {
+        let mut rig = Rig::new(config(LinkSetup::Handshake));
+        assert_eq!(rig.hear(B, request(first)), [up(B, false), send(B, accepted(first))]);
+        assert!(rig.cas.hears(B));
+        rig.cas.sent(rig.now, B);
+        if moved {
+            rig.move_data(B);
+        }
+        let again = send(B, accepted(second));
+        let wanted = if is_new { vec![down(B, LinkEnd::Replaced), up(B, false), again] } else { vec![again] };
+        assert_eq!(rig.hear(B, request(second)), wanted, "{first} {moved} {second}");
+    }
+}
+
+#[test]
+fn data_rides_until_the_request_is_accepted_under_its_number() {
+    let mut rig = Rig::new(config(LinkSetup::Ride));
+    assert_eq!(rig.want(B), [up(B, true)]);
+    let Some(LinkMessage::Request { exclusive: false, number }) = rig.cas.ride(B) else { panic!("it rides") };
+    assert!((1..=LINK_NUMBER_MAX).contains(&number) && !rig.cas.hears(B));
+    assert_eq!(rig.pass(100 * HOUR), [], "silence is no refusal");
+    assert_eq!(rig.hear(B, accepted(number % LINK_NUMBER_MAX + 1)), []);
+    assert!(!rig.cas.hears(B), "that was another link");
+    assert_eq!(rig.hear(B, accepted(number)), []);
+    assert!(rig.cas.hears(B) && rig.cas.ride(B).is_none());
+    assert_eq!(rig.pass(100 * HOUR), [], "an idle link costs nothing");
+    // The other node restarted: the next request has the next number.
+    rig.cas.peer_unconnected(rig.now, B);
+    assert_eq!(rig.said(), [down(B, LinkEnd::Unconnected), up(B, true)]);
+    assert_eq!(rig.cas.ride(B), Some(request(number % LINK_NUMBER_MAX + 1)));
+    rig.cas.peer_unconnected(rig.now, B);
+    assert_eq!(rig.said(), [], "it missed the request, which is repeated");
+    assert_eq!(rig.hear(B, accepted(0)), [], "a node that knows no numbers");
+    assert!(rig.cas.hears(B));
+    let rejected = LinkRejection::Unknown;
+    assert_eq!(rig.hear(B, LinkMessage::Rejected(rejected)), [], "it is made");
+    assert_eq!(rig.want(C), [up(C, true)]);
+    assert_eq!(rig.hear(C, LinkMessage::Rejected(rejected)), [down(C, LinkEnd::Rejected(rejected))]);
+}
+
+#[test]
+fn two_that_ask_at_once_have_one_link() {
+    for (setup, theirs) in [(LinkSetup::Handshake, 0), (LinkSetup::Ride, 5)] {
+        let mut rig = Rig::new(config(setup));
+        let mut said = rig.want(B);
+        said.extend(rig.hear(B, request(theirs)));
+        let connected = said.iter().filter(|output| matches!(output, CasOutput::Connected { .. })).count();
+        assert_eq!(connected, 1, "{said:?}");
+        assert_eq!(said.last(), Some(&send(B, accepted(theirs))), "ours was in the air");
+        assert!(rig.cas.hears(B));
+        assert_eq!(rig.hear(B, accepted(0)), []);
+    }
+}
+
+#[test]
+fn a_link_that_is_agreed_asks_nothing() {
+    let mut rig = Rig::new(config(LinkSetup::Skip));
+    assert_eq!(rig.want(B), [up(B, true)]);
+    assert_eq!(rig.pass(100 * HOUR), []);
+    rig.move_data(C);
+    assert_eq!(rig.said(), [up(C, false)], "what it sends is on the link");
+    rig.move_data(NodeAddress::ALL_STATIONS);
+    assert_eq!(rig.said(), []);
+    // The other node disagrees: then it is asked.
+    rig.now = rig.now.after(HOUR);
+    rig.cas.peer_unconnected(rig.now, B);
+    assert_eq!(rig.said(), [down(B, LinkEnd::Unconnected), send(B, request(0))]);
+    assert_eq!(rig.release(C), [down(C, LinkEnd::Released(LinkBreak::HigherLayer))]);
+}
+
+#[test]
+fn an_exclusive_link_keeps_others_away() {
+    let mut rig = Rig::new(config(LinkSetup::Handshake));
+    rig.want(B);
+    rig.hear(B, accepted(0));
+    assert_eq!(rig.want_hard(C), [send(C, HARD_REQUEST)]);
+    let pending = LinkMessage::Rejected(LinkRejection::HigherPriority);
+    let stranger = NodeAddress::individual(9);
+    assert_eq!(rig.hear(stranger, request(0)), [send(stranger, pending)]);
+    let broken = LinkBreak::HigherPriority;
+    assert_eq!(
+        rig.hear(C, accepted(0)),
+        [down(B, LinkEnd::Released(broken)), send(B, LinkMessage::Break(broken)), hard_up(C, true)]
+    );
+    let held = LinkMessage::Rejected(LinkRejection::Exclusive);
+    assert_eq!(rig.hear(stranger, request(3)), [send(stranger, held)]);
+    assert_eq!(rig.hear(C, request(0)), [down(C, LinkEnd::Replaced), up(C, false), send(C, accepted(0))]);
+    rig.cas.sent(rig.now, C);
+    assert_eq!(rig.want_hard(C), [down(C, LinkEnd::Replaced), send(C, HARD_REQUEST)]);
+    rig.hear(C, accepted(0));
+    // A second exclusive one is taken, so that the SIS can compare; a third is not.
+    assert_eq!(rig.hear(stranger, HARD_REQUEST), [hard_up(stranger, false), send(stranger, accepted(0))]);
+    let third = NodeAddress::individual(10);
+    assert_eq!(rig.hear(third, HARD_REQUEST), [send(third, held)]);
+    // What is wanted waits for the end of both.
+    assert_eq!(rig.want(third), []);
+    assert_eq!(rig.hear(stranger, LinkMessage::Break(broken))[0], down(stranger, LinkEnd::Broken(broken)));
+    let said = rig.release(C);
+    assert_eq!(said.last(), Some(&send(third, request(0))));
+    assert_eq!(rig.pass(HOUR).iter().filter(|output| matches!(output, CasOutput::Connected { .. })).count(), 0);
+}
+
+#[test]
+fn a_broadcast_only_node_has_no_links() {
+    let mut rig = Rig::new(CasConfig { broadcast_only: true, ..config(LinkSetup::Handshake) });
+    let reason = LinkRejection::BroadcastOnly;
+    assert_eq!(rig.want(B), [refused(B, LinkRefusal::Rejected(reason))]);
+    assert_eq!(rig.hear(B, request(0)), [send(B, LinkMessage::Rejected(reason))]);
+    assert_eq!(rig.cas.counters().rejected, 1);
+}
+
+#[test]
+fn a_break_is_repeated_until_confirmed_and_always_confirmed() {
+    let mut rig = Rig::new(config(LinkSetup::Handshake));
+    rig.hear(B, request(0));
+    rig.release(B);
+    let again = send(B, LinkMessage::Break(LinkBreak::HigherLayer));
+    assert_eq!(rig.pass(HOUR), vec![again; usize::try_from(rig.cas.config.break_retries).unwrap()]);
+    assert_eq!(rig.cas.links().count(), 0, "broken anyway");
+    for _ in 0..2 {
+        let said = rig.hear(B, LinkMessage::Break(LinkBreak::NoMoreData));
+        assert_eq!(said, [send(B, LinkMessage::BreakConfirm)], "our confirmation may have been lost");
+        rig.cas.sent(rig.now, B);
+    }
+    // Asked for while it breaks, it is made anew, and what has not left is not sent.
+    rig.hear(B, request(0));
+    rig.release(B);
+    assert_eq!(rig.want(B), [CasOutput::Withdraw { peer: B }, send(B, request(0))]);
+    assert_eq!(rig.hear(B, accepted(0)), [up(B, true)]);
+    let stranger = NodeAddress::individual(9);
+    rig.want(stranger);
+    assert_eq!(rig.release(stranger), [CasOutput::Withdraw { peer: stranger }], "it never knew of it");
+}
+
+#[test]
+fn soft_links_end_by_time() {
+    let base = config(LinkSetup::Handshake);
+    let idle = LinkBreak::NoMoreData;
+    // Who asked, whether data moved, others wait; the seconds after which it ends and why.
+    let rows = [
+        (true, true, false, base.soft_idle, idle),
+        (true, false, false, base.soft_idle, idle),
+        (false, true, false, base.soft_idle + base.called_min, idle),
+        (false, false, false, base.first_data_wait, idle),
+        (true, true, true, base.soft_max_when_others_wait, LinkBreak::HigherLayer),
+        (false, true, true, base.soft_max_when_others_wait, LinkBreak::HigherLayer),
+    ];
+    for (by_us, moved, others_wait, span, reason) in rows {
+        let mut rig = Rig::new(base.clone());
+        if by_us {
+            rig.want(B);
+            rig.hear(B, accepted(0));
+        } else {
+            rig.hear(B, request(0));
+        }
+        if moved {
+            rig.move_data(B);
+        }
+        rig.cas.others_wait(others_wait);
+        assert_eq!(rig.pass(span - Duration::from_micros(1)), [], "{by_us} {moved} {others_wait}");
+        let said = rig.pass(Duration::from_micros(1));
+        assert_eq!(said, [down(B, LinkEnd::Released(reason)), send(B, LinkMessage::Break(reason))]);
+    }
+    // Data holds a link; a second link shortens its idle time.
+    let mut rig = Rig::new(base.clone());
+    rig.want(B);
+    rig.hear(B, accepted(0));
+    for _ in 0..10 {
+        assert_eq!(rig.pass(base.soft_idle / 2), []);
+        rig.move_data(B);
+    }
+    rig.hear(C, request(0));
+    rig.move_data(C);
+    assert_eq!(rig.pass(base.soft_idle_shared)[0], down(B, LinkEnd::Released(idle)));
+}
+
+#[test]
+fn room_is_made_for_those_who_wait() {
+    let mut rig = Rig::new(CasConfig { links_max: 1, ..config(LinkSetup::Handshake) });
+    rig.want(B);
+    rig.hear(B, accepted(0));
+    rig.move_data(B);
+    assert_eq!(rig.want(C), []);
+    assert_eq!(rig.hear(NodeAddress::individual(9), request(0)).len(), 1, "refused: the link is in use");
+    let said = rig.pass(rig.cas.config.soft_max_when_others_wait);
+    let released = LinkBreak::HigherLayer;
+    assert_eq!(
+        said,
+        [down(B, LinkEnd::Released(released)), send(B, LinkMessage::Break(released)), send(C, request(0))]
+    );
+    // A link of others on which nothing ever came yields at once.
+    let mut rig = Rig::new(CasConfig { links_max: 1, ..config(LinkSetup::Ride) });
+    rig.hear(B, request(2));
+    rig.cas.sent(rig.now, B);
+    assert_eq!(rig.hear(C, request(0)), [down(B, LinkEnd::Crowded), up(C, false), send(C, accepted(0))]);
+}
+
+#[test]
+fn a_silent_node_says_nothing() {
+    let mut rig = Rig::new(config(LinkSetup::Handshake));
+    rig.want(B);
+    assert_eq!(rig.silent(true), [CasOutput::Withdraw { peer: B }]);
+    assert_eq!(rig.want(C), []);
+    assert_eq!(rig.hear(NodeAddress::individual(9), request(0)), [], "that caller will not wait for hours");
+    assert_eq!(rig.hear(B, LinkMessage::Break(LinkBreak::Unknown)), []);
+    let rider = NodeAddress::individual(10);
+    assert_eq!(rig.hear(rider, request(4)), [up(rider, false)], "what rides is heard");
+    assert_eq!(rig.pass(100 * HOUR), [], "no time runs");
+    assert!(rig.cas.next_wakeup().is_none());
+    let said = rig.silent(false);
+    assert_eq!(said, [send(rider, accepted(4)), send(B, request(0)), send(C, request(0))]);
+    // A link that breaks in silence breaks without a word.
+    rig.hear(B, accepted(0));
+    rig.silent(true);
+    assert_eq!(rig.release(B), [down(B, LinkEnd::Released(LinkBreak::HigherLayer))]);
+    let mut rig = Rig::new(config(LinkSetup::Ride));
+    rig.silent(true);
+    assert_eq!(rig.want(B), [up(B, true)], "it rides when the silence ends");
+}
+
+#[test]
+fn floods_are_bounded() {
+    let mut rig = Rig::new(config(LinkSetup::Ride));
+    for number in 0..10_000_u32 {
+        let peer = NodeAddress::individual(100 + number);
+        rig.cas.heard(rig.now, peer, request((number % 8) as u8));
+        rig.cas.heard(rig.now, peer, LinkMessage::Break(LinkBreak::Unknown));
+        rig.cas.heard(rig.now, peer, request((number % 7) as u8));
+    }
+    assert!(rig.cas.peers.len() <= LINK_PEERS_MAX && rig.cas.unsent.len() <= LINK_MESSAGES_UNSENT_MAX);
+    let mut waiting = Vec::new();
+    for output in rig.said() {
+        match output {
+            CasOutput::Send { peer, .. } => waiting.push(peer),
+            CasOutput::Withdraw { peer } => waiting.retain(|known| *known != peer),
+            CasOutput::Connected { .. } | CasOutput::Refused { .. } | CasOutput::Disconnected { .. } => {}
+        }
+        assert!(waiting.len() <= LINK_MESSAGES_UNSENT_MAX);
+    }
+    assert!(rig.cas.count_links() <= rig.cas.config.links_max);
+    // Warnings do not make a link restart for ever.
+    let mut rig = Rig::new(config(LinkSetup::Handshake));
+    rig.want(B);
+    rig.hear(B, accepted(0));
+    for _ in 0..1000 {
+        rig.cas.peer_unconnected(rig.now, B);
+    }
+    assert_eq!(rig.said(), []);
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Want(bool),
+    Release,
+    Deliver { lost: bool },
+    Restart,
+    Wait(u16),
+    Silent(bool),
+}
+
+fn step() -> impl Strategy<Value = (bool, Step)> {
+    let step = prop_oneof![
+        any::<bool>().prop_map(Step::Want),
+        Just(Step::Release),
+        any::<bool>().prop_map(|lost| Step::Deliver { lost }),
+        Just(Step::Deliver { lost: false }),
+        Just(Step::Restart),
+        (0..2000_u16).prop_map(Step::Wait),
+        any::<bool>().prop_map(Step::Silent),
+    ];
+    (any::<bool>(), step)
+}
+
+/// Two nodes, and the links each believes in: a new number for each `Connected`.
+struct Pair {
+    sides: [Rig; 2],
+    links: [Option<u64>; 2],
+    next: u64,
+    /// What each side handed down and has not sent.
+    waiting: [Vec<LinkMessage>; 2],
+    /// A link of a side that took data, and the other side's link that the data was of.
+    matched: BTreeMap<(usize, u64), u64>,
+}
+
+impl Pair {
+    fn new(setup: LinkSetup) -> Self {
+        let rig = |address| Rig::new(CasConfig { setup, ..CasConfig::new(address) });
+        Self { sides: [rig(A), rig(B)], links: [None; 2], next: 0, waiting: [vec![], vec![]], matched: BTreeMap::new() }
+    }
+
+    /// One transmission of `side`: what it has to say, then data if it has a link.
+    fn transmit(&mut self, side: usize, lost: bool) {
+        let (own, other) = ([A, B][side], [A, B][1 - side]);
+        self.collect(side);
+        let mut messages: Vec<LinkMessage> = self.sides[side].cas.ride(other).into_iter().collect();
+        messages.append(&mut self.waiting[side]);
+        if self.sides[side].cas.silent {
+            return;
+        }
+        let now = self.sides[side].now;
+        self.sides[side].cas.sent(now, other);
+        let link = self.links[side];
+        if lost {
+            return;
+        }
+        for message in messages {
+            let now = self.sides[1 - side].now;
+            self.sides[1 - side].cas.heard(now, own, message);
+            self.collect(1 - side);
+        }
+        if let (Some(from), Some(to)) = (link, self.links[1 - side])
+            && self.sides[1 - side].cas.hears(own)
+        {
+            let now = self.sides[1 - side].now;
+            self.sides[1 - side].cas.data_moved(now, own);
+            // What nobody answered may be said to one that restarted; what one link takes is of one other link.
+            let known = *self.matched.entry((1 - side, to)).or_insert(from);
+            assert_eq!(known, from, "data of one link was taken for that of another");
+        } else if link.is_some() && self.links[1 - side].is_none() && !self.sides[1 - side].cas.silent {
+            // The warning comes back.
+            let now = self.sides[side].now;
+            self.sides[side].cas.peer_unconnected(now, other);
+            self.collect(side);
+        }
+    }
+
+    /// Notes what a side says.
+    fn collect(&mut self, side: usize) {
+        for output in self.sides[side].said() {
+            match output {
+                CasOutput::Send { message, .. } => self.waiting[side].push(message),
+                CasOutput::Connected { .. } => {
+                    assert!(self.links[side].is_none(), "connected twice");
+                    self.next += 1;
+                    self.links[side] = Some(self.next);
+                }
+                CasOutput::Disconnected { .. } => {
+                    assert!(self.links[side].take().is_some(), "disconnected without a link");
+                }
+                CasOutput::Withdraw { .. } => self.waiting[side].clear(),
+                CasOutput::Refused { .. } => {}
+            }
+        }
+    }
+
+    fn step(&mut self, side: usize, step: Step) {
+        let other = [B, A][side];
+        let rig = &mut self.sides[side];
+        match step {
+            Step::Want(exclusive) => rig.cas.want(rig.now, other, exclusive),
+            Step::Release => rig.cas.release(rig.now, other, LinkBreak::HigherLayer),
+            Step::Deliver { lost } => return self.transmit(side, lost),
+            Step::Silent(silent) => rig.cas.set_silent(rig.now, silent),
+            Step::Wait(seconds) => {
+                for rig in &mut self.sides {
+                    rig.now = rig.now.after(Duration::from_secs(seconds.into()));
+                    rig.cas.handle_wakeup(rig.now);
+                }
+            }
+            Step::Restart => {
+                // A node that restarts draws the next number, so that the one case in seven is left out.
+                let (now, next) = (rig.now, rig.cas.peers.get(&other).map_or(0, |known| known.number));
+                *rig = Rig::new(rig.cas.config.clone());
+                rig.now = now;
+                rig.cas.peers.insert(other, Peer::new(next));
+                (self.links[side], self.waiting[side]) = (None, Vec::new());
+            }
+        }
+        self.collect(side);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    /// Whatever is lost and whoever restarts: no data of one link is taken for that of another, links begin and end in
+    /// turn, and when the weather clears a link that is wanted is made.
+    #[test]
+    fn links_match(ride: bool, steps in prop::collection::vec(step(), 0..60)) {
+        let setup = if ride { LinkSetup::Ride } else { LinkSetup::Handshake };
+        let mut pair = Pair::new(setup);
+        for (side, step) in steps {
+            pair.step(usize::from(side), step);
+        }
+        for side in 0..2 {
+            pair.step(side, Step::Silent(false));
+        }
+        for _ in 0..20 {
+            for side in 0..2 {
+                pair.transmit(side, false);
+            }
+            pair.step(0, Step::Wait(120));
+        }
+        pair.step(0, Step::Want(false));
+        for _ in 0..10 {
+            for side in 0..2 {
+                pair.transmit(side, false);
+            }
+            pair.step(0, Step::Wait(15));
+        }
+        let is_made = pair.sides[0].cas.hears(B) && pair.sides[1].cas.hears(A);
+        prop_assert!(is_made, "{:?} {:?}", pair.sides[0].cas.peers, pair.sides[1].cas.peers);
+    }
+}
