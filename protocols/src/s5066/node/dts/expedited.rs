@@ -133,11 +133,9 @@ impl ExpeditedSender {
         }
     }
 
-    /// The answer did not come.
-    pub(super) fn unanswered(&mut self) {
-        if let Some(current) = self.current.as_mut() {
-            current.awaiting = 0;
-        }
+    /// The answer is over: what was sent and not acknowledged may be sent again. Whether there was any.
+    pub(super) fn unanswered(&mut self) -> bool {
+        self.current.as_mut().is_some_and(|current| std::mem::take(&mut current.awaiting) != 0)
     }
 
     /// Takes an acknowledgement; the C_PDU that is finished by it.

@@ -37,6 +37,11 @@ impl Management {
         !self.waiting.is_empty() && !self.awaiting && !self.in_air
     }
 
+    /// Whether an answer is awaited.
+    pub(super) const fn awaits(&self) -> bool {
+        self.awaiting
+    }
+
     /// Whether an acknowledgement is owed.
     pub(super) const fn owes(&self) -> bool {
         self.owed.is_some()

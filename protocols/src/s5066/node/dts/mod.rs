@@ -181,13 +181,16 @@ impl Dts {
         }
     }
 
-    /// The answer that was awaited from a node is over, or never came: what asked for it may go again, at once if
-    /// something of the node was `heard`, else after a back-off of 2 to 60 s.
+    /// The answer that was awaited from a node is over, or never came: what asked for it and was not acknowledged may go
+    /// again, at once if something of the node was `heard`, else after a back-off of 2 to 60 s. Nothing happens when all
+    /// was acknowledged.
     pub fn missed(&mut self, now: Now, address: NodeAddress, heard: bool) {
         let (retries, config) = (self.config.retries, &self.config);
         let Some(peer) = self.peers.get_mut(&address) else { return };
+        if !peer.missed(now.mono, heard, &mut self.random) {
+            return;
+        }
         self.counters.answers_missing += 1;
-        peer.missed(now.mono, heard, &mut self.random);
         let management_lost = peer.management.unanswered(config.management_retries);
         let reset_lost = peer.resets.unanswered(config.reset_retries);
         let silent = retries.is_some_and(|retries| peer.failures >= retries) && peer.connected;

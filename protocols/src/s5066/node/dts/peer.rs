@@ -111,19 +111,23 @@ impl Peer {
         (self.failures, self.retry_at, self.heard_at) = (0, Instant::ZERO, now);
     }
 
-    /// It did not answer, and perhaps was not heard at all.
-    pub(super) fn missed(&mut self, now: Instant, heard: bool, random: &mut Seeded) {
-        self.sender.unanswered();
-        self.expedited_out.unanswered();
+    /// Its answer is over, and perhaps nothing of it was heard. `false` when all that asked for it was acknowledged.
+    pub(super) fn missed(&mut self, now: Instant, heard: bool, random: &mut Seeded) -> bool {
+        let open = self.sender.unanswered() | self.expedited_out.unanswered();
+        let open = open | self.management.awaits() | self.resets.awaits();
+        if !open {
+            return false;
+        }
         self.unsure = true;
         self.rate.missed();
         if heard {
-            return;
+            return true;
         }
         self.failures = self.failures.saturating_add(1);
         let wait = RETRY_WAIT_MIN.saturating_mul(1 << (self.failures - 1).min(16)).min(RETRY_WAIT_MAX);
         let jitter = random.below(wait.as_micros() as u64 / 2);
         self.retry_at = now + wait / 2 + Duration::from_micros(jitter);
+        true
     }
 
     /// Octets and D_PDUs that may be risked on it, of so many.

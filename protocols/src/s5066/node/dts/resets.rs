@@ -82,6 +82,11 @@ impl Resets {
         self.pending.is_some() && !self.awaiting && !self.in_air
     }
 
+    /// Whether an answer is awaited.
+    pub(super) const fn awaits(&self) -> bool {
+        self.awaiting
+    }
+
     /// Whether an acknowledgement is owed.
     pub(super) const fn owes(&self) -> bool {
         self.owes_ack

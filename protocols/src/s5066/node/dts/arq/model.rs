@@ -1,13 +1,17 @@
 //! Both ends of the ARQ windows, walked through exhaustively at modulus 8 and window 4.
 //!
-//! One direction over a channel that loses, repeats and delays. Checked in every state: no frame is taken twice, none is
-//! acknowledged that was not taken. As the windows are values without payload, what was taken is kept beside them, bit
-//! by bit.
+//! First one direction over a channel that loses, repeats and delays; then two nodes that take turns, with resets begun
+//! by either at any time. Checked in every state: no frame is taken twice, none is acknowledged that was not taken, and
+//! once nothing is lost any more everything arrives. As the windows are values without payload, what was taken is kept
+//! beside them, bit by bit.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::Hash;
 
 use super::window::{Acknowledged, Arrival, ReceiveWindow, SendWindow};
+use crate::s5066::node::dpdu::ResetPart;
+use crate::s5066::node::dts::resets::{Pending, ResetOrder, Resets};
+use crate::time::Instant;
 
 const MODULUS: u16 = 8;
 const WINDOW: u16 = 4;
@@ -148,5 +152,206 @@ fn one_direction_never_takes_twice_nor_loses() {
         acks: Vec::new(),
     };
     let states = walk(first, OneWay::next, |_| {});
+    assert!(states > 10_000, "{states} states");
+}
+
+/// One of two nodes.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct End {
+    tx: SendWindow<MODULUS>,
+    rx: ReceiveWindow<MODULUS>,
+    resets: Resets,
+    owes: bool,
+    /// Frames in our window that the other has taken.
+    taken: u8,
+    /// Resets that it may still begin.
+    whims: u8,
+    /// New frames that it may still send: enough to come around the modulus.
+    fresh: u16,
+    /// Its connection counts as lost: the walk ends.
+    lost: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Message {
+    Reset(ResetPart),
+    Ack { lwe: u8, above: Vec<u8> },
+    Data { fsn: u8, upper: bool, lower: bool, place: u16 },
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct TwoWay {
+    ends: [End; 2],
+    turn: usize,
+}
+
+const RESET_RETRIES: u32 = 0;
+/// Both windows begin here, so that they soon come around.
+const FIRST: u8 = 6;
+const FRESH: u16 = 3;
+
+impl End {
+    fn new(fresh: u16) -> Self {
+        Self {
+            tx: SendWindow::new(WINDOW, FIRST),
+            rx: ReceiveWindow::new(WINDOW, FIRST),
+            resets: Resets::new(0),
+            owes: false,
+            taken: 0,
+            whims: 1,
+            fresh,
+            lost: false,
+        }
+    }
+
+    fn restart_tx(&mut self, first: u8) {
+        (self.tx, self.taken) = (SendWindow::new(WINDOW, first), 0);
+    }
+
+    fn resync_tx(&mut self) {
+        let first = self.tx.fsn(self.tx.assigned());
+        self.restart_tx(first);
+        self.resets.begin(Pending::TheirReceive(first));
+    }
+
+    fn begin(&mut self, whim: u8) {
+        self.whims -= u8::from(whim > 0);
+        match whim {
+            1 => self.resets.begin(Pending::Full),
+            2 => self.resets.begin(Pending::TheirTransmit),
+            3 => self.resync_tx(),
+            _ => {}
+        }
+    }
+
+    /// What a turn puts on the air.
+    fn compose(&mut self, new: u16) -> Vec<Message> {
+        let mut messages: Vec<Message> = self.resets.ack().map(Message::Reset).into_iter().collect();
+        if self.owes && self.resets.pending().is_none() {
+            messages.push(Message::Ack { lwe: self.rx.lwe(), above: self.rx.above().collect() });
+            self.owes = false;
+        }
+        messages.extend(self.resets.choose().map(Message::Reset));
+        for message in &messages {
+            if let Message::Reset(part) = message {
+                self.resets.sent(part);
+            }
+        }
+        if self.resets.pending().is_some() {
+            return messages;
+        }
+        let new = new.min(self.fresh);
+        self.fresh -= (0..new).filter_map(|_| self.tx.assign()).count() as u16;
+        let due: Vec<u16> = (0..self.tx.assigned()).filter(|&place| !self.tx.is_acked(place)).collect();
+        due.iter().for_each(|&place| self.tx.mark_sent(place));
+        messages.extend(due.into_iter().map(|place| Message::Data {
+            fsn: self.tx.fsn(place),
+            upper: self.tx.upper_edge() == Some(place),
+            lower: place == 0,
+            place,
+        }));
+        messages
+    }
+
+    fn hear(&mut self, other: &mut Self, message: &Message) {
+        match message {
+            Message::Reset(part) => match self.resets.heard(Instant::ZERO, part) {
+                None => self.lost = true,
+                Some(ResetOrder::None) => {}
+                Some(ResetOrder::Transmit) => self.resync_tx(),
+                Some(ResetOrder::Receive(first)) => (self.rx, self.owes) = (ReceiveWindow::new(WINDOW, first), false),
+                Some(ResetOrder::Both) => {
+                    self.restart_tx(0);
+                    (self.rx, self.owes) = (ReceiveWindow::new(WINDOW, 0), false);
+                }
+            },
+            _ if self.resets.pending().is_some() => {}
+            Message::Ack { lwe, above } => match self.tx.acknowledge(*lwe, above.iter().copied()) {
+                Acknowledged::Advanced(count) => {
+                    assert!(u16::from(self.taken.trailing_ones() as u8) >= count, "lost {self:?} {other:?}");
+                    self.taken >>= count;
+                    let lie = (0..self.tx.assigned()).find(|&at| self.tx.is_acked(at) && self.taken >> at & 1 == 0);
+                    assert_eq!(lie, None, "lost {self:?} {other:?}");
+                }
+                Acknowledged::Stale => {}
+                Acknowledged::OutOfSync => self.resync_tx(),
+            },
+            Message::Data { fsn, upper, lower, place } => {
+                self.owes = true;
+                match self.rx.judge(*fsn, *upper, *lower) {
+                    Arrival::New(at) => {
+                        assert_eq!(other.taken >> place & 1, 0, "taken twice {self:?} {other:?}");
+                        other.taken |= 1 << place;
+                        self.rx.take(at);
+                    }
+                    Arrival::Repeat | Arrival::Doubtful => {}
+                    Arrival::OutOfSync => self.resets.begin(Pending::TheirTransmit),
+                }
+            }
+        }
+    }
+}
+
+impl TwoWay {
+    /// A turn: so many new frames, a reset begun or not, and which messages are lost: none, all, one, or all but one.
+    fn turn(&self, new: u16, whim: u8, lost: impl Fn(usize) -> bool) -> (Self, usize) {
+        let mut next = self.clone();
+        let [first, second] = &mut next.ends;
+        let (here, there) = if self.turn == 0 { (first, second) } else { (second, first) };
+        here.begin(whim);
+        let messages = here.compose(new);
+        for (at, message) in messages.iter().enumerate() {
+            if !lost(at) {
+                there.hear(here, message);
+            }
+        }
+        // The other one's turn begins: what it asked before and did not hear answered counts as missed.
+        there.lost |= there.resets.unanswered(RESET_RETRIES);
+        next.turn = 1 - self.turn;
+        (next, messages.len())
+    }
+
+    fn is_over(&self) -> bool {
+        self.ends.iter().any(|end| end.lost)
+    }
+
+    fn next(&self) -> Vec<Self> {
+        if self.is_over() {
+            return Vec::new();
+        }
+        let mut all = Vec::new();
+        let whims = if self.ends[self.turn].whims > 0 { 0..4 } else { 0..1 };
+        for whim in whims {
+            for new in 0..=self.ends[self.turn].fresh.min(2) {
+                let (_, messages) = self.turn(new, whim, |_| false);
+                all.push(self.turn(new, whim, |_| true).0);
+                for one in 0..=messages {
+                    all.push(self.turn(new, whim, |at| at == one).0);
+                    all.push(self.turn(new, whim, |at| at != one).0);
+                }
+            }
+        }
+        all
+    }
+
+    /// Nothing is lost from here on and nobody begins a reset: everything arrives.
+    fn check_calm(&self) {
+        let mut state = self.clone();
+        for _ in 0..10 {
+            if state.is_over() {
+                return;
+            }
+            state = state.turn(0, 0, |_| false).0;
+        }
+        for end in &state.ends {
+            assert!(end.tx.assigned() == 0 && end.resets.pending().is_none(), "{self:?} ends as {state:?}");
+        }
+    }
+}
+
+#[test]
+fn resets_from_both_ends_at_any_time_lose_and_repeat_nothing() {
+    let first = TwoWay { ends: [End::new(FRESH), End::new(0)], turn: 0 };
+    let states = walk(first, TwoWay::next, TwoWay::check_calm);
     assert!(states > 10_000, "{states} states");
 }

@@ -303,9 +303,9 @@ impl ArqSender {
         Some(progress)
     }
 
-    /// The answer did not come: what was sent may be sent again.
-    pub(in super::super) fn unanswered(&mut self) {
-        self.frames.iter_mut().for_each(|frame| frame.awaiting = false);
+    /// The answer is over: what was sent and not acknowledged may be sent again. Whether there was any.
+    pub(in super::super) fn unanswered(&mut self) -> bool {
+        self.frames.iter_mut().fold(false, |any, frame| any | std::mem::take(&mut frame.awaiting))
     }
 
     /// Begins a new window at `first` and gives up what had begun. What had not waits on, unless `all`.
