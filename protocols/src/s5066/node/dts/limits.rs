@@ -5,7 +5,7 @@ use crate::time::Duration;
 /// Frames of the ARQ window at most: half of the frame numbers.
 pub const WINDOW_MAX: u16 = 128;
 /// Frames of a window of usual size that are kept free for what is urgent, so that a FLASH never waits for it.
-pub const WINDOW_RESERVE: u16 = 16;
+pub const WINDOW_RESERVE: u16 = 8;
 /// Octets of a C_PDU: the field of non-ARQ D_PDUs has 16 bits.
 pub const C_PDU_OCTETS_MAX: usize = 65_535;
 /// Nodes whose state is kept; one without link and traffic that was unheard longest goes first.

@@ -44,10 +44,11 @@ struct Copies {
     closes: Instant,
 }
 
-/// A segment in a transmission: its C_PDU and where it ends.
+/// A segment in a transmission: its C_PDU, where it begins and where it ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct Gone {
     number: CPduNumber,
+    begin: usize,
     end: usize,
 }
 
@@ -157,7 +158,7 @@ impl NonArqSender {
     pub(super) fn unchoose(&mut self, gone: Gone) {
         if let Some(entry) = self.places.get(&gone.number).and_then(|place| self.entries.get_mut(place)) {
             entry.in_air = false;
-            entry.chosen = entry.done;
+            entry.chosen = entry.chosen.min(gone.begin);
         }
     }
 
@@ -184,8 +185,7 @@ impl Copies {
         chosen: &mut Vec<(NodeAddress, Body, Gone)>,
     ) -> bool {
         let size = self.sending.c_pdu.len();
-        self.chosen = self.done;
-        let last = self.left == 1 && size - self.done <= room.octets;
+        let last = self.left == 1 && size - self.chosen <= room.octets;
         let closes = if last { self.closes.min(now + LAST_COPY_WAIT) } else { self.closes };
         // Windows only ever say when the last D_PDU leaves; a shorter one is final.
         self.closes = closes;
@@ -207,9 +207,14 @@ impl Copies {
                 window: u16::try_from(window).unwrap_or(u16::MAX).max(1),
                 segment: self.segment(octets),
             };
+            let begin = self.chosen;
             self.chosen += octets;
             let body = if expedited { Body::ExpeditedNonArq(part) } else { Body::NonArq(part) };
-            chosen.push((self.sending.destination, body, Gone { number: self.sending.number, end: self.chosen }));
+            chosen.push((
+                self.sending.destination,
+                body,
+                Gone { number: self.sending.number, begin, end: self.chosen },
+            ));
             if self.chosen >= size {
                 return true;
             }
