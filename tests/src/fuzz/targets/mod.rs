@@ -3,6 +3,7 @@
 mod chat;
 mod kept;
 mod mail;
+mod node;
 mod radio;
 mod rules;
 mod slow;
@@ -16,13 +17,18 @@ pub fn all() -> &'static [Target] {
     &[
         Target { name: "address", run: mail::address },
         Target { name: "bsmtp", run: mail::bsmtp },
+        Target { name: "c_pdu", run: node::c_pdu },
+        Target { name: "cas", run: node::cas },
         Target { name: "configuration", run: kept::configuration },
+        Target { name: "d_pdu", run: node::d_pdu },
+        Target { name: "dts", run: node::dts },
         Target { name: "mule", run: mail::mule },
         Target { name: "p_mul", run: radio::p_mul },
         Target { name: "p_mul_pdu", run: radio::p_mul_pdu },
         Target { name: "rcop", run: radio::rcop },
         Target { name: "record", run: kept::record },
         Target { name: "rules", run: rules::rules },
+        Target { name: "s_pdu", run: node::s_pdu },
         Target { name: "sis_client", run: radio::sis_client },
         Target { name: "sis_server", run: radio::sis_server },
         Target { name: "slow_skywave", run: slow::skywave },
