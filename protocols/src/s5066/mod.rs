@@ -7,6 +7,7 @@
 //! Source: `stanag-5066.md` (fact sheet); the ids after `//=` stand in `conformance/requirements/s5066.toml`.
 
 pub mod address;
+pub mod console;
 pub mod limits;
 pub mod node;
 pub mod rcop;

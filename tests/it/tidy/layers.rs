@@ -26,7 +26,7 @@ const STRANGERS: [(&str, &str); 7] = [
     ("mmhs", "s5066"),
 ];
 /// The same inside `s5066`: what is not named stands at the bottom.
-const S5066: [&[&str]; 3] = [&["sis"], &["rcop", "udop"], &["node"]];
+const S5066: [&[&str]; 3] = [&["sis"], &["rcop", "udop"], &["node", "console"]];
 
 /// What breaks the rows of `protocols`.
 pub fn protocols(sources: &[Source]) -> Vec<String> {
