@@ -11,6 +11,7 @@
 )]
 
 mod conformance;
+mod console;
 mod harness;
 mod kill;
 mod mail;

@@ -44,6 +44,8 @@ pub enum Verb {
     Send(Send),
     /// The embedded STANAG 5066 nodes alone, on a simulated radio
     Node(NodeArguments),
+    /// Console for a STANAG 5066 server, ours or anybody's
+    S5066(super::s5066::S5066),
     /// Explain octets of a protocol
     Decode(Decode),
     /// Run the conformance vectors
@@ -271,7 +273,7 @@ pub struct NodeArguments {
     /// Stations and weather
     #[arg(short, long, value_name = "FILE", default_value = "/etc/skywave/node.toml")]
     pub config: PathBuf,
-    /// Write S_PRIMITIVEs to a pcapng file
+    /// Write S_PRIMITIVEs and D_PDUs to a pcapng file
     #[arg(long, value_name = "FILE")]
     pub capture: Option<PathBuf>,
 }
@@ -371,6 +373,8 @@ pub enum BenchVerb {
         #[arg(long, default_value = "skywave")]
         profile: String,
     },
+    /// Round trips and throughput over real radios, through the SIS servers of two of them
+    LiveHf(crate::bench::live_hf::Options),
     /// Mails made durable in a second by the store alone
     Store {
         /// Mails of a row

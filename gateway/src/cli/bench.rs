@@ -6,7 +6,7 @@ use super::args::{Bench, BenchVerb};
 use super::exit::{self, Fault};
 use crate::bench::folder::Folder;
 use crate::bench::table::Report;
-use crate::bench::{BenchFault, chat, latency, mail, memory, relay};
+use crate::bench::{BenchFault, chat, latency, live_hf, mail, memory, relay};
 use crate::shell::clock::Clock;
 
 /// Runs the bench that is asked for.
@@ -33,6 +33,7 @@ pub(super) fn bench(bench: &Bench) -> Result<(), Fault> {
             profile: profile.clone(),
             place: bench.place.clone(),
         }),
+        BenchVerb::LiveHf(options) => live_hf::run(options),
         BenchVerb::Store { mails, octets } => return store(bench, *mails, *octets),
     };
     print(bench, &report.map_err(fault)?);

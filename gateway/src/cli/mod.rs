@@ -13,6 +13,7 @@ mod files;
 mod node;
 mod pages;
 mod run;
+mod s5066;
 mod send;
 mod sendmail;
 pub mod show;
@@ -69,6 +70,7 @@ fn run(arguments: Arguments) -> Result<(), Fault> {
         Verb::Track(track) => ask::track(&track),
         Verb::Send(send) => send::send(&send.words),
         Verb::Node(node) => node::node(&node),
+        Verb::S5066(s5066) => s5066::s5066(&s5066),
         Verb::Decode(decode) => decode::decode(&decode),
         Verb::Conformance(conformance) => conformance::conformance(&conformance),
         Verb::Password { user } => send::password(&user),

@@ -4,12 +4,13 @@
 //! process. `run` is the event loop, `pipe` a connection, `datagram` a datagram socket, `disk` the store's thread,
 //! `recent` the texts that
 //! need not be read back from it, `hand_over` the connections to local MTAs, `compute` long work, `control` the operator's socket, `capture` the
-//! capture file, `clock` the only clock.
+//! capture file, `console` the tools at a SIS server, `clock` the only clock.
 
 pub mod capture;
 pub mod clock;
 pub mod compute;
 pub mod config;
+pub mod console;
 pub mod control;
 mod corked;
 mod datagram;
