@@ -66,6 +66,49 @@ fn primitives_are_a_sound_tcp_connection() {
 }
 
 #[test]
+fn each_client_has_a_connection_of_its_own_that_ends() {
+    let mut writer = PcapNg::default();
+    let at = WallTime::from_unix_micros(5);
+    let mut file = writer.sis(at, 3, true, b"one");
+    file.extend(writer.sis(at, 4, true, b"two"));
+    file.extend(writer.sis_ended(at, 3));
+    assert!(writer.sis_ended(at, 3).is_empty(), "it has ended");
+    file.extend(writer.sis(at, 3, false, b"three"));
+    let ports: Vec<(u16, u8)> = blocks(&file)
+        .into_iter()
+        .filter(|(kind, _)| *kind == 6)
+        .map(|(_, body)| {
+            let ip = &body[20..];
+            let [from, to] = [20, 22].map(|at| u16::from_be_bytes([ip[at], ip[at + 1]]));
+            (from.max(to), ip[33])
+        })
+        .collect();
+    let begin = |port| [(port, 2), (port, 0x12), (port, 0x10)];
+    let expected = [
+        &begin(50_069)[..],
+        &[(50_069, 0x18)],
+        &begin(50_070),
+        &[(50_070, 0x18), (50_069, 0x11), (50_069, 0x11), (50_069, 0x10)],
+        &begin(50_069),
+        &[(50_069, 0x18)],
+    ];
+    assert_eq!(ports, expected.concat());
+}
+
+#[test]
+fn d_pdus_have_an_interface_and_a_comment() {
+    let mut writer = PcapNg::default();
+    let at = WallTime::from_unix_micros(0x1_0000_0002);
+    let octets = [writer.air(at, "hq.test, 1200 bit/s", b"\x90\xebxyz"), writer.air(at, "", b"\x90\xeb")].concat();
+    let found = blocks(&octets);
+    assert_eq!(found.iter().map(|(kind, _)| *kind).collect::<Vec<_>>(), [1, 6, 6], "described once");
+    assert_eq!(found[0].1[..2], 237_u16.to_le_bytes());
+    assert_eq!(found[0].1[8..], *b"\x02\0\x03\0air\0\0\0\0\0");
+    assert_eq!(found[1].1[20..], *b"\x90\xebxyz\0\0\0\x01\0\x13\0hq.test, 1200 bit/s\0\0\0\0\0");
+    assert_eq!(found[2].1[20..], *b"\x90\xeb\0\0");
+}
+
+#[test]
 fn datagrams_are_sound_and_go_the_right_way() {
     let peer: IpAddr = "192.0.2.7".parse().unwrap();
     let all = packets(&[(CaptureMedium::Udp(peer), true, b"abc"), (CaptureMedium::Udp(peer), false, b"abcd")]);

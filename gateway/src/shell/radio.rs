@@ -5,13 +5,13 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use skywave_protocols::s5066::node::ClientId;
+use skywave_protocols::s5066::sis::frame::PREAMBLE;
 use skywave_protocols::time::Duration;
 use skywave_transports::io::{PipeId, PipeInput, PipeOutput};
 use skywave_transports::modem::channel::StationId;
 use skywave_transports::modem::weather::Weather;
 use skywave_transports::node::simulator::{Simulator, SimulatorStation};
 use skywave_transports::node::station::{ClientInput, ClientOutput};
-use skywave_transports::transport::{Capture, CaptureMedium};
 use tokio::sync::{mpsc, oneshot};
 
 use super::capture::CaptureFile;
@@ -80,9 +80,12 @@ impl Radio {
             tasks.push(tokio::spawn(accepting).abort_handle());
         }
         let stations = stations.into_iter().map(|station| station.station).collect();
-        let simulator = Simulator::new(clock.now(), weather, stations).map_err(|faults| {
+        let mut simulator = Simulator::new(clock.now(), weather, stations).map_err(|faults| {
             faults.iter().map(|fault| format!("{}: {}", fault.key, fault.reason)).collect::<Vec<_>>().join("; ")
         })?;
+        if capture.is_some() {
+            simulator.listen_in();
+        }
         let listeners = listeners.into_iter().filter_map(|(id, name)| Some((id, simulator.station(&name)?))).collect();
         let (orders, received) = mpsc::unbounded_channel();
         let tls = Tls::new(&BTreeMap::new(), &BTreeMap::new()).map_err(|mistakes| mistakes.join("; "))?;
@@ -195,11 +198,15 @@ impl Running {
                 self.input(pipe, ClientInput::Accepted);
             }
             Happened::Input(Input::Pipe(pipe, PipeInput::Read(octets))) => {
-                self.capture(true, &octets);
+                self.capture(pipe, true, &octets);
                 self.input(pipe, ClientInput::Read(octets));
             }
             Happened::Input(Input::Pipe(pipe, PipeInput::Closed(_))) => {
                 self.input(pipe, ClientInput::Closed);
+                let wall = self.clock.now().wall;
+                if let Some(file) = &mut self.capture {
+                    file.sis_ended(wall, pipe.0);
+                }
                 self.clients.remove(&pipe);
                 self.commands.remove(&pipe);
             }
@@ -218,7 +225,7 @@ impl Running {
         while let Some((_, client, output)) = self.simulator.poll() {
             let order = match output {
                 ClientOutput::Write(octets) => {
-                    self.capture(false, &octets);
+                    self.capture(PipeId(client.0), false, &octets);
                     PipeOutput::Write(octets)
                 }
                 ClientOutput::Close => PipeOutput::Close,
@@ -227,15 +234,28 @@ impl Running {
                 let _ = commands.send(order);
             }
         }
+        self.capture_air();
         if let Some(file) = &mut self.capture {
             file.flush();
         }
     }
 
-    fn capture(&mut self, sent: bool, octets: &skywave_protocols::bytes::Bytes) {
+    /// D_PDUs that have left the antennas.
+    fn capture_air(&mut self) {
+        let Some(file) = &mut self.capture else { return };
+        let now = self.clock.now();
+        while let Some((site, at, frame)) = self.simulator.poll_on_air(now) {
+            if frame.octets.starts_with(&PREAMBLE) {
+                let site = site.unwrap_or("another process");
+                file.air(at.wall, &format!("{site}, {} bit/s", frame.bits_per_second), &frame.octets);
+            }
+        }
+    }
+
+    fn capture(&mut self, client: PipeId, sent: bool, octets: &[u8]) {
         let wall = self.clock.now().wall;
         if let Some(file) = &mut self.capture {
-            file.packet(wall, &Capture { medium: CaptureMedium::Sis, sent, octets: octets.clone() });
+            file.sis(wall, client.0, sent, octets);
         }
     }
 }

@@ -22,8 +22,11 @@ use super::limits::{EVENTS_WAITING_MAX, PERIODS_MAX, STATIONS_MAX};
 use super::loss::{Loss, LossProcess};
 use super::{ModemEvent, ModemFault, Waveform, weigh};
 
+mod on_air;
 mod port;
 
+use on_air::ListeningIn;
+pub use on_air::OnAir;
 pub use port::Port;
 
 /// A carrier or preamble is heard at the signal strength of the lowest rate.
@@ -163,6 +166,7 @@ pub struct Channel {
     next_number: u64,
     /// Of everything that was put on the air.
     fingerprint: u64,
+    listening_in: ListeningIn,
 }
 
 impl Channel {
@@ -180,6 +184,7 @@ impl Channel {
             steps: BTreeSet::new(),
             next_number: 0,
             fingerprint: FNV_OFFSET,
+            listening_in: ListeningIn::default(),
         }
     }
 
@@ -321,6 +326,7 @@ impl Channel {
         transmission.end = now.mono;
         transmission.aborted = true;
         receiver.account(transmission);
+        self.listening_in.take(transmission);
         self.steps.insert((now.mono + self.config.propagation, Step::CarrierOff(number)));
     }
 
@@ -364,6 +370,16 @@ impl Channel {
     /// Whether events wait for a station.
     pub fn has_events(&self, station: StationId) -> bool {
         self.stations.get(&station).is_some_and(|receiver| !receiver.events.is_empty())
+    }
+
+    /// From now on frames that went on the air are kept for [`Channel::poll_on_air`].
+    pub fn listen_in(&mut self) {
+        self.listening_in.begin();
+    }
+
+    /// The next frame that went on the air.
+    pub fn poll_on_air(&mut self) -> Option<OnAir> {
+        self.listening_in.poll()
     }
 
     /// When the channel wants to be woken.
@@ -485,6 +501,7 @@ impl Channel {
         receiver.sending = None;
         receiver.account(transmission);
         receiver.event(ModemEvent::Sent);
+        self.listening_in.take(transmission);
     }
 
     fn on_carrier_off(&mut self, number: u64) {

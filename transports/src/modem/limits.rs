@@ -10,6 +10,8 @@ pub const FRAMES_PER_TRANSMISSION_MAX: usize = 4096;
 pub const STATIONS_MAX: usize = 64;
 /// Events a station may leave lying on the channel; older ones are dropped and counted.
 pub const EVENTS_WAITING_MAX: usize = 16_384;
+/// Frames that went on the air and nobody fetched, where somebody listens in; older ones are dropped.
+pub const ON_AIR_WAITING_MAX: usize = 4 * FRAMES_PER_TRANSMISSION_MAX;
 /// Steps of the burst process that are played out one by one; after a longer pause the state is drawn afresh.
 pub const BURST_STEPS_MAX: u64 = 256;
 /// Outages or EMCON periods in a weather file.

@@ -14,7 +14,7 @@ use skywave_protocols::time::{Duration, Instant, Now, Wakeup, WallTime};
 
 use super::limits::QUEUE_OCTETS_MAX;
 use super::station::{ClientInput, ClientOutput, Station, StationConfig};
-use crate::modem::channel::{Channel, ChannelConfig, Outage, StationCounters, StationId};
+use crate::modem::channel::{Channel, ChannelConfig, OnAir, Outage, StationCounters, StationId};
 use crate::modem::limits::STATIONS_MAX;
 use crate::modem::shared::wire::Welcome;
 use crate::modem::weather::{Weather, WeatherFault, WeatherStation};
@@ -135,6 +135,19 @@ impl Simulator {
             let (client, output) = site.station.poll()?;
             Some((station_id(number), client, output))
         })
+    }
+
+    /// From now on what goes on the air is kept for [`Simulator::poll_on_air`].
+    pub fn listen_in(&mut self) {
+        self.channel.listen_in();
+    }
+
+    /// The next frame that went on the air: of which site (none where another process has the station), when its first
+    /// octet left, itself.
+    pub fn poll_on_air(&mut self, now: Now) -> Option<(Option<&str>, Now, OnAir)> {
+        let frame = self.channel.poll_on_air()?;
+        let site = self.sites.get(usize::from(frame.station.0)).map(|site| site.name.as_str());
+        Some((site, earlier(now, frame.at), frame))
     }
 
     /// When the simulator wants to be woken.

@@ -32,7 +32,7 @@ pub struct Demo {
     /// A weather file: loss, outages, silence, a third site
     #[arg(long, value_name = "FILE")]
     pub weather: Option<PathBuf>,
-    /// Write what passes between the first site and its STANAG 5066 node, as pcapng
+    /// Write what passes between the sites and their STANAG 5066 nodes, and what goes on the air, as pcapng
     #[arg(long, value_name = "FILE")]
     pub capture: Option<PathBuf>,
     /// Start a Prosody for each site, with an account that any client can use; where it is not installed, say so and go

@@ -19,6 +19,7 @@ use crate::demo::outcome::{Link, Outcome, chat_message, faults, message};
 use crate::demo::samples::{Start, samples};
 use crate::demo::{PATIENCE, plan};
 use crate::node::config::SiteConfig;
+use crate::shell::capture::CaptureFile;
 use crate::shell::clock::Clock;
 use crate::shell::radio::{Radio, RadioStation};
 use crate::shell::{ShellConfig, Site};
@@ -124,7 +125,8 @@ async fn set_up(
         let station = SimulatorStation { name: full_name(name).to_string(), config: StationConfig::new(address) };
         stations.push(RadioStation { station, listen: loopback() });
     }
-    let radio = Radio::start(clock, &weather, stations, None)?;
+    let capture = options.capture.as_deref().map(CaptureFile::create).transpose().map_err(words)?;
+    let radio = Radio::start(clock, &weather, stations, capture)?;
     let (mut sites, mut ports) = (Vec::new(), Vec::new());
     let conversation = Conversation::new(weather.seed);
     let people = people(options, &plan, clock, (folder, &conversation), &inbox).await?;
@@ -132,11 +134,9 @@ async fn set_up(
     for (index, people) in people.iter().enumerate() {
         let home = folder.join(&plan.names[index]);
         let mailboxes = mailbox::start(index, clock, &home.join("mailboxes"), taken.clone()).await.map_err(words)?;
-        let mut config = configuration(&plan, index, radio.addresses[index], mailboxes, people);
+        let config = configuration(&plan, index, radio.addresses[index], mailboxes, people);
         let mut shell = ShellConfig::new(home.join("queue"));
         shell.clock = clock;
-        shell.capture = options.capture.clone().filter(|_| index == 0);
-        config.capture = shell.capture.is_some();
         let site = Site::start(config, shell).map_err(|fault| fault.to_string())?;
         forward(index, site.events(), inbox.clone());
         let listening = site.listening(1).await;
