@@ -265,6 +265,12 @@ pub enum CaptureMedium {
     Udp(IpAddr),
 }
 
+/// The first of these that is more than it may be, in words: of what there is how much, and how much at most.
+pub fn over<'a>(held: impl IntoIterator<Item = (&'a str, usize, usize)>) -> Option<String> {
+    let over = held.into_iter().find(|(_, held, limit)| held > limit);
+    over.map(|(what, held, limit)| format!("{held} {what} are held, {limit} are allowed"))
+}
+
 /// Whatever carries units between sites.
 pub trait Transport: Send {
     /// What it can do at present.
@@ -301,4 +307,8 @@ pub trait Transport: Send {
     fn next_wakeup(&self) -> Option<Wakeup>;
     /// Its state for the console, with stable field names.
     fn describe(&self) -> serde_json::Value;
+    /// What it holds more of than its limits allow, in words: for those who check it. Costs little.
+    fn over_limit(&self) -> Option<String> {
+        None
+    }
 }

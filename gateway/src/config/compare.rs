@@ -203,6 +203,13 @@ impl Ends<'_> {
         if kind(self.ours) == "acp142_udp" && ours.ports != theirs.ports {
             mistakes.push(differ("ports", &format!("{:?}", ours.ports), &format!("{:?}", theirs.ports)));
         }
+        let global = |link: &RawLink| {
+            link.dynamic_groups.as_ref().map_or_else(|| "none".to_owned(), |groups| groups.global_group.to_string())
+        };
+        if global(&ours) != global(&theirs) {
+            // Who is not in the global group hears of no other.
+            mistakes.push(differ("dynamic_groups.global_group", &global(&ours), &global(&theirs)));
+        }
         known_as(self.a, self.ours, self.b, self.theirs, mistakes);
         known_as(self.b, self.theirs, self.a, self.ours, mistakes);
         if self.ours.carriage.takes_mail() {

@@ -1,7 +1,7 @@
 //! From raw to checked: radios, links and routes, and whether they fit each other.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use skywave_protocols::acp142::config::EngineConfig;
@@ -11,9 +11,9 @@ use skywave_protocols::time::Duration;
 
 use super::check::{host_and_port, positive};
 use super::mistake::{Found, Key};
-use super::raw::{Raw, RawLink, RawRadio, RawSite};
+use super::raw::{Raw, RawDynamicGroups, RawLink, RawRadio, RawSite};
 use crate::node::config::{
-    Acp142LinkConfig, BatchMailConfig, Carriage, LinkConfig, LinkSite, RadioConfig, Route, TransportConfig,
+    Acp142LinkConfig, BatchMailConfig, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, RadioConfig, Route, TransportConfig,
 };
 
 /// Ranks of clients (STANAG 5066 annex A; 15 is for management).
@@ -101,6 +101,9 @@ impl LinkCheck<'_> {
             }
         });
         let transport = self.transport(found);
+        if self.link.dynamic_groups.is_some() && self.link.transport.as_deref() != Some("acp142_udp") {
+            found.wrong(&key.at("dynamic_groups"), "only transport acp142_udp has them");
+        }
         if let (Some(carriage), Some(transport)) = (carriage, &transport)
             && !fits(carriage, transport)
         {
@@ -156,13 +159,50 @@ impl LinkCheck<'_> {
         if ports[0] == 0 || ports.windows(2).any(|pair| pair[0] == pair[1]) {
             found.wrong(&key.at("ports"), "need four different ports above 0");
         }
+        let groups = self.link.dynamic_groups.as_ref().map(|raw| self.dynamic_groups(raw, bind, found));
         let acp142 = self.acp142(Medium::Udp, bind.map(|bind| bind.to_string()), found);
         Some(TransportConfig::Acp142Udp {
             acp142: acp142?,
             bind: bind?,
             ports: self.link.ports,
             bits_per_second: rate?,
+            groups,
         })
+    }
+
+    fn dynamic_groups(
+        &self,
+        raw: &RawDynamicGroups,
+        bind: Option<IpAddr>,
+        found: &mut Found<'_>,
+    ) -> DynamicGroupsConfig {
+        let key = self.key().at("dynamic_groups");
+        let [first, last] = raw.range;
+        if bind.is_some_and(|bind| bind.is_ipv6()) {
+            found.wrong(&key, "dynamic groups are addresses of IPv4, and so must be bind");
+        }
+        for (name, group) in [("global_group", raw.global_group), ("range", first), ("range", last)] {
+            if !group.is_multicast() {
+                found.wrong(&key.at(name), format!("{group} is no multicast address"));
+            }
+        }
+        if last < first {
+            found.wrong(&key.at("range"), "ends before it begins");
+        }
+        let fixed = self.link.group.as_ref().and_then(|group| group.parse::<Ipv4Addr>().ok());
+        for taken in [Some(raw.global_group), fixed].into_iter().flatten() {
+            if (first..=last).contains(&taken) {
+                found.wrong(&key.at("range"), format!("has {taken} in it, which is taken"));
+            }
+        }
+        positive(&key.at("announcements"), raw.announcements.into(), found);
+        DynamicGroupsConfig {
+            global_group: raw.global_group,
+            range: (first, last),
+            wait_for_reject: Duration::from_secs(raw.wait_for_reject_seconds),
+            announce_delay: Duration::from_secs(raw.announce_delay_seconds),
+            announcements: raw.announcements,
+        }
     }
 
     fn batch_radio(&self, found: &mut Found<'_>) -> Option<TransportConfig> {

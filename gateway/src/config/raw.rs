@@ -3,11 +3,12 @@
 //! Everything that must be there is optional here, so that one missing key does not hide the other mistakes.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use skywave_protocols::xmpp::rules::FilterConfig;
+use skywave_transports::acp142::udp::GLOBAL_GROUP;
 
 use super::chat::RawChat;
 use crate::shell::hand_over::HandOverTls;
@@ -262,6 +263,9 @@ pub struct RawLink {
     /// Rate of the network (`acp142_udp`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bits_per_second: Option<u32>,
+    /// Groups for single messages (`acp142_udp`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dynamic_groups: Option<RawDynamicGroups>,
     /// How often a batch goes to a group.
     pub repeats: u8,
     /// What one unit may inflate to.
@@ -361,6 +365,7 @@ impl Default for RawLink {
             bind: None,
             ports: [2751, 2752, 2753, 2754],
             bits_per_second: None,
+            dynamic_groups: None,
             repeats: 3,
             inflated_octets_max: 64 << 20,
             profile: None,
@@ -389,6 +394,34 @@ impl Default for RawLink {
             window: None,
             expedited: None,
             site: BTreeMap::new(),
+        }
+    }
+}
+
+/// `[link.NAME.dynamic_groups]`: groups that are asked for, announced and given back for each message.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawDynamicGroups {
+    /// The group of all, where groups are asked for and announced.
+    pub global_group: Ipv4Addr,
+    /// First and last group that may be asked for.
+    pub range: [Ipv4Addr; 2],
+    /// Silence for so long is consent.
+    pub wait_for_reject_seconds: u64,
+    /// From the first announcement to the message.
+    pub announce_delay_seconds: u64,
+    /// Announcements within that time.
+    pub announcements: u32,
+}
+
+impl Default for RawDynamicGroups {
+    fn default() -> Self {
+        Self {
+            global_group: GLOBAL_GROUP,
+            range: [Ipv4Addr::new(239, 192, 0, 0), Ipv4Addr::new(239, 192, 255, 255)],
+            wait_for_reject_seconds: 5,
+            announce_delay_seconds: 5,
+            announcements: 5,
         }
     }
 }

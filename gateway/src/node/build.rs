@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use skywave_protocols::acp142::config::{EngineConfig, Medium};
+use skywave_protocols::acp142::dynamic_group::GroupConfig;
 use skywave_protocols::acp142::pdu::NodeId;
 use skywave_protocols::acp142::quirks::Quirks;
 use skywave_protocols::random::Seeded;
@@ -19,7 +20,9 @@ use skywave_transports::stream::{RcopLink, TcpLink};
 use skywave_transports::transport::SiteName;
 
 use super::Node;
-use super::config::{Acp142LinkConfig, Carriage, LinkConfig, LinkSite, RadioConfig, TransportConfig};
+use super::config::{
+    Acp142LinkConfig, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, RadioConfig, TransportConfig,
+};
 
 /// Application id of chat units over ACP 142 (defaults.md).
 const CHAT_UNITS: u16 = 0x8003;
@@ -74,9 +77,11 @@ impl Node {
                 let link = Acp142Link::new(core, Air::new(air), now, self.seeded());
                 self.add_air_link(*carrier, config, Box::new(link));
             }
-            TransportConfig::Acp142Udp { acp142, bind, ports, bits_per_second } => {
-                let core = core(acp142, &acp142::ip_medium(*bits_per_second, IP_TURNAROUND))?;
-                let udp = udp(acp142, *bind, *ports)?;
+            TransportConfig::Acp142Udp { acp142, bind, ports, bits_per_second, groups } => {
+                let mut core = core(acp142, &acp142::ip_medium(*bits_per_second, IP_TURNAROUND))?;
+                let mut udp = udp(acp142, *bind, *ports)?;
+                udp.global_group = groups.as_ref().map(|groups| groups.global_group);
+                core.engine.groups = groups.as_ref().map(|groups| dynamic_groups(groups, &core.engine));
                 let link = Acp142Link::new(core, Udp::new(udp), now, self.seeded());
                 self.links.add_direct(config, Box::new(link));
             }
@@ -146,6 +151,19 @@ fn core(link: &Acp142LinkConfig, medium: &Medium) -> Result<acp142::Config, Stri
     match config.mistakes().as_slice() {
         [] => Ok(config),
         mistakes => Err(mistakes.iter().map(|(key, why)| format!("{key}: {why}")).collect::<Vec<_>>().join("; ")),
+    }
+}
+
+fn dynamic_groups(config: &DynamicGroupsConfig, engine: &EngineConfig) -> GroupConfig {
+    let (first, last) = config.range;
+    GroupConfig {
+        id: engine.id,
+        range: (first.into(), last.into()),
+        wait_for_reject: config.wait_for_reject,
+        announce_delay: config.announce_delay,
+        announcements: config.announcements,
+        pdu_octets_max: engine.pdu_octets_max,
+        checksum: engine.checksum,
     }
 }
 

@@ -1,7 +1,7 @@
 //! The configuration of a site, checked: nothing in it can be wrong for itself. `crate::config` makes it from files.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use skywave_protocols::message::address::Mailbox;
@@ -169,6 +169,8 @@ pub enum TransportConfig {
         ports: [u16; 4],
         /// Rate for pacing.
         bits_per_second: u32,
+        /// Groups for single messages, if they are used.
+        groups: Option<DynamicGroupsConfig>,
     },
     /// Batches over a radio's STANAG 5066 node.
     BatchRadio {
@@ -390,6 +392,21 @@ pub struct Acp142LinkConfig {
     pub emcon_repeats: u32,
     /// Interval of these.
     pub emcon_interval: Duration,
+}
+
+/// Groups for single messages on a link over IP (ACP 142: dynamic multicast groups).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DynamicGroupsConfig {
+    /// The group of all, where groups are asked for and announced.
+    pub global_group: Ipv4Addr,
+    /// First and last group that may be asked for.
+    pub range: (Ipv4Addr, Ipv4Addr),
+    /// WAIT_FOR_REJECT_TIME.
+    pub wait_for_reject: Duration,
+    /// ANNOUNCE_DELAY.
+    pub announce_delay: Duration,
+    /// ANNOUNCE_CT.
+    pub announcements: u32,
 }
 
 /// One site as a link knows it.

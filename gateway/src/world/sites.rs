@@ -1,12 +1,13 @@
 //! Configurations of the sites that worlds, stories and the demo are made of.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use skywave_protocols::acp142::config::EngineConfig;
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
 use skywave_protocols::time::Duration;
+use skywave_transports::acp142::udp::GLOBAL_GROUP;
 use skywave_transports::modem::weather::{Weather, WeatherGroup};
 use skywave_transports::stream::{AcceptFrom, TcpConfig};
 use skywave_transports::transport::SiteName;
@@ -14,7 +15,7 @@ use skywave_transports::transport::SiteName;
 use super::chat_sites::ChatPlan;
 use super::site::host;
 use crate::node::config::{
-    Acp142LinkConfig, Carriage, LinkConfig, LinkSite, LocalConfig, MailConfig, QueueConfig, RadioConfig, Route,
+    Acp142LinkConfig, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, LocalConfig, MailConfig, QueueConfig, RadioConfig, Route,
     SiteConfig, TransportConfig, XmppLinkConfig, XmppRcopConfig,
 };
 
@@ -25,6 +26,8 @@ pub enum LinkKind {
     Hf,
     /// `udp`: MULE by ACP 142 over IP multicast.
     Udp,
+    /// `groups`: the same, with a group of its own for each message.
+    Groups,
     /// `batch`: RFC 2442 batches over the simulated radio.
     Batch,
     /// `sat`: chat over TCP, opened by either side.
@@ -36,7 +39,7 @@ pub enum LinkKind {
 impl LinkKind {
     /// Reads its name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Hf, Self::Udp, Self::Batch, Self::Sat, Self::Chat].into_iter().find(|kind| kind.name() == name)
+        [Self::Hf, Self::Udp, Self::Groups, Self::Batch, Self::Sat, Self::Chat].into_iter().find(|kind| kind.name() == name)
     }
 
     /// Its name.
@@ -44,6 +47,7 @@ impl LinkKind {
         match self {
             Self::Hf => "hf",
             Self::Udp => "udp",
+            Self::Groups => "groups",
             Self::Batch => "batch",
             Self::Sat => "sat",
             Self::Chat => "chat",
@@ -52,7 +56,7 @@ impl LinkKind {
 
     const fn carriage(self) -> Carriage {
         match self {
-            Self::Hf | Self::Udp => Carriage::Mule,
+            Self::Hf | Self::Udp | Self::Groups => Carriage::Mule,
             Self::Batch => Carriage::Batch,
             Self::Sat | Self::Chat => Carriage::Xmpp,
         }
@@ -61,7 +65,7 @@ impl LinkKind {
     const fn is_radio(self) -> bool {
         match self {
             Self::Hf | Self::Batch | Self::Chat => true,
-            Self::Udp | Self::Sat => false,
+            Self::Udp | Self::Groups | Self::Sat => false,
         }
     }
 }
@@ -189,11 +193,18 @@ impl Plan {
                 rcop: XmppRcopConfig::default(),
             },
             LinkKind::Hf => TransportConfig::Acp142Radio { radio: "radio".into(), acp142: self.acp142(index, kind) },
-            LinkKind::Udp => TransportConfig::Acp142Udp {
+            LinkKind::Udp | LinkKind::Groups => TransportConfig::Acp142Udp {
                 acp142: self.acp142(index, kind),
                 bind: host(index),
                 ports: [2751, 2752, 2753, 2754],
                 bits_per_second: 64_000,
+                groups: (kind == LinkKind::Groups).then(|| DynamicGroupsConfig {
+                    global_group: GLOBAL_GROUP,
+                    range: (Ipv4Addr::new(239, 192, 0, 0), Ipv4Addr::new(239, 192, 255, 255)),
+                    wait_for_reject: Duration::from_secs(5),
+                    announce_delay: Duration::from_secs(5),
+                    announcements: 5,
+                }),
             },
             LinkKind::Batch => TransportConfig::BatchRadio {
                 radio: "radio".into(),
@@ -213,7 +224,7 @@ impl Plan {
             LinkKind::Hf | LinkKind::Batch | LinkKind::Sat | LinkKind::Chat => {
                 (many.then(|| GROUP_ADDRESS.to_owned()), EngineConfig::pdu_octets_by_rate(self.bits_per_second))
             }
-            LinkKind::Udp => (Some("239.1.1.7".to_owned()), 1400),
+            LinkKind::Udp | LinkKind::Groups => (Some("239.1.1.7".to_owned()), 1400),
         };
         Acp142LinkConfig {
             id: index as u32 + 1,
@@ -233,7 +244,7 @@ impl Plan {
             id: other as u32 + 1,
             address: match kind {
                 LinkKind::Hf | LinkKind::Batch | LinkKind::Chat => self.address(other),
-                LinkKind::Udp | LinkKind::Sat => host(other).to_string(),
+                LinkKind::Udp | LinkKind::Groups | LinkKind::Sat => host(other).to_string(),
             },
             silent: self.silent.contains(&self.names[other]),
             quirks: "none".to_owned(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::checksum::Checksum;
+use super::dynamic_group::GroupConfig;
 use super::limits::{PDU_OCTETS_MAX, PDU_OCTETS_MIN};
 use super::pdu::NodeId;
 use super::quirks::Quirks;
@@ -88,6 +89,8 @@ pub struct EngineConfig {
     pub obey_discards: bool,
     /// PDUs are only taken when the bearer names the sender (see `Engine::handle_pdu`).
     pub known_senders_only: bool,
+    /// The procedure that gives messages groups of their own, if it is used; its id is ours.
+    pub groups: Option<GroupConfig>,
     /// Peers with quirks.
     pub quirks: BTreeMap<NodeId, Quirks>,
 }
@@ -121,6 +124,7 @@ impl EngineConfig {
             lifetime_max: hours(24 * 30),
             obey_discards: true,
             known_senders_only: false,
+            groups: None,
             quirks: BTreeMap::new(),
         }
     }

@@ -176,6 +176,40 @@ impl DynamicGroups {
         free.next()
     }
 
+    /// A group of an earlier run of ours goes on: it is announced anew, and then `Ready`.
+    pub fn resume(&mut self, now: Now, number: u32, group: u32, destinations: Vec<NodeId>, expiry: WallTime) {
+        self.last = now;
+        if self.own.len() >= DYNAMIC_GROUPS_MAX || self.own.contains_key(&number) {
+            return self.events.push_back(GroupEvent::NoneFree { number });
+        }
+        // Consent was given then: what is left is the announcement.
+        let state = State::Requested { until: self.clock(now) };
+        self.own.insert(number, Own { group, state, attempts: 1, destinations, expiry });
+    }
+
+    /// Some that were to join have not been heard of: they may have missed the announcement, or been restarted.
+    pub fn announce_again(&mut self, now: Now, number: u32, destinations: Vec<NodeId>) {
+        self.last = now;
+        let Some(own) = self.own.get_mut(&number).filter(|own| own.state == State::Ready) else { return };
+        own.destinations = destinations;
+        self.announce(number);
+    }
+
+    /// The Message_IDs of ours that groups are open for.
+    pub fn numbers(&self) -> impl Iterator<Item = u32> {
+        self.own.keys().copied()
+    }
+
+    /// How many groups are held: our own, and those of others that we have joined.
+    pub fn load(&self) -> (usize, usize) {
+        (self.own.len(), self.joined.len())
+    }
+
+    /// Whether a PDU waits that may go.
+    pub fn has_pdus(&self) -> bool {
+        self.emission == Emission::Free && !self.pdus.is_empty()
+    }
+
     /// The message has ended: the group is free again.
     pub fn close(&mut self, now: Now, number: u32) {
         self.last = now;
@@ -284,6 +318,10 @@ impl DynamicGroups {
         self.take(message, group);
         let expiry = WallTime::from_unix_seconds(announce.expiry.into());
         let named = announce.destinations.contains(&self.config.id) && expiry > now.wall;
+        if self.joined.get(&message).is_some_and(|(joined, _)| named && *joined != group) {
+            // Its owner was restarted and begins anew.
+            self.message_ended(message);
+        }
         if named && !self.joined.contains_key(&message) && self.joined.len() < DYNAMIC_GROUPS_MAX {
             if !self.joined.values().any(|(joined, _)| *joined == group) {
                 self.events.push_back(GroupEvent::Join(group));

@@ -15,7 +15,11 @@ use super::ack::{Ack, AckEntry};
 use super::config::EngineConfig;
 use super::event::{Arrival, Effects, Emission, Event, OutPdu, Outgoing, StateWrite, To, Token};
 use super::fault::Acp142Fault;
-use super::limits::{ACK_ENTRY_OCTETS, ACK_HEADER_OCTETS, ACKS_BELOW_MAX};
+use super::grouping::Grouping;
+use super::limits::{
+    ACK_ENTRY_OCTETS, ACK_HEADER_OCTETS, ACKS_BELOW_MAX, ADDRESS_SETS_MAX, DONE_MESSAGES_MAX, DYNAMIC_GROUPS_MAX,
+    FINISHED_MESSAGES_MAX, ORPHAN_OCTETS_MAX, RECEPTION_OCTETS_MAX, RECEPTIONS_MAX, TRANSMISSIONS_MAX,
+};
 use super::pdu::{MessageId, NodeId, Pdu};
 use super::receiver::Receiver;
 use super::reception::{AckPlan, Reception, Stage};
@@ -33,17 +37,19 @@ pub struct Engine {
     emission: Emission,
     silent_since: Now,
     next_token: u64,
-    transmitter: Transmitter,
+    pub(super) transmitter: Transmitter,
     receiver: Receiver,
     /// Acknowledgements in the hands of the node below.
     acks_below: BTreeMap<Token, Vec<MessageId>>,
-    effects: Effects,
+    pub(super) grouping: Grouping,
+    pub(super) effects: Effects,
 }
 
 impl Engine {
     /// An engine with nothing in it. `config` should be free of [`EngineConfig::mistakes`].
     pub fn new(config: EngineConfig, now: Now, random: Seeded) -> Self {
         Self {
+            grouping: Grouping::new(&config, now, random.fork("groups")),
             config,
             now,
             emission: Emission::Free,
@@ -102,6 +108,24 @@ impl Engine {
         (active().count(), active().map(|t| t.content.len()).sum())
     }
 
+    /// What it holds: of what, how much, and how much at most.
+    pub fn held(&self) -> [(&'static str, usize, usize); 10] {
+        let (own, joined) = self.group_load();
+        let (receptions, octets, orphans) = self.receiver.room.load();
+        [
+            ("messages", self.transmitter.messages.len(), TRANSMISSIONS_MAX),
+            ("ended messages", self.transmitter.finished.len(), FINISHED_MESSAGES_MAX),
+            ("half messages", receptions, RECEPTIONS_MAX),
+            ("octets of half messages", octets, RECEPTION_OCTETS_MAX),
+            ("octets of unknown messages", orphans, ORPHAN_OCTETS_MAX),
+            ("complete messages", self.receiver.done.len(), DONE_MESSAGES_MAX),
+            ("sets of addresses", self.receiver.sets.len(), ADDRESS_SETS_MAX),
+            ("acknowledgements below", self.acks_below.len(), ACKS_BELOW_MAX),
+            ("own groups", own, DYNAMIC_GROUPS_MAX),
+            ("joined groups", joined, DYNAMIC_GROUPS_MAX),
+        ]
+    }
+
     /// Keeps PDUs of later messages within what the bearer takes; at least [`super::limits::PDU_OCTETS_MIN`].
     pub fn limit_pdus(&mut self, octets_max: usize) {
         self.config.pdu_octets_max = self.config.pdu_octets_max.min(octets_max).max(super::limits::PDU_OCTETS_MIN);
@@ -135,6 +159,7 @@ impl Engine {
             Emission::Free => self.transmitter.shift(now.mono.since(self.silent_since.mono)),
         }
         self.receiver.set_emission(now, emission, &self.config, &mut self.effects);
+        self.grouping.set_emission(now, emission);
         self.turn(now);
     }
 
@@ -150,6 +175,14 @@ impl Engine {
     }
 
     fn take(&mut self, now: Now, from: Option<NodeId>, pdu: &Pdu<'_>) {
+        if let Pdu::Reject(note) = pdu {
+            // It names the rejected request, which is ours, and not who rejects.
+            let known = from.is_some() || !self.config.known_senders_only;
+            return match self.grouping.is_used() && known && note.message.source == self.config.id {
+                true => self.grouping.handle_pdu(now, pdu),
+                false => self.effects.notice("dynamic_group_ignored", note.message),
+            };
+        }
         let Some(sender) = sender_of(pdu) else {
             return self.effects.notice("pdu_unknown", format!("{pdu:?}").chars().take(80).collect::<String>());
         };
@@ -170,12 +203,29 @@ impl Engine {
         let (config, effects) = (&self.config, &mut self.effects);
         match pdu {
             Pdu::Data(data) => self.receiver.data(now, data, config, effects),
-            Pdu::Address(address) => self.receiver.address(now, address, config, effects),
-            Pdu::Discard(discard) => self.receiver.discard(discard.message, config, effects),
+            Pdu::Address(address) => {
+                self.receiver.address(now, address, config, effects);
+                if self.receiver.done.get(&address.message).is_some_and(|done| done.told) {
+                    self.grouping.reception_ended(address.message);
+                }
+            }
+            Pdu::Discard(discard) => {
+                self.receiver.discard(discard.message, config, effects);
+                if !self.receiver.receptions.contains_key(&discard.message) {
+                    self.grouping.reception_ended(discard.message);
+                }
+            }
             Pdu::Ack(ack) => self.transmitter.ack(sending, ack, config, effects),
             //= acp142/PMUL-062
             Pdu::FecAddress(fec) => {
                 effects.notice("fec_not_agreed", format!("{} wants code {}", fec.address.message, fec.code));
+            }
+            // Strangers could keep us in groups of theirs until there is no place for those of our sites.
+            Pdu::Announce(_) if self.grouping.is_used() && from.is_none() => {
+                effects.notice("group_of_unknown_sender", sender);
+            }
+            Pdu::Announce(_) | Pdu::Request(_) | Pdu::Reject(_) | Pdu::Release(_) if self.grouping.is_used() => {
+                self.grouping.handle_pdu(now, pdu);
             }
             Pdu::Announce(_) | Pdu::Request(_) | Pdu::Reject(_) | Pdu::Release(_) => {
                 effects.notice("dynamic_group_ignored", sender);
@@ -190,7 +240,7 @@ impl Engine {
     }
 
     /// The sender's clock: it stands still under own EMCON, so that its timers are suspended.
-    fn sending(&self, now: Now) -> Now {
+    pub(super) fn sending(&self, now: Now) -> Now {
         match self.emission {
             Emission::Free => now,
             Emission::Silent => Now { mono: self.silent_since.mono, wall: now.wall },
@@ -198,13 +248,14 @@ impl Engine {
     }
 
     /// What time brings; ends every call.
-    fn turn(&mut self, now: Now) {
+    pub(super) fn turn(&mut self, now: Now) {
         self.now = now;
         self.transmitter.expire(now, &mut self.effects);
         if self.emission == Emission::Free {
             self.transmitter.fire(now, &self.config, &mut self.effects);
         }
         self.receiver.tick(now, &self.config, &mut self.effects);
+        self.attend_groups(now);
     }
 
     /// The gateway has an arrived message on its disk.
@@ -307,7 +358,7 @@ impl Engine {
         let ends = self.transmitter.next_expiry().map(|at| Wakeup { at: wall(at), why: "message expires" });
         let half = self.receiver.next_timer().map(|at| Wakeup { at, why: "ack due" });
         let old = self.receiver.next_expiry(&self.config).map(|at| Wakeup { at: wall(at), why: "reception expires" });
-        [acks, ends, half, old].into_iter().fold(None, Wakeup::earlier)
+        [acks, ends, half, old, self.grouping.next_wakeup()].into_iter().fold(None, Wakeup::earlier)
     }
 
     fn next_ack(&self) -> Option<(MessageId, u8)> {
@@ -434,6 +485,7 @@ impl Engine {
             }
         }
         self.restore_halves(now, halves);
+        self.resume_groups(now);
         self.turn(now);
     }
 

@@ -22,6 +22,7 @@ pub mod engine;
 pub mod event;
 pub mod fault;
 pub mod group_pdu;
+pub mod grouping;
 pub mod limits;
 pub mod numbers;
 pub mod pdu;

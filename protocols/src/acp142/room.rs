@@ -36,6 +36,11 @@ pub(super) struct Room {
 }
 
 impl Room {
+    /// Half messages, their octets, and the octets of those that nobody has announced.
+    pub(super) const fn load(&self) -> (usize, usize, usize) {
+        (self.messages, self.octets, self.orphan_octets)
+    }
+
     pub(super) fn enter(&mut self, r: &Reception) {
         self.messages += 1;
         self.senders.entry(r.id.source).or_default().0 += 1;

@@ -67,6 +67,8 @@ pub(super) struct Transmission {
     pub(super) priority: u8,
     pub(super) expiry: WallTime,
     pub(super) group: u32,
+    /// It waits for its group.
+    pub(super) held: bool,
     pub(super) recipients: BTreeMap<NodeId, Recipient>,
     /// Data_PDUs of this round that were not handed down.
     pub(super) pending: Numbers,
@@ -99,6 +101,7 @@ impl Transmission {
             priority: 0,
             expiry: WallTime::default(),
             group: 0,
+            held: false,
             recipients: BTreeMap::new(),
             pending: Numbers::default(),
             rounds: 0,
@@ -132,7 +135,7 @@ impl Transmission {
 
     /// Whether a PDU can be made now.
     pub(super) fn has_work(&self) -> bool {
-        self.resume_at.is_none() && self.has_pdus()
+        self.resume_at.is_none() && !self.held && self.has_pdus()
     }
 
     /// Whether it needs the medium or soon will: it is being sent, or acknowledgements are waited for.

@@ -50,6 +50,8 @@ pub(super) struct Transmitter {
     pub(super) silent_until: BTreeMap<NodeId, WallTime>,
     tokens: BTreeMap<Token, u32>,
     answers: VecDeque<Answer>,
+    /// Messages with groups of their own that are repeated and have receivers of whom nothing was heard.
+    pub(super) unheard: BTreeSet<u32>,
 }
 
 /// While a round runs, its progress is told after so many Data_PDUs.
@@ -294,6 +296,27 @@ impl Transmitter {
         }
     }
 
+    /// The running message of a handle.
+    pub(super) fn number(&self, handle: u64) -> Option<u32> {
+        self.by_handle.get(&handle).copied().filter(|number| self.messages.contains_key(number))
+    }
+
+    /// Whether a message is being sent, or its end is still to be told.
+    pub(super) fn is_at(&self, number: u32) -> bool {
+        let of = |answer: &Answer| matches!(answer, Answer::Final(n, _) | Answer::Discard(n, _) if *n == number);
+        self.messages.contains_key(&number) || self.answers.iter().any(of)
+    }
+
+    /// A message goes to this group now (0: the fixed one), or waits for one.
+    pub(super) fn set_group(&mut self, number: u32, group: Option<u32>, effects: &mut Effects) {
+        let Some(t) = self.messages.get_mut(&number) else { return };
+        t.held = group.is_none();
+        if let Some(group) = group.filter(|group| *group != t.group) {
+            t.group = group;
+            effects.put(Key::Transmission(number).octets(), record::write_transmission(t));
+        }
+    }
+
     /// Ends a message: all have it (`None`), or why the others have not.
     //= acp142/PMUL-045
     pub(super) fn end(&mut self, number: u32, why: Option<Undelivered>, effects: &mut Effects) {
@@ -345,6 +368,9 @@ impl Transmitter {
         for t in self.messages.values_mut() {
             let fired = t.fire(now.mono, config);
             if fired.is_some() {
+                if t.group != 0 && t.open().any(|(_, r)| !r.heard) {
+                    self.unheard.insert(t.id.number);
+                }
                 effects.put(Key::Pending(t.id.number).octets(), record::write_pending(&t.not_left()));
                 effects.put(Key::Transmission(t.id.number).octets(), record::write_transmission(t));
             }

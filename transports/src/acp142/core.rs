@@ -14,11 +14,11 @@ use skywave_protocols::random::Seeded;
 use skywave_protocols::time::{Instant, Now, Wakeup};
 
 use super::config::{Config, Site};
-use super::limits::{ACTIVE_OCTETS_MAX, ACTIVE_UNITS_MAX, EARLY_UNITS_MAX, OCTETS_MAX, STORE_RETRY_WAIT, UNITS_MAX};
+use super::limits::{URGENT_PRIORITY_MAX, ACTIVE_OCTETS_MAX, ACTIVE_UNITS_MAX, EARLY_UNITS_MAX, OCTETS_MAX, STORE_RETRY_WAIT, UNITS_MAX};
 use crate::io::Row;
 use crate::transport::{
     ArrivalId, Delivery, Emission, Notice, Profile, Progress, Room, Sent, SiteName, TransportEvent, TransportFault,
-    TransportOutput, Unit, UnitTicket,
+    TransportOutput, Unit, UnitTicket, over,
 };
 
 /// Records of one batch.
@@ -134,7 +134,13 @@ impl Core {
             expiry: unit.expiry,
             group: 0,
         };
-        if let Err(fault) = self.engine.submit(now, outgoing) {
+        // The procedure takes its time, which what is urgent has not.
+        let own_group = outgoing.destinations.len() > 1 && outgoing.priority > URGENT_PRIORITY_MAX;
+        let taken = match own_group {
+            true => self.engine.submit_to_own_group(now, outgoing),
+            false => self.engine.submit(now, outgoing),
+        };
+        if let Err(fault) = taken {
             self.open.remove(&ticket);
             return self.fail_all(&unit, &fault_of(&fault));
         }
@@ -178,6 +184,9 @@ impl Core {
             unit.priority = priority;
         }
         self.engine.raise(now, ticket.0, priority.p_mul());
+        if priority.p_mul() <= URGENT_PRIORITY_MAX {
+            self.engine.hurry(now, ticket.0);
+        }
         self.drain();
     }
 
@@ -421,6 +430,11 @@ impl Core {
         });
     }
 
+    pub(super) fn over_limit(&self) -> Option<String> {
+        // Of what is more urgent than Immediate the engine takes more than the room that is told.
+        over(self.engine.held().into_iter().chain([("early units", self.early.len(), EARLY_UNITS_MAX)]))
+    }
+
     pub(super) fn describe(&self) -> serde_json::Value {
         let (units, octets) = self.engine.load();
         let (active, _) = self.engine.active_load();
@@ -435,6 +449,8 @@ impl Core {
             "units_active": active,
             "octets": octets,
             "silent_sites": silent,
+            "groups_own": self.engine.group_load().0,
+            "groups_joined": self.engine.group_load().1,
             "pdu_octets_max": self.engine.config().pdu_octets_max,
         })
     }

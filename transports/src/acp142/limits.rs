@@ -10,6 +10,8 @@ pub const ACTIVE_OCTETS_MAX: usize = 32 << 20;
 pub const UNITS_MAX: usize = 240;
 /// Octets of all units held.
 pub const OCTETS_MAX: usize = 128 << 20;
+/// P_MUL priority up to which a unit does not wait for a group of its own: Flash and Override.
+pub const URGENT_PRIORITY_MAX: u8 = 2;
 /// Units taken before the records have come back; more fail.
 pub const EARLY_UNITS_MAX: usize = 1_024;
 /// A batch of records that could not be stored is tried again after this.

@@ -122,4 +122,8 @@ impl<B: Bearer> Transport for Acp142Link<B> {
         state["bearer"] = self.bearer.describe();
         state
     }
+
+    fn over_limit(&self) -> Option<String> {
+        self.core.over_limit()
+    }
 }

@@ -21,4 +21,6 @@ pub use link::{Acp142Link, Bearer};
 pub use udp::{Udp, UdpConfig};
 
 #[cfg(test)]
+mod group_tests;
+#[cfg(test)]
 mod tests;

@@ -1,9 +1,10 @@
 //! Links over a radio in memory and over UDP in memory, with disks, in virtual time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
 use skywave_protocols::acp142::config::EngineConfig;
+use skywave_protocols::acp142::dynamic_group::GroupConfig;
 use skywave_protocols::acp142::pdu::{NodeId, Pdu};
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
@@ -15,7 +16,7 @@ use skywave_protocols::time::{Duration, Instant, Now, WallTime};
 use super::air::{Air, AirConfig};
 use super::config::{Config, Group, Site, ip_medium};
 use super::link::Acp142Link;
-use super::udp::{Udp, UdpConfig};
+use super::udp::{GLOBAL_GROUP, Udp, UdpConfig};
 use crate::io::{Row, SocketId, SocketInput, SocketOutput};
 use crate::radio::{AirEvent, AirLink as _, AirPdu, Arrival, Segment, Service};
 use crate::transport::{
@@ -23,7 +24,7 @@ use crate::transport::{
     UnitTicket,
 };
 
-const START: Now = Now { mono: Instant::ZERO, wall: WallTime::from_unix_seconds(1_700_000_000) };
+pub(super) const START: Now = Now { mono: Instant::ZERO, wall: WallTime::from_unix_seconds(1_700_000_000) };
 const RATE: u32 = 2400;
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -44,7 +45,7 @@ fn config(id: u32, count: u32, silent: &[u32]) -> Config {
     config
 }
 
-fn unit(ticket: u64, to: &[u32], precedence: Precedence, octets: usize) -> Unit {
+pub(super) fn unit(ticket: u64, to: &[u32], precedence: Precedence, octets: usize) -> Unit {
     Unit {
         ticket: UnitTicket(ticket),
         to: to.iter().map(|&id| name(id)).collect(),
@@ -56,16 +57,16 @@ fn unit(ticket: u64, to: &[u32], precedence: Precedence, octets: usize) -> Unit 
     }
 }
 
-fn content(ticket: u64, octets: usize) -> Bytes {
+pub(super) fn content(ticket: u64, octets: usize) -> Bytes {
     (0..octets).map(|i| (i as u64 * 7 + ticket) as u8).collect()
 }
 
 /// What the gateway of a link has: its disk, and what it was told.
 #[derive(Default)]
-struct Gateway {
+pub(super) struct Gateway {
     disk: BTreeMap<Vec<u8>, Bytes>,
-    events: Vec<TransportEvent>,
-    mails: Vec<Bytes>,
+    pub(super) events: Vec<TransportEvent>,
+    pub(super) mails: Vec<Bytes>,
     sends: Vec<(SocketId, SocketOutput)>,
     disk_broken: bool,
 }
@@ -100,11 +101,11 @@ impl Gateway {
         }
     }
 
-    fn rows(&self) -> Vec<Row> {
+    pub(super) fn rows(&self) -> Vec<Row> {
         self.disk.iter().map(|(key, value)| Row { key: key.clone(), value: value.clone() }).collect()
     }
 
-    fn delivered(&self) -> Vec<(u64, SiteName)> {
+    pub(super) fn delivered(&self) -> Vec<(u64, SiteName)> {
         let one = |event: &TransportEvent| match event {
             TransportEvent::Delivered { ticket, by } => Some((ticket.0, by.clone())),
             _ => None,
@@ -454,35 +455,51 @@ fn rejected_and_lost_pdus_go_again() {
 }
 
 /// Two or more links over UDP in memory.
-struct Network {
-    now: Now,
-    links: BTreeMap<u32, (Acp142Link<Udp>, Gateway)>,
-    sent: Vec<(u32, SocketOutput, Instant)>,
+pub(super) struct Network {
+    pub(super) now: Now,
+    pub(super) links: BTreeMap<u32, (Acp142Link<Udp>, Gateway)>,
+    pub(super) sent: Vec<(u32, SocketOutput, Instant)>,
+    /// Who is in which group.
+    members: BTreeMap<u32, BTreeSet<IpAddr>>,
+    groups: Option<GroupConfig>,
     random: Seeded,
-    loss_per_million: u32,
+    pub(super) loss_per_million: u32,
 }
 
-fn ip(id: u32) -> IpAddr {
+pub(super) fn ip(id: u32) -> IpAddr {
     IpAddr::from([10, 0, 0, id as u8])
 }
 
 impl Network {
     fn new(seed: u64, count: u32) -> Self {
-        let mut links = BTreeMap::new();
-        for id in 1..=count {
-            let mut udp = UdpConfig::new();
-            udp.addresses = (1..=count).map(|id| (NodeId(id), ip(id))).collect();
-            udp.group = Some(IpAddr::from([239, 1, 2, 3]));
-            let mut link = Acp142Link::new(config(id, count, &[]), Udp::new(udp), START, Seeded::new(seed));
-            link.handle(START, TransportInput::Restored(Vec::new()));
-            links.insert(id, (link, Gateway::default()));
-        }
-        let mut network = Self { now: START, links, sent: vec![], random: Seeded::new(seed), loss_per_million: 0 };
-        (1..=count).for_each(|id| network.serve(id));
+        Self::with_groups(seed, count, None)
+    }
+
+    /// The same with groups for single messages; the id in `groups` is each one's own.
+    pub(super) fn with_groups(seed: u64, count: u32, groups: Option<GroupConfig>) -> Self {
+        let (links, random) = (BTreeMap::new(), Seeded::new(seed));
+        let (members, sent) = (BTreeMap::new(), vec![]);
+        let mut network = Self { now: START, links, sent, members, groups, random, loss_per_million: 0 };
+        (1..=count).for_each(|id| network.start(seed, id, count, Gateway::default()));
         network
     }
 
-    fn serve(&mut self, id: u32) {
+    /// A link begins with what its gateway has on disk.
+    pub(super) fn start(&mut self, seed: u64, id: u32, count: u32, gateway: Gateway) {
+        let mut udp = UdpConfig::new();
+        udp.addresses = (1..=count).map(|id| (NodeId(id), ip(id))).collect();
+        udp.group = Some(IpAddr::from([239, 1, 2, 3]));
+        udp.global_group = self.groups.as_ref().map(|_| GLOBAL_GROUP);
+        let mut config = config(id, count, &[]);
+        config.engine.groups = self.groups.clone().map(|groups| GroupConfig { id: NodeId(id), ..groups });
+        let mut link = Acp142Link::new(config, Udp::new(udp), self.now, Seeded::new(seed));
+        link.handle(self.now, TransportInput::Restored(gateway.rows()));
+        self.members.remove(&id);
+        self.links.insert(id, (link, gateway));
+        self.serve(id);
+    }
+
+    pub(super) fn serve(&mut self, id: u32) {
         let now = self.now;
         let mut wire = VecDeque::from([id]);
         while let Some(id) = wire.pop_front() {
@@ -498,7 +515,8 @@ impl Network {
                     }
                     SocketOutput::Send { destination, octets, .. } => {
                         for (&other, (link, _)) in &mut self.links {
-                            let meant = destination.ip().is_multicast() || destination.ip() == ip(other);
+                            let heard = self.members.get(&other).is_some_and(|all| all.contains(&destination.ip()));
+                            let meant = heard || destination.ip() == ip(other);
                             if other == id || !meant || self.random.chance(self.loss_per_million) {
                                 continue;
                             }
@@ -512,13 +530,14 @@ impl Network {
                             wire.push_back(other);
                         }
                     }
-                    SocketOutput::Join(_) | SocketOutput::Leave(_) => {}
+                    SocketOutput::Join(group) => drop(self.members.entry(id).or_default().insert(group)),
+                    SocketOutput::Leave(group) => drop(self.members.entry(id).or_default().remove(&group)),
                 }
             }
         }
     }
 
-    fn run(&mut self, span: Duration) {
+    pub(super) fn run(&mut self, span: Duration) {
         let until = self.now.mono + span;
         let mut steps = 0;
         loop {

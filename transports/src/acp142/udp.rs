@@ -1,13 +1,18 @@
 //! P_MUL over UDP: one datagram is one PDU; the line is kept no fuller than the configured rate.
 //!
 //! Data goes to the group's address (or to the one site that is left), acknowledgements to their sender's. Every
-//! kind of PDU is taken at every port, for peers differ. The DSCP follows the precedence.
+//! kind of PDU is taken at every port, for peers differ. The DSCP follows the precedence. With dynamic groups all sites
+//! are in the global group too, where groups are asked for and announced; data of a message with a group of its own goes
+//! there, and who is named in an announcement joins it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use skywave_protocols::acp142::dynamic_group::Channel;
 use skywave_protocols::acp142::event::{OutPdu, To, Token};
+use skywave_protocols::acp142::grouping::Membership;
 use skywave_protocols::acp142::pdu::NodeId;
+use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
 
@@ -21,6 +26,15 @@ use crate::transport::{Capture, CaptureMedium, TransportInput, TransportOutput};
 const DATA: SocketId = SocketId(0);
 /// The socket at APORT: acknowledgements.
 const ACKS: SocketId = SocketId(1);
+/// The socket at TPORT: what transmitters say to each other about groups.
+const TRANSMITTERS: SocketId = SocketId(2);
+/// The socket at RPORT: announcements of groups.
+const RECEIVERS: SocketId = SocketId(3);
+/// The global group where peers look for it; not registered.
+pub const GLOBAL_GROUP: Ipv4Addr = Ipv4Addr::new(239, 1, 1, 1);
+
+/// Groups that routing protocols and the like use (RFC 5771): nobody joins them because a PDU says so.
+const LOCAL_NETWORK_CONTROL: [u8; 3] = [224, 0, 0];
 
 /// The port numbers; none is registered for P_MUL.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -52,13 +66,15 @@ pub struct UdpConfig {
     pub addresses: BTreeMap<NodeId, IpAddr>,
     /// The multicast address of the group.
     pub group: Option<IpAddr>,
+    /// The global group, where dynamic groups are used; what else is configured of them is the engine's.
+    pub global_group: Option<Ipv4Addr>,
 }
 
 impl UdpConfig {
     /// All interfaces, the usual ports, no addresses.
     pub fn new() -> Self {
         let bind = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        Self { bind, ports: Ports::default(), addresses: BTreeMap::new(), group: None }
+        Self { bind, ports: Ports::default(), addresses: BTreeMap::new(), group: None, global_group: None }
     }
 }
 
@@ -79,22 +95,47 @@ pub struct Udp {
     free_at: Instant,
     /// PDUs on the line, and when each has left.
     on_line: VecDeque<(Instant, Token)>,
+    /// Groups of others' messages that we are in.
+    joined: BTreeSet<Ipv4Addr>,
 }
 
 impl Udp {
     /// A bearer that binds its sockets when the link starts.
     pub fn new(config: UdpConfig) -> Self {
         let nodes = config.addresses.iter().map(|(&node, &address)| (address, node)).collect();
-        let (bound, on_line) = (BTreeMap::new(), VecDeque::new());
-        Self { config, nodes, bound, bind_again: None, free_at: Instant::ZERO, on_line }
+        let (bound, on_line, joined) = (BTreeMap::new(), VecDeque::new(), BTreeSet::new());
+        Self { config, nodes, bound, bind_again: None, free_at: Instant::ZERO, on_line, joined }
     }
 
-    fn port(&self, socket: SocketId) -> u16 {
-        if socket == ACKS { self.config.ports.acks } else { self.config.ports.data }
+    fn sockets(&self) -> &'static [SocketId] {
+        let all = &[DATA, ACKS, TRANSMITTERS, RECEIVERS];
+        if self.config.global_group.is_some() { all } else { &all[..2] }
+    }
+
+    const fn port(&self, socket: SocketId) -> u16 {
+        let Ports { transmitters, receivers, data, acks } = self.config.ports;
+        match socket {
+            ACKS => acks,
+            TRANSMITTERS => transmitters,
+            RECEIVERS => receivers,
+            _data => data,
+        }
+    }
+
+    /// The groups that are heard at a socket.
+    fn groups(&self, socket: SocketId) -> Vec<IpAddr> {
+        match socket {
+            DATA => {
+                let fixed = self.config.group.filter(IpAddr::is_multicast);
+                fixed.into_iter().chain(self.joined.iter().copied().map(IpAddr::V4)).collect()
+            }
+            TRANSMITTERS | RECEIVERS => self.config.global_group.map(IpAddr::V4).into_iter().collect(),
+            _acks => Vec::new(),
+        }
     }
 
     fn bind(&mut self, core: &mut Core) {
-        for socket in [DATA, ACKS] {
+        for &socket in self.sockets() {
             if !self.bound.get(&socket).copied().unwrap_or(false) {
                 self.bound.insert(socket, false);
                 let address = SocketAddr::new(self.config.bind, self.port(socket));
@@ -104,14 +145,69 @@ impl Udp {
     }
 
     fn is_up(&self) -> bool {
-        self.bound.len() == 2 && self.bound.values().all(|&bound| bound)
+        self.bound.len() == self.sockets().len() && self.bound.values().all(|&bound| bound)
     }
 
     fn address(&self, to: &To) -> Option<IpAddr> {
         let address = |node: &NodeId| self.config.addresses.get(node).copied();
+        let own = to.group.filter(|group| *group != 0 && self.config.global_group.is_some());
         match to.nodes.as_slice() {
             [node] => address(node).or(self.config.group),
-            _ => self.config.group,
+            _ => own.map(|group| IpAddr::V4(group.into())).or(self.config.group),
+        }
+    }
+
+    /// The line is taken for so many octets of a PDU; when it is free again.
+    fn take_line(&mut self, now: Now, core: &Core, octets: usize) -> Instant {
+        let bits = (octets + UDP_OVERHEAD_OCTETS) as u64 * 8;
+        let airtime = Duration::from_micros(bits * 1_000_000 / u64::from(core.config.bits_per_second.max(1)));
+        self.free_at = self.free_at.max(now.mono) + airtime;
+        self.free_at
+    }
+
+    /// A PDU of the procedure of dynamic groups.
+    fn send_of_groups(&mut self, now: Now, core: &mut Core, channel: Channel, octets: Bytes) {
+        let global = self.config.global_group.map(IpAddr::V4);
+        let (socket, address) = match channel {
+            Channel::Transmitters => (TRANSMITTERS, global),
+            Channel::Receivers => (RECEIVERS, global),
+            Channel::One(node) => (TRANSMITTERS, self.config.addresses.get(&node).copied()),
+        };
+        // Whoever is no site of ours learns from our data that the group is taken.
+        let Some(address) = address else { return };
+        self.take_line(now, core, octets.len());
+        self.write(core, socket, address, octets, Precedence::Routine.dscp());
+    }
+
+    fn write(&self, core: &mut Core, socket: SocketId, address: IpAddr, octets: Bytes, dscp: u8) {
+        let medium = CaptureMedium::Udp(address);
+        core.output(TransportOutput::Capture(Capture { medium, sent: true, octets: octets.clone() }));
+        let destination = SocketAddr::new(address, self.port(socket));
+        core.output(TransportOutput::Socket(socket, SocketOutput::Send { destination, octets, dscp }));
+    }
+
+    /// Joins and leaves what the procedure says.
+    fn follow_memberships(&mut self, core: &mut Core) {
+        while let Some(membership) = core.engine.poll_membership() {
+            let output = match membership {
+                Membership::Join(group) => {
+                    let group = Ipv4Addr::from(group);
+                    if !group.is_multicast() || group.octets()[..3] == LOCAL_NETWORK_CONTROL {
+                        core.notice(false, "group_refused", format!("{group} is not for anybody's messages"));
+                        continue;
+                    }
+                    self.joined.insert(group).then_some(SocketOutput::Join(IpAddr::V4(group)))
+                }
+                Membership::Leave(group) => {
+                    let group = Ipv4Addr::from(group);
+                    self.joined.remove(&group).then_some(SocketOutput::Leave(IpAddr::V4(group)))
+                }
+            };
+            // All are joined when the socket is bound.
+            let bound = self.bound.get(&DATA).is_some_and(|&bound| bound);
+            if let Some(output) = output.filter(|_| bound) {
+                core.output(TransportOutput::Socket(DATA, output));
+            }
         }
     }
 
@@ -121,15 +217,9 @@ impl Udp {
             core.notice(true, "address_missing", format!("no address for {:?}", out.to.nodes));
             return core.engine.pdu_left(now, out.token);
         };
-        let bits = (out.octets.len() + UDP_OVERHEAD_OCTETS) as u64 * 8;
-        let airtime = Duration::from_micros(bits * 1_000_000 / u64::from(core.config.bits_per_second.max(1)));
-        self.free_at = self.free_at.max(now.mono) + airtime;
-        self.on_line.push_back((self.free_at, out.token));
-        let medium = CaptureMedium::Udp(address);
-        core.output(TransportOutput::Capture(Capture { medium, sent: true, octets: out.octets.clone() }));
-        let destination = SocketAddr::new(address, self.port(socket));
-        let dscp = Precedence::from_p_mul(out.priority).dscp();
-        core.output(TransportOutput::Socket(socket, SocketOutput::Send { destination, octets: out.octets, dscp }));
+        let left_at = self.take_line(now, core, out.octets.len());
+        self.on_line.push_back((left_at, out.token));
+        self.write(core, socket, address, out.octets, Precedence::from_p_mul(out.priority).dscp());
     }
 }
 
@@ -143,10 +233,8 @@ impl Bearer for Udp {
         match input {
             SocketInput::Bound(_) => {
                 self.bound.insert(socket, true);
-                if socket == DATA
-                    && let Some(group) = self.config.group.filter(IpAddr::is_multicast)
-                {
-                    core.output(TransportOutput::Socket(DATA, SocketOutput::Join(group)));
+                for group in self.groups(socket) {
+                    core.output(TransportOutput::Socket(socket, SocketOutput::Join(group)));
                 }
                 if self.is_up() {
                     core.set_up(Ok(()));
@@ -177,8 +265,13 @@ impl Bearer for Udp {
                 core.engine.pdu_left(now, token);
             }
             core.drain();
+            self.follow_memberships(core);
             if !self.is_up() || !core.may_send() || self.free_at > now.mono + PACING_SLACK {
                 return;
+            }
+            if let Some((channel, octets)) = core.engine.poll_group_pdu() {
+                self.send_of_groups(now, core, channel, octets);
+                continue;
             }
             let Some(out) = core.engine.poll_pdu(now) else { return };
             self.send(now, core, out);
@@ -188,7 +281,7 @@ impl Bearer for Udp {
     fn next_wakeup(&self, core: &Core) -> Option<Wakeup> {
         let line = self.on_line.front().map(|(at, _)| Wakeup { at: *at, why: "line free" });
         let bind = self.bind_again.map(|at| Wakeup { at, why: "bind again" });
-        let waiting = self.is_up() && core.may_send() && core.engine.next_priority().is_some();
+        let waiting = self.is_up() && core.may_send() && (core.engine.next_priority().is_some() || core.engine.has_group_pdus());
         let send = waiting.then_some(Wakeup { at: self.free_at, why: "line free" });
         [line, bind, send].into_iter().fold(None, Wakeup::earlier)
     }
