@@ -22,13 +22,13 @@ use skywave_protocols::time::{Instant, Now, Wakeup};
 
 pub use config::BatchConfig;
 use incoming::Incoming;
-use limits::{REJECTED_WAIT, UNITS_MAX};
+use limits::{REJECTED_WAIT, UNITS_HELD_MAX, UNITS_MAX};
 use outgoing::{After, Leg, Outgoing};
 
 use crate::radio::{AirEvent, AirLink, AirPdu, Offer, Port, Segment, Service, Tokens};
 use crate::transport::{
     ArrivalId, Emission, Profile, Progress, Room, Sent, SiteName, Transport, TransportEvent, TransportFault,
-    TransportInput, TransportOutput, Unit, UnitTicket,
+    TransportInput, TransportOutput, Unit, UnitTicket, over,
 };
 
 /// A batch link on a radio.
@@ -299,6 +299,10 @@ impl Transport for BatchLink {
         Room { units, octets: (2 * self.config.unit_octets_max).saturating_sub(held) }
     }
 
+    fn over_limit(&self) -> Option<String> {
+        over(self.incoming.held().into_iter().chain([("units", self.outgoing.len(), UNITS_HELD_MAX)]))
+    }
+
     fn submit(&mut self, now: Now, unit: Unit) {
         let (ticket, octets, limit) = (unit.ticket, unit.content.len(), self.config.unit_octets_max);
         let legs = self.legs(&unit);
@@ -307,6 +311,8 @@ impl Transport for BatchLink {
         self.outgoing.insert(ticket, Outgoing::new(unit, self.submitted, expires, legs));
         if octets > limit {
             self.fail_unit(ticket, &TransportFault::TooLarge { octets, limit });
+        } else if self.outgoing.len() > UNITS_HELD_MAX {
+            self.fail_unit(ticket, &TransportFault::Refused(format!("{UNITS_HELD_MAX} units wait already")));
         }
         self.expire(now);
         self.drop_if_over(ticket);

@@ -3,9 +3,11 @@
 use serde_json::{Value, json};
 use skywave_protocols::time::Now;
 use skywave_protocols::xmpp::Stanza;
+use skywave_protocols::xmpp::slow::limits::WAITING_STANZAS_MAX;
+use skywave_transports::transport::over;
 
 use super::config::EmconRule;
-use super::limits::LISTED_MAX;
+use super::limits::{LISTED_MAX, LOCAL_OCTETS_MAX, LOCAL_STANZAS_MAX, UNITS_MAX};
 use super::lines::{meant, shown};
 use super::peers::Peer;
 use super::queue::local::Handing;
@@ -33,6 +35,25 @@ impl Chat {
         value["presence"] = describe(&peer.presence.describe());
         value["filter"] = describe(&peer.filter.report());
         value
+    }
+
+    /// The first thing that is held more of than the limits allow, in words.
+    pub fn over_limit(&self) -> Option<String> {
+        let own = [
+            ("units on links", self.units.len(), UNITS_MAX),
+            ("stanzas for local servers", self.local.len(), LOCAL_STANZAS_MAX),
+            ("octets for local servers", self.local.octets(), LOCAL_OCTETS_MAX),
+        ];
+        let peer = |peer: &Peer| {
+            let queue = &peer.config.queue;
+            let held = [
+                ("stanzas for a link", peer.queue.len(), queue.stanzas_max),
+                ("octets for a link", peer.queue.octets(), queue.octets_max),
+                ("stanzas of a session", peer.stream.session.waiting(), WAITING_STANZAS_MAX),
+            ];
+            over(held).map(|words| format!("{}: {words}", peer.name()))
+        };
+        over(own).or_else(|| over(self.door.held())).or_else(|| self.peers.iter().find_map(peer))
     }
 
     /// The door: its streams.

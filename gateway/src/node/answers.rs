@@ -14,7 +14,7 @@ use crate::node::command::Reply;
 use crate::queue::record::Ticket;
 
 /// Answers that wait at once; the control socket has fewer connections, and each asks one thing at a time.
-const WAITING_MAX: usize = 256;
+pub const WAITING_MAX: usize = 256;
 /// Exit code of sysexits for what may be tried again.
 const TRY_LATER: u8 = 75;
 /// Whoever asks with this number reads no answer.

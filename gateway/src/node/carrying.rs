@@ -14,6 +14,7 @@ use super::reporting::Outcome;
 use super::seam::{Answer, Job};
 use super::storekeeper::Saved;
 use super::{Node, Output, Pending, Then};
+use crate::queue::limits::URGENT_HOPS_MAX;
 use crate::queue::record::{HopKey, MailRecord, Ticket};
 use crate::report::Kind;
 use crate::store::{Batch, StoreFault};
@@ -56,7 +57,7 @@ impl Node {
             return false;
         }
         let room = transport.room();
-        let urgent = key.p_mul <= URGENT_P_MUL;
+        let urgent = key.p_mul <= URGENT_P_MUL && self.lanes.under_way(&key.lane) < URGENT_HOPS_MAX;
         // Units being made have no room reserved in the transport yet.
         urgent || (room.units > link.wrapping && room.octets > 0)
     }

@@ -9,6 +9,7 @@ pub mod accept;
 mod answers;
 pub mod arrivals;
 pub mod batches;
+mod bounds;
 mod build;
 mod carrying;
 mod chat;

@@ -161,6 +161,11 @@ impl Storekeeper {
         }
     }
 
+    /// Batches that wait until the disk works.
+    pub fn unsaved(&self) -> usize {
+        self.unsaved.len()
+    }
+
     /// Whether anything is on its way to the disk.
     pub fn is_busy(&self) -> bool {
         !self.outstanding.is_empty()

@@ -4,6 +4,10 @@
 pub const ACTIVE_HOPS_MAX: usize = 256;
 /// When fewer than this many hops of a lane wait in memory and more are on disk, they are fetched.
 pub const ACTIVE_HOPS_LOW: usize = 64;
+/// Hops of one lane that are under way: what its link or connections take, and of what is urgent so many more.
+pub const UNDER_WAY_HOPS_MAX: usize = 512;
+/// Hops under way above which what is urgent waits for room in its link too.
+pub const URGENT_HOPS_MAX: usize = 256;
 /// Hops of one mail.
 pub const HOPS_PER_MAIL_MAX: usize = 1 << 12;
 /// Entries in the history of one mail; the middle is left out beyond it.

@@ -5,7 +5,7 @@
 //! - Nothing is delivered twice, except what was in hand-over at a crash and is told as a possible duplicate, and what
 //!   a local MTA took before its connection broke.
 //! - The same for chat: [`super::chat_duties`].
-//! - A station in EMCON emits nothing, and no station holds more than its limits.
+//! - A station in EMCON emits nothing, and no station and no gateway holds more than its limits.
 //! - Nothing less urgent is given to a link while a Flash for the same site has waited for a link for some seconds.
 //! - A site whose disk fails waits between tries.
 
@@ -21,6 +21,7 @@ use super::errands::Errand;
 use super::local_mta::Received;
 use super::report::{self, Report};
 use super::site::Site;
+use crate::node::Node;
 use crate::telemetry::{Event, Status};
 
 /// Commits that may fail in [`PATIENCE_WINDOW`].
@@ -259,6 +260,9 @@ impl Checkers {
             }
             self.seen.insert(index, site.mta.received().len());
             self.patience(index, site, world.at());
+            if let Some(over) = site.node.as_ref().and_then(Node::over_limit) {
+                self.violation(format!("{}: {over}", site.name));
+            }
         }
         let wrong = self.chat.after_step(world);
         self.violations.extend(wrong);

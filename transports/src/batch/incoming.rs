@@ -9,7 +9,7 @@ use skywave_protocols::s5066::reassembly::{Outcome, Reassembly, UnitKey};
 use skywave_protocols::time::{Now, Wakeup};
 
 use super::config::BatchConfig;
-use super::limits::UNANSWERED_MAX;
+use super::limits::{SEEN_MAX, UNANSWERED_MAX};
 use super::seen::{Key, Seen};
 use crate::radio::Arrival;
 use crate::transport::{ArrivalId, TransportEvent};
@@ -84,6 +84,11 @@ impl Incoming {
 
     pub(super) fn next_wakeup(&self) -> Option<Wakeup> {
         Wakeup::earlier(self.reassembly.next_wakeup(), self.seen.next_wakeup())
+    }
+
+    /// What it holds: of what, how much, and how much at most.
+    pub(super) fn held(&self) -> [(&'static str, usize, usize); 2] {
+        [("units unanswered", self.unanswered.len(), UNANSWERED_MAX), ("units seen", self.seen.len(), SEEN_MAX)]
     }
 
     pub(super) fn describe(&self) -> serde_json::Value {

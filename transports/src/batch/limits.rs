@@ -4,6 +4,8 @@ use skywave_protocols::time::Duration;
 
 /// Units taken from the gateway at once: the rest stays under its hold.
 pub const UNITS_MAX: usize = 8;
+/// Units held in all: what is urgent is taken beyond [`UNITS_MAX`], and fails beyond this.
+pub const UNITS_HELD_MAX: usize = 272;
 /// Units remembered so that their repeats are not told again.
 pub const SEEN_MAX: usize = 1024;
 /// How long they are remembered: longer than any plan of rounds.

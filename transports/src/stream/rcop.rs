@@ -24,7 +24,7 @@ use super::line::{Entry, Line, Next, State};
 use crate::radio::{AirEvent, AirLink, AirPdu, Arrival, Offer, Port, Segment, Tokens};
 use crate::transport::{
     ArrivalId, Emission, Profile, Progress, Room, Sent, SiteName, Transport, TransportEvent, TransportFault,
-    TransportInput, TransportOutput, Unit, UnitTicket,
+    TransportInput, TransportOutput, Unit, UnitTicket, over,
 };
 
 /// A site and a context.
@@ -347,6 +347,10 @@ impl Transport for RcopLink {
             lines.fold((0, 0), |(units, octets), (_, line)| (units.max(line.len()), octets.max(line.octets())));
         let all = self.config.window * self.unit_octets_max;
         Room { units: self.config.window.saturating_sub(units), octets: all.saturating_sub(octets) }
+    }
+
+    fn over_limit(&self) -> Option<String> {
+        over([("units", self.lines.values().map(Line::len).sum(), UNITS_MAX)])
     }
 
     fn submit(&mut self, now: Now, unit: Unit) {

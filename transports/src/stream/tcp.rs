@@ -21,7 +21,7 @@ use super::limits::{TCP_GOOD, TCP_PENDING_MAX, TCP_UNIT_OCTETS_MAX, UNITS_MAX};
 use crate::io::{PipeId, PipeInput, PipeOutput, Secure, TlsRole, Trust};
 use crate::transport::{
     ArrivalId, Emission, Profile, Room, Sent, SiteName, Transport, TransportEvent, TransportFault, TransportInput,
-    TransportOutput, Unit, UnitTicket,
+    TransportOutput, Unit, UnitTicket, over,
 };
 
 /// A link for chat over TCP.
@@ -413,6 +413,10 @@ impl Transport for TcpLink {
         let octets = self.config.buffer_octets.saturating_sub(held);
         let units = if octets == 0 { 0 } else { UNITS_MAX.saturating_sub(self.units.len()) };
         Room { units, octets }
+    }
+
+    fn over_limit(&self) -> Option<String> {
+        over([("units", self.units.len(), UNITS_MAX), ("connections", self.pipes.len(), TCP_PENDING_MAX + 2)])
     }
 
     fn submit(&mut self, now: Now, unit: Unit) {

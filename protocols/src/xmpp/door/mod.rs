@@ -33,7 +33,7 @@ pub use self::event::{
     ConnId, ConnInput, DoorEvent, DoorLookup, DoorOutput, DoorSecure, DoorView, Found, FoundHost, StreamView,
     WaitingView,
 };
-use self::limits::{OUTLETS_MAX, WAITING_OCTETS_IN_ALL_MAX};
+use self::limits::{OUTLETS_MAX, VERIFICATIONS_MAX, WAITING_OCTETS_IN_ALL_MAX};
 use self::outlet::{Outlet, Place, Waiting};
 use self::questions::Asking;
 use self::schedule::Schedule;
@@ -128,6 +128,15 @@ impl std::fmt::Debug for Door {
 }
 
 impl Door {
+    /// What it holds: of what, how much, and how much at most.
+    pub fn held(&self) -> [(&'static str, usize, usize); 3] {
+        [
+            ("pairs of domains", self.outlets.len(), OUTLETS_MAX),
+            ("octets for local servers", self.waiting_octets, WAITING_OCTETS_IN_ALL_MAX),
+            ("keys in question", self.questions.len(), VERIFICATIONS_MAX),
+        ]
+    }
+
     /// A door that connects its components at the first wakeup. `random` makes stream ids and spreads tries.
     pub fn new(config: DoorConfig, random: Box<dyn Random>) -> Self {
         let mut timers = Schedule::new();
