@@ -15,7 +15,7 @@ use super::due::Then;
 use super::reporting::Outcome;
 use super::seam::ReplyTo;
 use super::storekeeper::Saved;
-use super::{Node, Output, show};
+use super::{Node, Output};
 use crate::queue::limits::HOPS_PER_MAIL_MAX;
 use crate::queue::record::{HopKey, HopState, Lane, Ticket};
 use crate::store::Batch;
@@ -109,7 +109,7 @@ impl Node {
         self.begin_command();
         match command {
             Command::QueueShow { .. } | Command::Track { .. } => {
-                let shown = self.mails.record(ticket).map(|record| show::mail(record, self.now.wall, true));
+                let shown = self.mails.record(ticket).map(|record| self.shown(record, true));
                 self.reply_ok(reply_to, shown.unwrap_or_default());
             }
             Command::QueueHold { .. } => self.hold(now, reply_to, ticket),

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use skywave_protocols::time::{Duration, WallTime};
 use skywave_transports::io::{Row, Space, Write};
+use skywave_transports::transport::Emission;
 
 use super::accept::path;
 use super::answers::NOBODY;
@@ -12,6 +13,8 @@ use super::{Node, Pending};
 use crate::queue::record::{HopKey, HopState, MailRecord, Ticket};
 use crate::store::{Batch, Query, StoreFault};
 
+/// Nothing has been heard of a hop yet.
+const WAITS_FOR_ITS_TURN: &str = "waits for its turn";
 /// Most mails of one listing.
 const LISTED_MAX: usize = 10_000;
 /// Finished mails looked through for a Message-ID.
@@ -157,7 +160,7 @@ impl Node {
                 None => self.reply_error(reply_to, &format!("{ticket} is not known here"), 69),
             },
             Listing::QueuedId(id) => match records().find(|record| same_id(&record.message_id, &id)) {
-                Some(record) => self.reply_ok(reply_to, mail(&record, self.now.wall, true)),
+                Some(record) => self.reply_ok(reply_to, self.shown(self.mails.record(record.ticket).unwrap_or(&record), true)),
                 None => {
                     let from = Vec::new();
                     let query =
@@ -187,11 +190,56 @@ impl Node {
 
     fn reply_mails(&mut self, reply_to: ReplyTo, mails: Vec<MailRecord>) {
         // Memory knows better than the disk how far a mail is.
-        let line = |record: MailRecord| mail(self.mails.record(record.ticket).unwrap_or(&record), self.now.wall, false);
+        let line = |record: MailRecord| self.shown(self.mails.record(record.ticket).unwrap_or(&record), false);
         let mails: Vec<Value> = mails.into_iter().map(line).collect();
         let stanzas = self.list_chat(LISTED_MAX);
         let queued = self.counters.mails_queued();
         self.reply_ok(reply_to, json!({ "mails": mails, "mails_queued": queued, "stanzas": stanzas }));
+    }
+
+    /// A mail of the queue, with what its hops wait for as this node knows it.
+    pub(super) fn shown(&self, record: &MailRecord, whole: bool) -> Value {
+        let mut shown = mail(record, self.now.wall, whole);
+        for (index, hop) in record.hops.iter().enumerate() {
+            let waits = hop.state == HopState::Waiting && hop.not_before.is_none() && !record.held;
+            if let Some(line) = shown["hops"].get_mut(index).filter(|_| waits) {
+                self.show_waiting(line, &record.hop_key(index));
+            }
+        }
+        shown
+    }
+
+    /// Why a hop is still here, and when it will go as far as can be said.
+    fn show_waiting(&self, line: &mut Value, key: &HopKey) {
+        let index = self.links.index(&key.lane);
+        let link = index.and_then(|index| self.links.link(index));
+        let barred = link.and_then(|link| match () {
+            () if self.links.down.contains(&link.name) => Some("the link is taken out of use".to_owned()),
+            () if link.emission == Emission::Silent => Some("we keep silence on the link (EMCON)".to_owned()),
+            () if !link.up => Some(format!("the link is down: {}", link.why)),
+            () => None,
+        });
+        let why = line["why"].as_str().unwrap_or_default().to_owned();
+        if let Some(barred) = barred {
+            let idle = why == WAITS_FOR_ITS_TURN;
+            line["why"] = json!(if idle { barred } else { format!("{why}; {barred}") });
+            return;
+        }
+        if self.lanes.is_under_way(key) {
+            return;
+        }
+        let mails: Vec<u64> =
+            self.lanes.ahead(key).map(|other| self.mails.record(other.ticket).map_or(0, |mail| mail.octets)).collect();
+        let (count, octets) = (mails.len(), mails.iter().sum::<u64>());
+        line["mails_ahead"] = json!(count);
+        line["bytes_ahead"] = json!(octets);
+        let rate = index.and_then(|index| self.links.transport(index)).map(|link| link.profile().bits_per_second);
+        let seconds = rate.filter(|rate| *rate > 0).map(|rate| octets as f64 * 8.0 / f64::from(rate));
+        line["estimated_wait_seconds"] = json!(seconds);
+        if count > 0 {
+            let about = seconds.map_or_else(String::new, |seconds| format!(", about {seconds:.0} s before compression"));
+            line["why"] = json!(format!("{why}, behind {count} ({octets} octets{about})"));
+        }
     }
 
     /// Removes history whose time has passed.
@@ -256,7 +304,7 @@ fn hop_line(record: &MailRecord, hop: &crate::queue::record::Hop, wall: WallTime
         (_, true, _) => "held by the operator".to_owned(),
         (_, false, Some(seconds)) => format!("tried again in {seconds:.0} s: {}", hop.last),
         (HopState::Open, false, None) => "being handed over".to_owned(),
-        (HopState::Waiting, false, None) if hop.last.is_empty() => "waits for its turn".to_owned(),
+        (HopState::Waiting, false, None) if hop.last.is_empty() => WAITS_FOR_ITS_TURN.to_owned(),
         (HopState::Waiting, false, None) => hop.last.clone(),
     };
     json!({

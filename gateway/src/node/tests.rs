@@ -174,6 +174,30 @@ fn an_operator_is_told_that_the_disk_fails() {
     assert_eq!(world.violations(), [""; 0]);
 }
 
+/// Why a mail is still here, and when it will go.
+#[test]
+fn a_mail_that_waits_says_what_for() {
+    let mut world = World::new(7, &Weather::default());
+    world.add("hq", Plan::new(&["hq", "field"]).site(0), false);
+    world.run_for(Duration::from_secs(5));
+    for _ in 0..20 {
+        world.mail(0, MailOrder { body: vec![b'x'; 5_000].into(), ..order("a@hq.test", &["b@field.test"]) });
+    }
+    world.run_for(Duration::from_secs(30));
+    let mut last = |command: Option<Command>| {
+        command.into_iter().for_each(|command| drop(ask(&mut world, command)));
+        let queue = ask(&mut world, Command::QueueList { limit: 100, link: None });
+        queue["mails"].as_array().unwrap().last().unwrap()["hops"][0].clone()
+    };
+    let hop = last(None);
+    let why = hop["why"].as_str().unwrap();
+    assert!(why.starts_with("waits for its turn, behind 19 (1") && why.contains("before compression"), "{hop}");
+    assert_eq!(hop["mails_ahead"], 19);
+    assert!(hop["estimated_wait_seconds"].as_f64().unwrap() > 600.0, "{hop}");
+    assert_eq!(last(Some(Command::Emcon { link: None, on: true }))["why"], "we keep silence on the link (EMCON)");
+    assert_eq!(last(Some(Command::LinkDown { link: "hf".into() }))["why"], "the link is taken out of use");
+}
+
 /// RFC 2442: out as a mail to the peer's batch address, in through the site's own.
 #[test]
 fn a_batch_crosses_inside_a_mail() {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use skywave_transports::io::Space;
 
-use super::limits::{ACTIVE_HOPS_LOW, ACTIVE_HOPS_MAX};
+use super::limits::{ACTIVE_HOPS_LOW, ACTIVE_HOPS_MAX, UNDER_WAY_HOPS_MAX};
 use super::record::{HopKey, Lane, lane_end, lane_start};
 use crate::store::Query;
 
@@ -66,6 +66,15 @@ impl Lanes {
         window.waiting.pop_last()
     }
 
+    /// What the fullest windows hold: of what, how much, and how much at most.
+    pub fn held(&self) -> [(&'static str, usize, usize); 2] {
+        let most = |count: fn(&Window) -> usize| self.windows.values().map(count).max().unwrap_or_default();
+        [
+            ("hops waiting in a lane", most(|window| window.waiting.len()), ACTIVE_HOPS_MAX),
+            ("hops under way in a lane", most(|window| window.under_way.len()), UNDER_WAY_HOPS_MAX),
+        ]
+    }
+
     /// The most urgent waiting hop of a lane.
     pub fn first(&self, lane: &str) -> Option<&HopKey> {
         self.windows.get(lane)?.waiting.first()
@@ -102,6 +111,15 @@ impl Lanes {
     /// Whether the hop is under way.
     pub fn is_under_way(&self, key: &HopKey) -> bool {
         self.windows.get(&key.lane).is_some_and(|window| window.under_way.contains(key))
+    }
+
+    /// The hops of the same lane that go before this one: those under way, and those more urgent or older.
+    pub fn ahead<'a>(&'a self, key: &'a HopKey) -> impl Iterator<Item = &'a HopKey> {
+        let windows = self.windows.get(&key.lane).into_iter();
+        windows.flat_map(move |window| {
+            let under_way = window.under_way.iter().filter(move |other| *other != key);
+            window.waiting.range(..key).chain(under_way)
+        })
     }
 
     /// Hops under way in a lane.
