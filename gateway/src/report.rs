@@ -165,8 +165,7 @@ fn status(
         if let Some(orcpt) = recipient.and_then(|recipient| recipient.orcpt.as_ref()) {
             write!(text, "Original-Recipient: {}\r\n", escaped(orcpt))?;
         }
-        let kind = if address(record, outcome).is_ascii() { "rfc822" } else { "utf-8" };
-        write!(text, "Final-Recipient: {kind}; {}\r\n", address(record, outcome))?;
+        write!(text, "Final-Recipient: {}\r\n", typed(address(record, outcome)))?;
         write!(text, "Action: {}\r\nStatus: {}\r\n", reported.kind.action(), outcome.status)?;
         if let Some(relay) = &outcome.relay {
             write!(text, "Remote-MTA: dns; {}\r\n", escaped(relay))?;
@@ -201,7 +200,42 @@ fn address<'a>(record: &'a MailRecord, outcome: &Outcome) -> &'a str {
     record.envelope.recipients.get(outcome.recipient as usize).map_or("", |recipient| recipient.to.as_str())
 }
 
+/// An address with its type. This part of a report is seven bits wide, whatever way it goes: an address outside ASCII is
+/// written so that it passes.
+//= smtp/UTF8-002
+fn typed(address: &str) -> String {
+    if address.is_ascii() {
+        return format!("rfc822; {address}");
+    }
+    let mut text = String::from("utf-8; ");
+    for c in address.chars() {
+        match c {
+            '!'..='~' if !matches!(c, '\\' | '+' | '=') => text.push(c),
+            _other => {
+                let _ = write!(text, "\\x{{{:X}}}", u32::from(c));
+            }
+        }
+    }
+    text
+}
+
 /// Words of others for a text: control characters become blanks.
 fn printable(words: &str) -> String {
     words.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_pass_seven_bits() {
+        for (address, typed) in [
+            ("a+b@field.test", "rfc822; a+b@field.test"),
+            ("grüße@feld.test", r"utf-8; gr\x{FC}\x{DF}e@feld.test"),
+            (r"x\=+𝄞@feld.test", r"utf-8; x\x{5C}\x{3D}\x{2B}\x{1D11E}@feld.test"),
+        ] {
+            assert_eq!(self::typed(address), typed);
+        }
+    }
 }

@@ -370,7 +370,7 @@ fn seen_writes(keys: &[Vec<u8>], forget_at: u64) -> Vec<Write> {
 }
 
 /// What a text demands of a server.
-fn needs(text: &[u8], utf8: bool) -> Needs {
+pub(super) fn needs(text: &[u8], utf8: bool) -> Needs {
     let mut binary = text.contains(&0);
     let mut line = 0;
     for (index, &octet) in text.iter().enumerate() {

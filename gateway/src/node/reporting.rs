@@ -8,7 +8,8 @@ use skywave_protocols::message::mail::{Envelope, MailParameters, Notify, Recipie
 use skywave_protocols::time::{Duration, Instant, Now};
 use skywave_transports::io::Write;
 
-use super::seam::{Needs, Number};
+use super::arrivals::needs;
+use super::seam::Number;
 use super::{Node, Output, Pending};
 use crate::node::accept::{AnswerTo, Incoming};
 use crate::queue::limits::RETURNED_OCTETS_MAX;
@@ -183,13 +184,15 @@ impl Node {
         let text = report::write(&self.config, ticket, now.wall, &reported);
         // RFC 6710 section 4.6: a report has the priority of what it reports on.
         let priority = record.priority;
-        let mail = MailParameters { mt_priority: record.envelope.mail.mt_priority, ..MailParameters::default() };
+        let smtputf8 = !sender.is_ascii();
+        let mt_priority = record.envelope.mail.mt_priority;
+        let mail = MailParameters { mt_priority, smtputf8, ..MailParameters::default() };
+        let needs = needs(&text, smtputf8);
         let to = Recipient { notify: Some(Notify::NEVER), ..Recipient::plain(sender) };
         let envelope = Envelope { sender: None, mail, recipients: vec![to] };
         let octets = text.len() as u64;
         let header_octets = report::header_octets(&text) as u64;
         self.out.push_back(Output::AppendBody(BodyId(ticket.0), text));
-        let needs = Needs { eight_bit: !returned.is_ascii(), ..Needs::default() };
         let extra = self.settled_with_it(&settles);
         self.accept(
             now,
