@@ -325,9 +325,15 @@ fn outgoing(record: &MailRecord, hop: usize, wall: WallTime) -> Envelope {
     let mut envelope = record.hop_envelope(hop);
     // The unit says its size by itself.
     envelope.mail.size = None;
+    shorten_by(&mut envelope, record, wall);
+    envelope
+}
+
+/// What is left of the time that DELIVERBY gives a mail: whoever gets it next counts from when it comes.
+//= smtp/BY-002
+pub fn shorten_by(envelope: &mut Envelope, record: &MailRecord, wall: WallTime) {
     if let Some(by) = &mut envelope.mail.by {
         let passed = wall.unix_micros().saturating_sub(record.accepted_at) / 1_000_000;
         by.seconds = by.seconds.saturating_sub_unsigned(passed);
     }
-    envelope
 }

@@ -2,7 +2,8 @@
 
 use skywave_protocols::time::Now;
 
-use super::delivery::whole;
+use super::carrying::shorten_by;
+use super::delivery::{mt_priority_field, whole};
 use super::seam::{Answer, HandOver, Job, Needs, Piece};
 use super::{Node, Output, Pending};
 use crate::queue::record::HopKey;
@@ -34,12 +35,16 @@ impl Node {
         let Some(record) = self.mails.record(key.ticket) else { return };
         let octets = record.octets;
         match answer {
-            Answer::Converted { envelope, octets } => {
+            Answer::Converted { mut envelope, octets } => {
                 let Some(local) = self.config.local.iter().find(|local| local.name == key.lane) else { return };
                 let plain = super::delivery::hand_over(&self.config.mail.hostname, local, record, usize::from(key.hop));
+                shorten_by(&mut envelope, record, now.wall);
                 let content = vec![Piece::Body { body, from: 0, to: octets }];
+                // Where the text has such fields of its own, nobody knows where they stand after the conversion.
+                let field = mt_priority_field(record).filter(|_| record.mt_priority_fields.is_empty());
+                let content_without_mt_priority = field.map(|field| [vec![field], content.clone()].concat());
                 let hand_over =
-                    HandOver { envelope, content, content_without_mt_priority: None, needs: Needs::default(), ..plain };
+                    HandOver { envelope, content, content_without_mt_priority, needs: Needs::default(), ..plain };
                 let number = self.storekeeper.number();
                 self.pending.insert(number, Pending::HandOver { key, recipients, converted: Some(body) });
                 self.out.push_back(Output::HandOver(number, hand_over));

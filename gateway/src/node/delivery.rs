@@ -4,6 +4,7 @@ use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::{Duration, Now};
 use skywave_transports::io::{Space, Write};
 
+use super::carrying::shorten_by;
 use super::seam::{HandOver, HandOverOutcome, Number, Piece, SmtpReply};
 use super::storekeeper::Saved;
 use super::{Node, Output, Pending};
@@ -115,10 +116,11 @@ impl Node {
     }
 
     /// Hands a mail over; its place is taken and its mark is on the disk.
-    pub(super) fn begin_hand_over(&mut self, _now: Now, key: &HopKey) {
+    pub(super) fn begin_hand_over(&mut self, now: Now, key: &HopKey) {
         let Some(record) = self.mails.record(key.ticket) else { return };
         let Some(local) = self.config.local.iter().find(|local| local.name == key.lane) else { return };
-        let hand_over = hand_over(&self.config.mail.hostname, local, record, usize::from(key.hop));
+        let mut hand_over = hand_over(&self.config.mail.hostname, local, record, usize::from(key.hop));
+        shorten_by(&mut hand_over.envelope, record, now.wall);
         let recipients = record.hops[usize::from(key.hop)].owed();
         let number = self.storekeeper.number();
         self.pending.insert(number, Pending::HandOver { key: key.clone(), recipients, converted: None });
@@ -354,6 +356,12 @@ pub fn hand_over(hello: &str, local: &LocalConfig, record: &MailRecord, hop: usi
     }
 }
 
+/// The header field that stands in for MT-PRIORITY (RFC 6758).
+pub fn mt_priority_field(record: &MailRecord) -> Option<Piece> {
+    let value = record.envelope.mail.mt_priority?;
+    Some(Piece::Octets(format!("MT-Priority: {value}\r\n").into_bytes().into()))
+}
+
 /// The text of a mail as it is stored.
 pub fn whole(record: &MailRecord) -> Piece {
     Piece::Body { body: record.body, from: 0, to: record.octets }
@@ -362,9 +370,7 @@ pub fn whole(record: &MailRecord) -> Piece {
 /// The text for a server without MT-PRIORITY: other MT-Priority fields go, ours comes first.
 //= smtp/MTP-010
 fn without_mt_priority(record: &MailRecord) -> Option<Vec<Piece>> {
-    let value = record.envelope.mail.mt_priority?;
-    let field = format!("MT-Priority: {value}\r\n");
-    let mut pieces = vec![Piece::Octets(field.into_bytes().into())];
+    let mut pieces = vec![mt_priority_field(record)?];
     let mut from = 0;
     for &(start, end) in &record.mt_priority_fields {
         pieces.push(Piece::Body { body: record.body, from, to: start });

@@ -7,6 +7,7 @@ use skywave_transports::modem::weather::Weather;
 
 use crate::node::command::{Command, Reply};
 use crate::node::config::{BatchMailConfig, Route};
+use crate::node::seam::Needs;
 use crate::world::disk::Ailment;
 use crate::world::local_mta::Mood;
 use crate::world::sites::Plan;
@@ -180,8 +181,9 @@ fn a_mail_that_waits_says_what_for() {
     let mut world = World::new(7, &Weather::default());
     world.add("hq", Plan::new(&["hq", "field"]).site(0), false);
     world.run_for(Duration::from_secs(5));
+    let body = Bytes::from(format!("{}\r\n", "x".repeat(68)).repeat(70));
     for _ in 0..20 {
-        world.mail(0, MailOrder { body: vec![b'x'; 5_000].into(), ..order("a@hq.test", &["b@field.test"]) });
+        world.mail(0, MailOrder { body: body.clone(), ..order("a@hq.test", &["b@field.test"]) });
     }
     world.run_for(Duration::from_secs(30));
     let mut last = |command: Option<Command>| {
@@ -196,6 +198,36 @@ fn a_mail_that_waits_says_what_for() {
     assert!(hop["estimated_wait_seconds"].as_f64().unwrap() > 600.0, "{hop}");
     assert_eq!(last(Some(Command::Emcon { link: None, on: true }))["why"], "we keep silence on the link (EMCON)");
     assert_eq!(last(Some(Command::LinkDown { link: "hf".into() }))["why"], "the link is taken out of use");
+}
+
+#[test]
+fn the_local_mta_is_told_what_is_left_of_the_time() {
+    let mut world = one_site();
+    world.sites[0].mta.mood = Mood::Down;
+    let by = |parameters: &str| MailOrder { mail_parameters: parameters.into(), ..order("a@hq.test", &["b@hq.test"]) };
+    world.mail(0, by("BY=7200;N"));
+    world.run_for(Duration::from_secs(900));
+    world.sites[0].mta.mood = Mood::Takes;
+    assert!(world.run_until_settled(Duration::from_secs(3600)));
+    let by = world.sites[0].mta.received()[0].by_seconds;
+    assert!(by.is_some_and(|seconds| (3600..=6300).contains(&seconds)), "{by:?}");
+}
+
+#[test]
+fn a_converted_mail_keeps_its_precedence_towards_a_server_without_the_parameter() {
+    let mut world = one_site();
+    world.sites[0].mta.mood = Mood::Lacks(Needs { eight_bit: true, ..Needs::default() });
+    world.sites[0].mta.offers_mt_priority = false;
+    let mime = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n";
+    world.mail(0, MailOrder {
+        mail_parameters: "BODY=8BITMIME MT-PRIORITY=4".into(),
+        headers: mime.into(),
+        body: "gr\u{fc}\u{df}e\r\n".into(),
+        ..order("a@hq.test", &["b@hq.test"])
+    });
+    assert!(world.run_until_settled(Duration::from_secs(600)));
+    let text = String::from_utf8_lossy(&world.sites[0].mta.received()[0].text).into_owned();
+    assert!(text.starts_with("MT-Priority: 4\r\n") && text.is_ascii(), "{text}");
 }
 
 /// RFC 2442: out as a mail to the peer's batch address, in through the site's own.

@@ -44,6 +44,8 @@ pub struct Received {
     pub subject: String,
     /// The MT-PRIORITY it came with.
     pub mt_priority: Option<i8>,
+    /// The seconds that DELIVERBY left it.
+    pub by_seconds: Option<i64>,
     /// The text.
     pub text: Bytes,
 }
@@ -119,6 +121,7 @@ impl LocalMta {
                 message_id: header(&text, "message-id").unwrap_or_default(),
                 subject: header(&text, "subject").unwrap_or_default(),
                 mt_priority: mt_priority.map(|priority| priority.value()),
+                by_seconds: hand_over.envelope.mail.by.map(|by| by.seconds),
                 text,
             });
         }
