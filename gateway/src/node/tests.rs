@@ -193,7 +193,7 @@ fn a_mail_that_waits_says_what_for() {
     };
     let hop = last(None);
     let why = hop["why"].as_str().unwrap();
-    assert!(why.starts_with("waits for its turn, behind 19 (1") && why.contains("before compression"), "{hop}");
+    assert!(why.starts_with("waits for its turn, behind 19 (9") && why.contains("before compression"), "{hop}");
     assert_eq!(hop["mails_ahead"], 19);
     assert!(hop["estimated_wait_seconds"].as_f64().unwrap() > 600.0, "{hop}");
     assert_eq!(last(Some(Command::Emcon { link: None, on: true }))["why"], "we keep silence on the link (EMCON)");

@@ -2,17 +2,20 @@
 
 use std::cell::RefCell;
 
+use super::disk::Disk;
 use super::execute::load;
 use crate::node::seam::{Answer, Job};
 use crate::shell::compute::{self, Means};
-use crate::store::Store;
 
 /// Does a job. Nobody has a password in the world.
-pub fn run(store: &mut impl Store, job: Job) -> Answer {
+pub fn run(store: &mut Disk, job: Job) -> Answer {
     let store = RefCell::new(store);
     let mut means = Means {
         load: &mut |piece| load(*store.borrow_mut(), std::slice::from_ref(piece)),
-        append: &mut |body, octets| store.borrow_mut().append_body(body, &octets),
+        append: &mut |body, octets| {
+            store.borrow_mut().keep_converted(body, octets);
+            Ok(())
+        },
         passwords: "",
     };
     compute::run(job, &mut means)

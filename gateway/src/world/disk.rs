@@ -3,7 +3,7 @@
 //! The store is the model ([`ModelStore`]) unless a world is given another: tests give it SQLite on a file system that
 //! tears, reorders and loses what was not synced.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::Random;
@@ -80,6 +80,8 @@ pub struct Disk {
     chat_out: BTreeSet<MessageKey>,
     chat_in: BTreeSet<MessageKey>,
     stanzas: usize,
+    /// Converted texts: never on the disk, as in the shell.
+    converted: BTreeMap<BodyId, Bytes>,
 }
 
 impl Default for Disk {
@@ -125,6 +127,7 @@ impl Disk {
             chat_out: BTreeSet::new(),
             chat_in: BTreeSet::new(),
             stanzas: 0,
+            converted: BTreeMap::new(),
         }
     }
 
@@ -137,8 +140,14 @@ impl Disk {
     pub fn crash(&mut self, unfinished: VecDeque<StoreWork>, random: &mut dyn Random) {
         self.store.crash(unfinished, random);
         self.in_doubt = false;
+        self.converted.clear();
         self.changed();
         self.chat_changed();
+    }
+
+    /// Keeps a converted text in memory.
+    pub fn keep_converted(&mut self, body: BodyId, octets: Bytes) {
+        self.converted.insert(body, octets);
     }
 
     /// Commits that succeeded so far.
@@ -223,7 +232,9 @@ impl Store for Disk {
     }
 
     fn abandon_body(&mut self, body: BodyId) {
-        self.store.abandon_body(body);
+        if self.converted.remove(&body).is_none() {
+            self.store.abandon_body(body);
+        }
     }
 
     fn commit(&mut self, batches: &[Batch]) -> Result<(), StoreFault> {
@@ -246,6 +257,10 @@ impl Store for Disk {
     }
 
     fn load_body(&mut self, body: BodyId, offset: u64, octets: usize) -> Result<Bytes, StoreFault> {
+        if let Some(text) = self.converted.get(&body) {
+            let from = usize::try_from(offset).unwrap_or(usize::MAX).min(text.len());
+            return Ok(text.slice(from..from.saturating_add(octets).min(text.len())));
+        }
         self.store.load_body(body, offset, octets)
     }
 

@@ -374,7 +374,7 @@ impl World {
             Some(pieces) if !site.mta.offers_mt_priority => pieces,
             _ => &hand_over.content,
         };
-        let outcome = if site.mta.wants_text() {
+        let outcome = if site.mta.wants_text(hand_over) {
             match load(&mut site.disk, pieces) {
                 Ok(text) => site.mta.take(self.at, hand_over, text),
                 Err(fault) => HandOverOutcome::Broken { why: fault.to_string(), in_doubt: false },

@@ -84,8 +84,12 @@ impl LocalMta {
     }
 
     /// Whether this hand-over's text will be asked for.
-    pub fn wants_text(&self) -> bool {
-        !matches!(self.mood, Mood::Down | Mood::Lacks(_))
+    pub fn wants_text(&self, hand_over: &HandOver) -> bool {
+        match self.mood {
+            Mood::Down => false,
+            Mood::Lacks(needs) => !lacks(needs, hand_over.needs),
+            Mood::BreaksBeforeTaking | Mood::BreaksAfterTaking | Mood::Takes | Mood::Defers | Mood::Refuses => true,
+        }
     }
 
     /// Plays the dialogue with the text that was sent.
