@@ -47,7 +47,9 @@ fn a_mail_for_two_sites_crosses_by_a_group_of_its_own() {
             .unwrap();
         serde_json::from_slice::<serde_json::Value>(&asked.stdout).unwrap()
     };
-    wait::until("the group is given back", CROSSING_SECONDS_MAX, || (shown()["transport"]["groups_own"] == 0).then_some(()));
+    wait::until("the group is given back", CROSSING_SECONDS_MAX, || {
+        (shown()["transport"]["groups_own"] == 0).then_some(())
+    });
     drop(sites);
     let capture = fs::read(place.join("hq.pcapng")).unwrap();
     // Data went to an address of the range: in a capture it stands as four octets behind our own.

@@ -13,7 +13,8 @@ use super::check::{host_and_port, positive};
 use super::mistake::{Found, Key};
 use super::raw::{Raw, RawDynamicGroups, RawLink, RawRadio, RawSite};
 use crate::node::config::{
-    Acp142LinkConfig, BatchMailConfig, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, RadioConfig, Route, TransportConfig,
+    Acp142LinkConfig, BatchMailConfig, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, RadioConfig, Route,
+    TransportConfig,
 };
 
 /// Ranks of clients (STANAG 5066 annex A; 15 is for management).

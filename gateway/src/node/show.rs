@@ -160,7 +160,9 @@ impl Node {
                 None => self.reply_error(reply_to, &format!("{ticket} is not known here"), 69),
             },
             Listing::QueuedId(id) => match records().find(|record| same_id(&record.message_id, &id)) {
-                Some(record) => self.reply_ok(reply_to, self.shown(self.mails.record(record.ticket).unwrap_or(&record), true)),
+                Some(record) => {
+                    self.reply_ok(reply_to, self.shown(self.mails.record(record.ticket).unwrap_or(&record), true))
+                }
                 None => {
                     let from = Vec::new();
                     let query =
@@ -237,7 +239,8 @@ impl Node {
         let seconds = rate.filter(|rate| *rate > 0).map(|rate| octets as f64 * 8.0 / f64::from(rate));
         line["estimated_wait_seconds"] = json!(seconds);
         if count > 0 {
-            let about = seconds.map_or_else(String::new, |seconds| format!(", about {seconds:.0} s before compression"));
+            let about =
+                seconds.map_or_else(String::new, |seconds| format!(", about {seconds:.0} s before compression"));
             line["why"] = json!(format!("{why}, behind {count} ({octets} octets{about})"));
         }
     }

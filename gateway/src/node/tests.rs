@@ -219,12 +219,15 @@ fn a_converted_mail_keeps_its_precedence_towards_a_server_without_the_parameter(
     world.sites[0].mta.mood = Mood::Lacks(Needs { eight_bit: true, ..Needs::default() });
     world.sites[0].mta.offers_mt_priority = false;
     let mime = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n";
-    world.mail(0, MailOrder {
-        mail_parameters: "BODY=8BITMIME MT-PRIORITY=4".into(),
-        headers: mime.into(),
-        body: "gr\u{fc}\u{df}e\r\n".into(),
-        ..order("a@hq.test", &["b@hq.test"])
-    });
+    world.mail(
+        0,
+        MailOrder {
+            mail_parameters: "BODY=8BITMIME MT-PRIORITY=4".into(),
+            headers: mime.into(),
+            body: "gr\u{fc}\u{df}e\r\n".into(),
+            ..order("a@hq.test", &["b@hq.test"])
+        },
+    );
     assert!(world.run_until_settled(Duration::from_secs(600)));
     let text = String::from_utf8_lossy(&world.sites[0].mta.received()[0].text).into_owned();
     assert!(text.starts_with("MT-Priority: 4\r\n") && text.is_ascii(), "{text}");

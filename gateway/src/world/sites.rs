@@ -15,8 +15,8 @@ use skywave_transports::transport::SiteName;
 use super::chat_sites::ChatPlan;
 use super::site::host;
 use crate::node::config::{
-    Acp142LinkConfig, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, LocalConfig, MailConfig, QueueConfig, RadioConfig, Route,
-    SiteConfig, TransportConfig, XmppLinkConfig, XmppRcopConfig,
+    Acp142LinkConfig, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, LocalConfig, MailConfig, QueueConfig,
+    RadioConfig, Route, SiteConfig, TransportConfig, XmppLinkConfig, XmppRcopConfig,
 };
 
 /// A kind of link that joins all sites of a plan; its name in routes and commands.
@@ -39,7 +39,9 @@ pub enum LinkKind {
 impl LinkKind {
     /// Reads its name.
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::Hf, Self::Udp, Self::Groups, Self::Batch, Self::Sat, Self::Chat].into_iter().find(|kind| kind.name() == name)
+        [Self::Hf, Self::Udp, Self::Groups, Self::Batch, Self::Sat, Self::Chat]
+            .into_iter()
+            .find(|kind| kind.name() == name)
     }
 
     /// Its name.

@@ -14,7 +14,9 @@ use skywave_protocols::random::Seeded;
 use skywave_protocols::time::{Instant, Now, Wakeup};
 
 use super::config::{Config, Site};
-use super::limits::{URGENT_PRIORITY_MAX, ACTIVE_OCTETS_MAX, ACTIVE_UNITS_MAX, EARLY_UNITS_MAX, OCTETS_MAX, STORE_RETRY_WAIT, UNITS_MAX};
+use super::limits::{
+    ACTIVE_OCTETS_MAX, ACTIVE_UNITS_MAX, EARLY_UNITS_MAX, OCTETS_MAX, STORE_RETRY_WAIT, UNITS_MAX, URGENT_PRIORITY_MAX,
+};
 use crate::io::Row;
 use crate::transport::{
     ArrivalId, Delivery, Emission, Notice, Profile, Progress, Room, Sent, SiteName, TransportEvent, TransportFault,

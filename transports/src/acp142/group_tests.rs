@@ -110,7 +110,11 @@ fn more_mails_than_groups_go_to_the_fixed_group_and_loss_costs_nothing_but_time(
         network.run(HOUR * 6);
         for id in 1..=4 {
             let state = network.links[&id].0.describe();
-            assert_eq!((&state["groups_own"], &state["groups_joined"]), (&0.into(), &0.into()), "seed {seed}, site {id}");
+            assert_eq!(
+                (&state["groups_own"], &state["groups_joined"]),
+                (&0.into(), &0.into()),
+                "seed {seed}, site {id}"
+            );
             assert_eq!(network.links[&id].0.over_limit(), None);
         }
     }

@@ -281,7 +281,8 @@ impl Bearer for Udp {
     fn next_wakeup(&self, core: &Core) -> Option<Wakeup> {
         let line = self.on_line.front().map(|(at, _)| Wakeup { at: *at, why: "line free" });
         let bind = self.bind_again.map(|at| Wakeup { at, why: "bind again" });
-        let waiting = self.is_up() && core.may_send() && (core.engine.next_priority().is_some() || core.engine.has_group_pdus());
+        let waiting =
+            self.is_up() && core.may_send() && (core.engine.next_priority().is_some() || core.engine.has_group_pdus());
         let send = waiting.then_some(Wakeup { at: self.free_at, why: "line free" });
         [line, bind, send].into_iter().fold(None, Wakeup::earlier)
     }
