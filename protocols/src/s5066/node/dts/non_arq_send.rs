@@ -5,7 +5,7 @@
 //! last copy will have left; the last copy shortens it, so that receivers need not hold a half C_PDU for long.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::arq::sender::Room;
 use super::config::{CPduNumber, Sending, Service};
@@ -58,6 +58,8 @@ pub(super) struct NonArqSender {
     own: NodeAddress,
     entries: BTreeMap<Place, Copies>,
     places: BTreeMap<CPduNumber, Place>,
+    /// When the reception windows of those end of which a copy has left whole.
+    closing: BTreeSet<(Instant, CPduNumber)>,
     order: u64,
     /// The next numbers, ordinary and expedited.
     next: [u16; 2],
@@ -68,7 +70,15 @@ impl NonArqSender {
     /// Of this node; numbers begin at these; a copy may take so long to leave.
     pub(super) fn new(own: NodeAddress, next: [u16; 2], copy_wait: Duration) -> Self {
         let next = next.map(|id| id % IDS);
-        Self { own, entries: BTreeMap::new(), places: BTreeMap::new(), order: 0, next, copy_wait }
+        Self {
+            own,
+            entries: BTreeMap::new(),
+            places: BTreeMap::new(),
+            closing: BTreeSet::new(),
+            order: 0,
+            next,
+            copy_wait,
+        }
     }
 
     /// Takes a C_PDU.
@@ -89,7 +99,9 @@ impl NonArqSender {
     /// Gives a C_PDU up: whether some of it had been on the air.
     pub(super) fn cancel(&mut self, number: CPduNumber) -> Option<bool> {
         let place = self.places.remove(&number)?;
-        self.entries.remove(&place).map(|entry| entry.id.is_some())
+        let entry = self.entries.remove(&place)?;
+        self.closing.remove(&(entry.closes, number));
+        Some(entry.id.is_some())
     }
 
     /// What is most urgent: expedited or not, and its priority.
@@ -123,15 +135,25 @@ impl NonArqSender {
                 // Its window is over and nobody can have all of it: it begins anew under another number.
                 (entry.id, entry.done, entry.chosen) = (None, 0, 0);
             }
-            if entry.id.is_none() {
-                let next = &mut self.next[usize::from(expedited)];
+            let (fresh, next) = (entry.id.is_none(), &mut self.next[usize::from(expedited)]);
+            if fresh {
                 let wait = self.copy_wait.saturating_mul(entry.left.into());
                 entry.closes = (now + wait).min(entry.sending.deadline.max(now + LAST_COPY_WAIT));
                 entry.id = Some(*next);
-                *next = (*next + 1) % IDS;
             }
             room.overhead = overhead + usize::from(entry.sending.destination.size_min().saturating_sub(own_size));
-            if !entry.cut(now, expedited, room, chosen) {
+            let (number, closed) = (entry.sending.number, entry.closes);
+            let goes_on = entry.cut(now, expedited, room, chosen);
+            if self.closing.remove(&(closed, number)) {
+                self.closing.insert((entry.closes, number));
+            }
+            match (fresh, entry.in_air) {
+                (true, true) => *next = (*next + 1) % IDS,
+                // Nothing of it fits any more: it keeps no number that was never on the air.
+                (true, false) => entry.id = None,
+                (false, _) => {}
+            }
+            if !goes_on {
                 return;
             }
         }
@@ -149,6 +171,7 @@ impl NonArqSender {
         (entry.done, entry.chosen, entry.whole) = (0, 0, true);
         entry.left -= 1;
         if entry.left > 0 {
+            self.closing.insert((entry.closes, gone.number));
             return None;
         }
         self.cancel(gone.number).map(|_| gone.number)
@@ -164,14 +187,13 @@ impl NonArqSender {
 
     /// C_PDUs whose reception window is over before all copies have left: one at least has.
     pub(super) fn pop_closed(&mut self, now: Instant) -> Option<CPduNumber> {
-        let closed = self.entries.values().find(|entry| entry.whole && !entry.in_air && now >= entry.closes)?;
-        let number = closed.sending.number;
+        let number = self.closing.first().filter(|(closes, _)| *closes <= now)?.1;
         self.cancel(number).map(|_| number)
     }
 
     /// When the first such window is over.
     pub(super) fn next_closed(&self) -> Option<Instant> {
-        self.entries.values().filter(|entry| entry.whole && !entry.in_air).map(|entry| entry.closes).min()
+        self.closing.first().map(|(closes, _)| *closes)
     }
 }
 
@@ -187,8 +209,6 @@ impl Copies {
         let size = self.sending.c_pdu.len();
         let last = self.left == 1 && size - self.chosen <= room.octets;
         let closes = if last { self.closes.min(now + LAST_COPY_WAIT) } else { self.closes };
-        // Windows only ever say when the last D_PDU leaves; a shorter one is final.
-        self.closes = closes;
         let window = closes.since(now).as_micros().div_ceil(HALF_SECOND_MICROS);
         loop {
             let left = size - self.chosen;
@@ -198,7 +218,8 @@ impl Copies {
                 return false;
             }
             room.put(octets);
-            self.in_air = true;
+            // Windows only ever say when the last D_PDU leaves; a shorter one is final.
+            (self.in_air, self.closes) = (true, closes);
             let part = NonArqPart {
                 in_order: false,
                 c_pdu_id: self.id.unwrap_or_default(),
