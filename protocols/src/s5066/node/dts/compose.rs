@@ -9,8 +9,10 @@ use super::event::DtsEvent;
 use super::limits::{ACKS_PER_TRANSMISSION_MAX, D_PDUS_PER_TRANSMISSION_MAX};
 use super::non_arq_send::Gone;
 use super::peer::PRIORITY_EXPEDITED;
+use super::rate::advice;
 use super::{Dts, Plan};
 use crate::s5066::address::NodeAddress;
+use crate::s5066::node::dpdu::eow::{EowMessage, Interleaver};
 use crate::s5066::node::dpdu::{AckPart, Body, DPdu, Eow, ManagementPart, ResetPart};
 use crate::s5066::node::limits::PRIORITY_URGENT;
 use crate::time::{Instant, Now};
@@ -320,8 +322,7 @@ impl Dts {
     }
 
     fn put(&mut self, build: &mut Build<'_>, destination: NodeAddress, body: Body, item: Item) {
-        let unused = !self.flight.items.iter().any(|(to, _, eow)| *to == destination && *eow != Eow::NONE);
-        let eow = self.peers.get(&destination).filter(|_| unused).map_or(Eow::NONE, |peer| peer.eow);
+        let eow = self.eow_to(destination);
         self.put_with(build, destination, eow, body, item);
     }
 
@@ -331,6 +332,18 @@ impl Dts {
         build.has_segments |= item.has_segment();
         build.frames.push(pdu);
         self.flight.items.push((destination, item, eow));
+    }
+
+    /// What rides with every D_PDU to a node: a message that waits for one, else the rate in use, so that it answers at
+    /// that rate.
+    fn eow_to(&self, destination: NodeAddress) -> Eow {
+        let Some(peer) = self.peers.get(&destination) else { return Eow::NONE };
+        if peer.eow != Eow::NONE {
+            return peer.eow;
+        }
+        let rate = self.config.rates.get(peer.rate.rate());
+        rate.and_then(|&rate| advice(rate, Interleaver::Short))
+            .map_or(Eow::NONE, |change| EowMessage::RateChange(change).into())
     }
 
     fn items_to(&self, address: NodeAddress) -> impl Iterator<Item = &Item> {

@@ -212,15 +212,18 @@ impl Dts {
             //= s5066/DTS-005
             peer.eow = EowMessage::Unrecognised(eow.kind).into();
         }
-        self.note_advice(source, eow);
-        self.events.push_back(known);
+        if self.note_advice(source, eow) {
+            self.events.push_back(known);
+        }
     }
 
-    fn note_advice(&mut self, source: NodeAddress, eow: Eow) {
-        if let (EowMessage::RateChange(change), Some(peer)) = (eow.meaning(), self.peers.get_mut(&source))
-            && change.advisory
-        {
-            peer.rate.advised(&self.config.rates, change);
+    /// Takes an advisory; `false` when it says nothing new.
+    fn note_advice(&mut self, source: NodeAddress, eow: Eow) -> bool {
+        match (eow.meaning(), self.peers.get_mut(&source)) {
+            (EowMessage::RateChange(change), Some(peer)) if change.advisory && !self.config.rates.is_empty() => {
+                peer.rate.advised(&self.config.rates, change)
+            }
+            _ => true,
         }
     }
 

@@ -3,7 +3,8 @@
 //! A pure machine for one direction to one node. It is told how many segments each acknowledgement found missing and
 //! which answers never came. It goes one rate down when much is lost, and one up after some clean transmissions; each
 //! step up that failed doubles how many it takes for the next. Receivers that find the rate by themselves need no
-//! handshake: the sender just changes (C.6.4). An advisory orderwire message of the other end sets the rate.
+//! handshake: the sender just changes (C.6.4), and says so in an advisory orderwire message, so that the other end answers
+//! at the same rate: who only acknowledges would never learn that its answers are lost.
 //!
 //! Promises: the same reports give the same answers; sizes stay within what is configured.
 
@@ -121,11 +122,15 @@ impl RateControl {
         }
     }
 
-    /// The other end advises a rate: the fastest of ours that is no faster is taken.
-    pub fn advised(&mut self, rates: &[Rate], change: RateChange) {
-        let Some(&advised) = RATES.get(usize::from(change.rate)).filter(|_| !rates.is_empty()) else { return };
-        self.rate = rates.iter().rposition(|rate| rate.0 <= advised).unwrap_or(0).min(self.rates.saturating_sub(1));
-        (self.clean, self.trial) = (0, false);
+    /// The other end advises a rate: the fastest of ours that is no faster is taken. Whether that changes anything.
+    pub fn advised(&mut self, rates: &[Rate], change: RateChange) -> bool {
+        let Some(&advised) = RATES.get(usize::from(change.rate)).filter(|_| !rates.is_empty()) else { return false };
+        let rate = rates.iter().rposition(|rate| rate.0 <= advised).unwrap_or(0).min(self.rates.saturating_sub(1));
+        let changed = rate != self.rate;
+        if changed {
+            (self.rate, self.clean, self.trial) = (rate, 0, false);
+        }
+        changed
     }
 
     /// Octets of a segment that carry most at the observed loss, between `least` and `most`.
@@ -174,7 +179,7 @@ impl RateControl {
 pub fn advice(rate: Rate, interleaver: Interleaver) -> Option<RateChange> {
     let code = RATES.iter().position(|&known| known == rate.0)?;
     let rate = u8::try_from(code).ok()?;
-    Some(RateChange { rate, interleaver, advisory: true, same_both_ways: false })
+    Some(RateChange { rate, interleaver, advisory: true, same_both_ways: true })
 }
 
 #[cfg(test)]
@@ -227,9 +232,9 @@ mod tests {
         let rates = [Rate(75), Rate(300), Rate(1200), Rate(9600)];
         let mut control = RateControl::new(rates.len(), 0);
         let advice = |rate| advice(Rate(rate), Interleaver::Short).unwrap();
-        control.advised(&rates, advice(2400));
+        assert!(control.advised(&rates, advice(2400)) && !control.advised(&rates, advice(2400)));
         assert_eq!(control.rate(), 2);
-        control.advised(&rates, advice(150));
+        assert!(control.advised(&rates, advice(150)));
         assert_eq!(control.rate(), 0);
         assert!(super::advice(Rate(12_000), Interleaver::Short).is_none());
     }

@@ -429,6 +429,34 @@ fn management_messages_wait_for_their_acknowledgement() {
 }
 
 #[test]
+fn the_rate_goes_down_in_silence_and_the_other_end_answers_at_it() {
+    let rates = [300, 600, 1200, 2400].map(rate::Rate).to_vec();
+    let config = |bits| DtsConfig { rates: rates.clone(), rate_first: 3, ..DtsConfig::new(node(bits)) };
+    let (mut a, mut b) = (Dts::new(config(A), Seeded::new(1)), Dts::new(config(B), Seeded::new(2)));
+    a.connect(at(0), node(B));
+    b.connect(at(0), node(A));
+    for number in 0..10 {
+        a.submit(at(0), sending(number, B, ARQ, 3, 300));
+    }
+    let plan = Plan::new(1000, 200);
+    // Nothing faster than 600 bit/s gets through, either way.
+    let mut rounds = 0;
+    while a.queued().0 > 0 {
+        rounds += 1;
+        let now = at(100 * rounds);
+        let gets_through = |dts: &Dts, peer| (u8::from(dts.rate(node(peer)) <= 1), false);
+        let fate = gets_through(&a, B);
+        turn(&mut a, &mut b, now, &plan, |_| fate);
+        let fate = gets_through(&b, A);
+        let heard = turn(&mut b, &mut a, now, &plan, |_| fate);
+        a.missed(now, node(B), heard);
+        assert!(rounds < 20, "{:?}", (a.rate(node(B)), b.rate(node(A))));
+    }
+    assert_eq!(b.rate(node(A)), 1);
+    assert_eq!(received(&events(&mut b)).len(), 10);
+}
+
+#[test]
 fn one_transmission_asks_one_node() {
     let mut a = linked(A, B);
     a.connect(at(0), node(3));
