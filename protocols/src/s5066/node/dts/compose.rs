@@ -9,10 +9,8 @@ use super::event::DtsEvent;
 use super::limits::{ACKS_PER_TRANSMISSION_MAX, D_PDUS_PER_TRANSMISSION_MAX};
 use super::non_arq_send::Gone;
 use super::peer::PRIORITY_EXPEDITED;
-use super::rate::advice;
 use super::{Dts, Plan};
 use crate::s5066::address::NodeAddress;
-use crate::s5066::node::dpdu::eow::{EowMessage, Interleaver};
 use crate::s5066::node::dpdu::{AckPart, Body, DPdu, Eow, ManagementPart, ResetPart};
 use crate::s5066::node::limits::PRIORITY_URGENT;
 use crate::time::{Instant, Now};
@@ -341,9 +339,7 @@ impl Dts {
         if peer.eow != Eow::NONE {
             return peer.eow;
         }
-        let rate = self.config.rates.get(peer.rate.rate());
-        rate.and_then(|&rate| advice(rate, Interleaver::Short))
-            .map_or(Eow::NONE, |change| EowMessage::RateChange(change).into())
+        super::rate::advisory(&self.config.rates, peer.rate.rate())
     }
 
     fn items_to(&self, address: NodeAddress) -> impl Iterator<Item = &Item> {

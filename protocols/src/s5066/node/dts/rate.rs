@@ -9,7 +9,7 @@
 //! Promises: the same reports give the same answers; sizes stay within what is configured.
 
 use super::limits::MISSES_BEFORE_PROBE;
-use crate::s5066::node::dpdu::eow::{Interleaver, RATES, RateChange};
+use crate::s5066::node::dpdu::eow::{Eow, EowMessage, Interleaver, RATES, RateChange};
 
 /// A data rate, in bit/s.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize)]
@@ -173,6 +173,13 @@ impl RateControl {
         }
         self.rate = self.rate.saturating_sub(1);
     }
+}
+
+/// The orderwire message that says the rate at this place, if there is one and the standard has a code for it.
+pub(super) fn advisory(rates: &[Rate], place: usize) -> Eow {
+    // The interleaver is the modem's affair: autobaud receivers find it too.
+    let change = rates.get(place).and_then(|&rate| advice(rate, Interleaver::Short));
+    change.map_or(Eow::NONE, |change| EowMessage::RateChange(change).into())
 }
 
 /// The advice to use a rate, if the table of the standard has it.
