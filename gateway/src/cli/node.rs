@@ -1,4 +1,5 @@
-//! `skywave node`: STANAG 5066 nodes on one simulated radio, a SIS port each. Real modems follow later.
+//! `skywave node`: STANAG 5066 nodes on one simulated radio, a SIS port each. Several such processes can share a
+//! radio: one hosts it, the others join. Real modems follow later.
 
 use super::args::NodeArguments;
 use super::exit::{self, Fault};
@@ -22,13 +23,22 @@ pub(super) fn node(arguments: &NodeArguments) -> Result<(), Fault> {
     super::run::log_to_stderr(LogFormat::Text);
     runtime()?.block_on(async {
         let clock = Clock::at_speed(loaded.speed);
-        let radio = Radio::start(clock, &loaded.weather, loaded.stations, capture)
-            .map_err(|why| Fault::new(exit::UNAVAILABLE, why))?;
+        let radio = match &loaded.joins {
+            Some(host) => Radio::join(host, loaded.stations, capture).await,
+            None => Radio::host(clock, &loaded.weather, loaded.stations, loaded.shared_at, capture),
+        };
+        let radio = radio.map_err(|why| Fault::new(exit::UNAVAILABLE, why))?;
         for (station, address) in described.iter().zip(&radio.addresses) {
             tracing::info!("{station}, listens at {address}");
         }
+        if let (Some(_), Some(address)) = (loaded.shared_at, radio.addresses.last()) {
+            tracing::info!("the radio can be joined at {address}");
+        }
         crate::shell::notify::notify("READY=1");
-        let _ = super::run::told_to_stop().await;
+        tokio::select! {
+            _ = super::run::told_to_stop() => {}
+            () = radio.ended() => return Err(Fault::new(exit::UNAVAILABLE, "the radio has ended".to_owned())),
+        }
         let shown = radio.describe().await;
         tracing::info!("stopped: {shown}");
         Ok(())

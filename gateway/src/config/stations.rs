@@ -28,8 +28,19 @@ struct RawStations {
     bits_per_second: Option<u32>,
     /// How many times as fast as real time; sites that connect must run as fast.
     speed: Option<u32>,
+    /// A radio shared by several processes.
+    radio: RawRadio,
     /// Stations by the names of their sites.
     station: BTreeMap<String, RawStation>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct RawRadio {
+    /// Other processes may share this radio here.
+    listen: Option<SocketAddr>,
+    /// The radio is hosted by another process, at `HOST:PORT`.
+    join: Option<String>,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -47,6 +58,10 @@ pub struct Stations {
     pub weather: Weather,
     /// How many times as fast as real time.
     pub speed: u32,
+    /// Where other processes may share the radio.
+    pub shared_at: Option<SocketAddr>,
+    /// Who hosts the radio, `HOST:PORT`; then weather and speed are the host's.
+    pub joins: Option<String>,
     /// All of them, by name.
     pub stations: Vec<RadioStation>,
 }
@@ -68,6 +83,7 @@ pub fn load(text: &Text, read: impl FnOnce(&Path) -> Result<Text, Vec<Mistake>>)
     if let Some(speed) = raw.speed {
         positive(&Key::new("speed"), speed.into(), &mut found);
     }
+    radio(&raw, &mut found);
     let weather = weather(&raw, &text.file, read, &mut found).and_then(|(weather, of)| {
         let all = stations.iter().map(|station| station.station.clone()).collect();
         // What does not fit together shows when it is put together; nothing runs yet.
@@ -79,8 +95,31 @@ pub fn load(text: &Text, read: impl FnOnce(&Path) -> Result<Text, Vec<Mistake>>)
     without_echoes(&mut mistakes, found.finish());
     let weather = weather.map_err(|wrong| mistakes.extend(wrong));
     match weather {
-        Ok(weather) if mistakes.is_empty() => Ok(Stations { weather, speed: raw.speed.unwrap_or(1), stations }),
+        Ok(weather) if mistakes.is_empty() => Ok(Stations {
+            weather,
+            speed: raw.speed.unwrap_or(1),
+            shared_at: raw.radio.listen,
+            joins: raw.radio.join,
+            stations,
+        }),
         Ok(_) | Err(()) => Err(mistakes),
+    }
+}
+
+/// Whoever joins a radio takes it as it is.
+fn radio(raw: &RawStations, found: &mut Found<'_>) {
+    let Some(host) = &raw.radio.join else { return };
+    if host.rsplit_once(':').is_none_or(|(name, port)| name.is_empty() || port.parse::<u16>().is_err()) {
+        found.wrong(&Key::new("radio").at("join"), "is no HOST:PORT");
+    }
+    let own = [
+        (Key::new("radio").at("listen"), raw.radio.listen.is_some()),
+        (Key::new("weather_file"), raw.weather_file.is_some()),
+        (Key::new("bits_per_second"), raw.bits_per_second.is_some()),
+        (Key::new("speed"), raw.speed.is_some()),
+    ];
+    for (key, _) in own.iter().filter(|(_, given)| *given) {
+        found.wrong(key, "is the host's; it cannot stand beside radio.join");
     }
 }
 
@@ -178,6 +217,20 @@ mod tests {
         assert_eq!(loaded.stations.len(), 3);
         assert_eq!((loaded.speed, loaded.weather.waveform.bits_per_second), (1, 1200));
         assert_eq!(loaded.stations[0].station.config.groups.len(), 1);
+    }
+
+    #[test]
+    fn whoever_joins_a_radio_takes_it_as_it_is() {
+        let sample = include_str!("../../examples/nodes/join.toml");
+        let joined = loaded(sample, "").unwrap();
+        assert_eq!((joined.joins.as_deref(), joined.shared_at), (Some("127.0.0.1:5060"), None));
+        let hosted = SAMPLE.replace("# [radio]", "[radio]").replace("# listen", "listen");
+        assert!(loaded(&hosted, "").unwrap().shared_at.is_some());
+        let found = loaded(&sample.replace("127.0.0.1:5060", "nowhere").replace("[radio]", "speed = 2\n[radio]"), "");
+        let found = found.unwrap_err();
+        assert_eq!(found.len(), 2, "{found:#?}");
+        assert!(found[0].ends_with("radio.join: is no HOST:PORT"), "{found:#?}");
+        assert!(found[1].ends_with("speed: is the host's; it cannot stand beside radio.join"), "{found:#?}");
     }
 
     #[test]

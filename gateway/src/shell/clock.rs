@@ -24,6 +24,11 @@ impl Clock {
         Self { origin: std::time::Instant::now(), wall: system_time(), speed: speed.max(1) }
     }
 
+    /// How many times as fast as real time it runs.
+    pub const fn speed(&self) -> u32 {
+        self.speed
+    }
+
     /// Both clocks, read at the same moment.
     pub fn now(&self) -> Now {
         let mono = Instant::from_micros(micros(self.origin.elapsed()).saturating_mul(self.speed.into()));

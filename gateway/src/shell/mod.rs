@@ -6,6 +6,7 @@
 //! need not be read back from it, `hand_over` the connections to local MTAs, `compute` long work, `control` the operator's socket, `capture` the
 //! capture file, `console` the tools at a SIS server, `clock` the only clock.
 
+mod air;
 pub mod capture;
 pub mod clock;
 pub mod compute;

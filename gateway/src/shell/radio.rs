@@ -1,10 +1,10 @@
-//! The embedded STANAG 5066 nodes on their simulated radio, in real time: a TCP port for each station.
+//! The embedded STANAG 5066 nodes on their simulated radio, in real time: a TCP port for each station, and one for other
+//! processes that share the radio.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use skywave_protocols::s5066::node::ClientId;
 use skywave_protocols::s5066::sis::frame::PREAMBLE;
 use skywave_protocols::time::Duration;
 use skywave_transports::io::{PipeId, PipeInput, PipeOutput};
@@ -12,8 +12,10 @@ use skywave_transports::modem::channel::StationId;
 use skywave_transports::modem::weather::Weather;
 use skywave_transports::node::simulator::{Simulator, SimulatorStation};
 use skywave_transports::node::station::{ClientInput, ClientOutput};
+use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
+use super::air::{self, Air, AirOutput};
 use super::capture::CaptureFile;
 use super::clock::Clock;
 use super::inbox::{Happened, INBOX_MAX};
@@ -63,45 +65,62 @@ impl Radio {
         stations: Vec<RadioStation>,
         capture: Option<CaptureFile>,
     ) -> Result<Self, String> {
-        let (inbox, happenings) = mpsc::channel(INBOX_MAX);
-        let (mut addresses, mut tasks, mut listeners) = (Vec::new(), Vec::new(), BTreeMap::new());
-        for (number, station) in (0..).zip(&stations) {
-            let (listener, bound) = bind(station.listen).map_err(|error| format!("{}: {error}", station.listen))?;
-            addresses.push(bound);
-            let (inbox, id) = (inbox.clone(), ListenerId(number));
-            listeners.insert(id, station.station.name.clone());
-            let accepting = async move {
-                while let Some((stream, peer)) = accept(&listener).await {
-                    if inbox.send(Happened::Accepted(id, stream, peer)).await.is_err() {
-                        return;
-                    }
-                }
-            };
-            tasks.push(tokio::spawn(accepting).abort_handle());
+        Self::host(clock, weather, stations, None, capture)
+    }
+
+    /// Starts stations under a weather; other processes may share the radio at an address, the last in `addresses`.
+    ///
+    /// # Errors
+    /// See [`Radio::start`].
+    pub fn host(
+        clock: Clock,
+        weather: &Weather,
+        stations: Vec<RadioStation>,
+        shared_at: Option<SocketAddr>,
+        capture: Option<CaptureFile>,
+    ) -> Result<Self, String> {
+        let mut starting = Starting::new(clock, capture)?;
+        for station in &stations {
+            starting.listen(station.listen)?;
         }
+        let names: Vec<String> = stations.iter().map(|station| station.station.name.clone()).collect();
         let stations = stations.into_iter().map(|station| station.station).collect();
         let mut simulator = Simulator::new(clock.now(), weather, stations).map_err(|faults| {
             faults.iter().map(|fault| format!("{}: {}", fault.key, fault.reason)).collect::<Vec<_>>().join("; ")
         })?;
-        if capture.is_some() {
+        if starting.capture.is_some() {
             simulator.listen_in();
         }
-        let listeners = listeners.into_iter().filter_map(|(id, name)| Some((id, simulator.station(&name)?))).collect();
-        let (orders, received) = mpsc::unbounded_channel();
-        let tls = Tls::new(&BTreeMap::new(), &BTreeMap::new()).map_err(|mistakes| mistakes.join("; "))?;
-        let pipes = PipeContext { inbox, names: Arc::new(Names::new(BTreeMap::new())), tls: Arc::new(tls) };
-        let running = Running {
-            clock,
-            simulator,
-            pipes,
-            listeners,
-            capture,
-            clients: HashMap::new(),
-            commands: HashMap::new(),
-            last_pipe: 0,
-        };
-        tasks.push(tokio::spawn(running.run(happenings, received)).abort_handle());
-        Ok(Self { addresses, orders, tasks })
+        let guests = shared_at.map(|address| starting.listen(address)).transpose()?;
+        Ok(starting.run(Air::hosted(simulator, clock.speed()), &names, guests, Vec::new()))
+    }
+
+    /// Starts stations on a radio that another process hosts, at its speed.
+    ///
+    /// # Errors
+    /// In words: the host is not there or does not want us, or a port cannot be had.
+    pub async fn join(host: &str, stations: Vec<RadioStation>, capture: Option<CaptureFile>) -> Result<Self, String> {
+        let (mut joined, mut streams, mut names) = (Vec::new(), Vec::new(), Vec::new());
+        let mut listens = Vec::new();
+        for RadioStation { station, listen } in stations {
+            let (stream, modem) = air::join(host, &station.name).await?;
+            streams.push(stream);
+            names.push(station.name.clone());
+            joined.push((station, modem));
+            listens.push(listen);
+        }
+        let speed = joined.first().map_or(1, |(_, modem)| modem.welcome().speed);
+        let mut starting = Starting::new(Clock::at_speed(speed), capture)?;
+        for listen in listens {
+            starting.listen(listen)?;
+        }
+        let pipes = (1..).map(PipeId).zip((0..).map(StationId)).take(joined.len()).collect();
+        Ok(starting.run(Air::joined(joined, pipes), &names, None, streams))
+    }
+
+    /// Returns when the radio has ended: a radio that was joined does when its host goes.
+    pub async fn ended(&self) {
+        self.orders.closed().await;
     }
 
     /// Begins or ends the silence of a station.
@@ -130,13 +149,83 @@ impl Drop for Radio {
     }
 }
 
+/// What a radio needs before its loop runs.
+struct Starting {
+    clock: Clock,
+    capture: Option<CaptureFile>,
+    pipes: PipeContext,
+    happenings: mpsc::Receiver<Happened>,
+    addresses: Vec<SocketAddr>,
+    tasks: Vec<tokio::task::AbortHandle>,
+}
+
+impl Starting {
+    fn new(clock: Clock, capture: Option<CaptureFile>) -> Result<Self, String> {
+        let (inbox, happenings) = mpsc::channel(INBOX_MAX);
+        let tls = Tls::new(&BTreeMap::new(), &BTreeMap::new()).map_err(|mistakes| mistakes.join("; "))?;
+        let pipes = PipeContext { inbox, names: Arc::new(Names::new(BTreeMap::new())), tls: Arc::new(tls) };
+        Ok(Self { clock, capture, pipes, happenings, addresses: Vec::new(), tasks: Vec::new() })
+    }
+
+    /// Accepts connections at an address; they are numbered in the order of the calls.
+    fn listen(&mut self, address: SocketAddr) -> Result<ListenerId, String> {
+        let (listener, bound) = bind(address).map_err(|error| format!("{address}: {error}"))?;
+        let id = listener_id(self.addresses.len());
+        self.addresses.push(bound);
+        let inbox = self.pipes.inbox.clone();
+        let accepting = async move {
+            while let Some((stream, peer)) = accept(&listener).await {
+                if inbox.send(Happened::Accepted(id, stream, peer)).await.is_err() {
+                    return;
+                }
+            }
+        };
+        self.tasks.push(tokio::spawn(accepting).abort_handle());
+        Ok(id)
+    }
+
+    /// Runs stations that listen in this order; `peers` are the connections to the host of the channel.
+    fn run(self, air: Air, names: &[String], guests: Option<ListenerId>, peers: Vec<TcpStream>) -> Radio {
+        let Self { clock, capture, pipes, happenings, addresses, mut tasks } = self;
+        let named = names.iter().enumerate();
+        let listeners = named.filter_map(|(number, name)| Some((listener_id(number), air.station(name)?))).collect();
+        let (orders, received) = mpsc::unbounded_channel();
+        let mut running = Running {
+            clock,
+            air,
+            pipes,
+            listeners,
+            guests,
+            capture,
+            clients: HashMap::new(),
+            peers: BTreeSet::new(),
+            commands: HashMap::new(),
+            last_pipe: 0,
+        };
+        for stream in peers {
+            let pipe = running.open(stream);
+            running.peers.insert(pipe);
+        }
+        tasks.push(tokio::spawn(running.run(happenings, received)).abort_handle());
+        Radio { addresses, orders, tasks }
+    }
+}
+
+fn listener_id(number: usize) -> ListenerId {
+    ListenerId(u32::try_from(number).unwrap_or(u32::MAX))
+}
+
 struct Running {
     clock: Clock,
-    simulator: Simulator,
+    air: Air,
     pipes: PipeContext,
     listeners: BTreeMap<ListenerId, StationId>,
+    /// Where other processes connect.
+    guests: Option<ListenerId>,
     capture: Option<CaptureFile>,
     clients: HashMap<PipeId, StationId>,
+    /// Connections of or to the other processes on the radio.
+    peers: BTreeSet<PipeId>,
     commands: HashMap<PipeId, PipeCommands>,
     last_pipe: u64,
 }
@@ -145,7 +234,7 @@ impl Running {
     async fn run(mut self, mut inbox: mpsc::Receiver<Happened>, mut orders: mpsc::UnboundedReceiver<Order>) {
         let mut happened = Vec::with_capacity(TURN_MAX);
         loop {
-            let wakeup = self.simulator.next_wakeup().map(|wakeup| self.clock.deadline(wakeup.at));
+            let wakeup = self.air.next_wakeup().map(|wakeup| self.clock.deadline(wakeup.at));
             let timer = async {
                 match wakeup {
                     Some(at) => tokio::time::sleep_until(at).await,
@@ -154,7 +243,7 @@ impl Running {
             };
             tokio::select! {
                 biased;
-                () = timer => self.simulator.handle_wakeup(self.clock.now()),
+                () = timer => self.air.handle_wakeup(self.clock.now()),
                 order = orders.recv() => match order {
                     Some(order) => self.order(order),
                     None => return,
@@ -163,8 +252,9 @@ impl Running {
                     if taken == 0 {
                         return;
                     }
-                    for one in happened.drain(..) {
-                        self.happened(one);
+                    let done = happened.drain(..).try_for_each(|one| self.happened(one));
+                    if let Err(why) = done {
+                        return tracing::error!("the radio has ended: {why}");
                     }
                 }
             }
@@ -176,26 +266,39 @@ impl Running {
         let now = self.clock.now();
         match order {
             Order::Emcon(name, emcon) => {
-                if let Some(station) = self.simulator.station(&name) {
-                    self.simulator.set_emcon(now, station, emcon);
+                if let Some(station) = self.air.station(&name) {
+                    self.air.set_emcon(now, station, emcon);
                 }
             }
-            Order::Outage(span) => self.simulator.add_outage(now, span),
+            Order::Outage(span) => self.air.add_outage(now, span),
             Order::Describe(reply) => {
-                let _ = reply.send(self.simulator.describe());
+                let _ = reply.send(self.air.describe());
             }
         }
     }
 
-    fn happened(&mut self, happened: Happened) {
+    /// # Errors
+    /// In words: the radio has ended.
+    fn happened(&mut self, happened: Happened) -> Result<(), String> {
+        let now = self.clock.now();
         match happened {
             Happened::Accepted(listener, stream, _) => {
-                let Some(&station) = self.listeners.get(&listener) else { return };
-                self.last_pipe += 1;
-                let pipe = PipeId(self.last_pipe);
-                self.clients.insert(pipe, station);
-                self.commands.insert(pipe, pipe::accepted(self.pipes.clone(), pipe, stream));
-                self.input(pipe, ClientInput::Accepted);
+                if Some(listener) == self.guests {
+                    let pipe = self.open(stream);
+                    self.peers.insert(pipe);
+                    self.air.peer_accepted(pipe);
+                } else if let Some(&station) = self.listeners.get(&listener) {
+                    let pipe = self.open(stream);
+                    self.clients.insert(pipe, station);
+                    self.input(pipe, ClientInput::Accepted);
+                }
+            }
+            Happened::Input(Input::Pipe(pipe, PipeInput::Read(octets))) if self.peers.contains(&pipe) => {
+                self.air.peer_read(now, pipe, &octets)?;
+            }
+            Happened::Input(Input::Pipe(pipe, PipeInput::Closed(_))) if self.peers.remove(&pipe) => {
+                self.commands.remove(&pipe);
+                self.air.peer_closed(now, pipe)?;
             }
             Happened::Input(Input::Pipe(pipe, PipeInput::Read(octets))) => {
                 self.capture(pipe, true, &octets);
@@ -213,24 +316,35 @@ impl Running {
             // Clients are served in clear; nothing else happens to their pipes.
             Happened::Input(_) | Happened::Command(..) | Happened::HandedOver(..) | Happened::Stop => {}
         }
+        Ok(())
+    }
+
+    /// Starts the task of a connection.
+    fn open(&mut self, stream: TcpStream) -> PipeId {
+        self.last_pipe += 1;
+        let pipe = PipeId(self.last_pipe);
+        self.commands.insert(pipe, pipe::accepted(self.pipes.clone(), pipe, stream));
+        pipe
     }
 
     fn input(&mut self, pipe: PipeId, input: ClientInput) {
         if let Some(&station) = self.clients.get(&pipe) {
-            self.simulator.client_input(self.clock.now(), station, ClientId(pipe.0), input);
+            self.air.client_input(self.clock.now(), station, pipe, input);
         }
     }
 
     fn drain(&mut self) {
-        while let Some((_, client, output)) = self.simulator.poll() {
-            let order = match output {
-                ClientOutput::Write(octets) => {
-                    self.capture(PipeId(client.0), false, &octets);
-                    PipeOutput::Write(octets)
+        self.air.settle(self.clock.now());
+        while let Some(output) = self.air.poll() {
+            let (pipe, order) = match output {
+                AirOutput::Peer(pipe, order) => (pipe, order),
+                AirOutput::Client(pipe, ClientOutput::Close) => (pipe, PipeOutput::Close),
+                AirOutput::Client(pipe, ClientOutput::Write(octets)) => {
+                    self.capture(pipe, false, &octets);
+                    (pipe, PipeOutput::Write(octets))
                 }
-                ClientOutput::Close => PipeOutput::Close,
             };
-            if let Some(commands) = self.commands.get(&PipeId(client.0)) {
+            if let Some(commands) = self.commands.get(&pipe) {
                 let _ = commands.send(order);
             }
         }
@@ -244,7 +358,7 @@ impl Running {
     fn capture_air(&mut self) {
         let Some(file) = &mut self.capture else { return };
         let now = self.clock.now();
-        while let Some((site, at, frame)) = self.simulator.poll_on_air(now) {
+        while let Some((site, at, frame)) = self.air.poll_on_air(now) {
             if frame.octets.starts_with(&PREAMBLE) {
                 let site = site.unwrap_or("another process");
                 file.air(at.wall, &format!("{site}, {} bit/s", frame.bits_per_second), &frame.octets);
