@@ -18,6 +18,7 @@ mod kill;
 mod mail;
 mod postfix;
 mod sender;
+mod shared_radio;
 mod shell;
 mod sink;
 mod site;

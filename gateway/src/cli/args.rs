@@ -375,6 +375,18 @@ pub enum BenchVerb {
     },
     /// Round trips and throughput over real radios, through the SIS servers of two of them
     LiveHf(crate::bench::live_hf::Options),
+    /// Chat, mail and FLASH over HF: published figures, a model of them, this program, the limits (in virtual time)
+    Hf {
+        /// Only these parts
+        #[arg(long, value_enum, value_delimiter = ',')]
+        only: Vec<crate::bench::hf::Part>,
+        /// Tell the parts and stop
+        #[arg(long)]
+        list: bool,
+        /// Write the plots into this folder
+        #[arg(long, value_name = "FOLDER")]
+        plots: Option<PathBuf>,
+    },
     /// Mails made durable in a second by the store alone
     Store {
         /// Mails of a row

@@ -6,7 +6,7 @@ use super::args::{Bench, BenchVerb};
 use super::exit::{self, Fault};
 use crate::bench::folder::Folder;
 use crate::bench::table::Report;
-use crate::bench::{BenchFault, chat, latency, live_hf, mail, memory, relay};
+use crate::bench::{BenchFault, chat, hf, latency, live_hf, mail, memory, relay};
 use crate::shell::clock::Clock;
 
 /// Runs the bench that is asked for.
@@ -34,6 +34,15 @@ pub(super) fn bench(bench: &Bench) -> Result<(), Fault> {
             place: bench.place.clone(),
         }),
         BenchVerb::LiveHf(options) => live_hf::run(options),
+        BenchVerb::Hf { list: true, .. } => {
+            for (part, words) in hf::PARTS {
+                println!("{:<10} {words}", part.name());
+            }
+            return Ok(());
+        }
+        BenchVerb::Hf { only, list: false, plots } => {
+            hf::run(&hf::Options { only: only.clone(), plots: plots.clone() })
+        }
         BenchVerb::Store { mails, octets } => return store(bench, *mails, *octets),
     };
     print(bench, &report.map_err(fault)?);

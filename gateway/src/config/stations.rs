@@ -229,8 +229,8 @@ mod tests {
         let found = loaded(&sample.replace("127.0.0.1:5060", "nowhere").replace("[radio]", "speed = 2\n[radio]"), "");
         let found = found.unwrap_err();
         assert_eq!(found.len(), 2, "{found:#?}");
-        assert!(found[0].ends_with("radio.join: is no HOST:PORT"), "{found:#?}");
-        assert!(found[1].ends_with("speed: is the host's; it cannot stand beside radio.join"), "{found:#?}");
+        assert!(found[0].ends_with("speed: is the host's; it cannot stand beside radio.join"), "{found:#?}");
+        assert!(found[1].ends_with("radio.join: is no HOST:PORT"), "{found:#?}");
     }
 
     #[test]

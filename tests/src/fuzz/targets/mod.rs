@@ -29,6 +29,7 @@ pub fn all() -> &'static [Target] {
         Target { name: "record", run: kept::record },
         Target { name: "rules", run: rules::rules },
         Target { name: "s_pdu", run: node::s_pdu },
+        Target { name: "shared_radio", run: radio::shared_radio },
         Target { name: "sis_client", run: radio::sis_client },
         Target { name: "sis_server", run: radio::sis_server },
         Target { name: "slow_skywave", run: slow::skywave },

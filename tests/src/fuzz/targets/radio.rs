@@ -17,6 +17,12 @@ use skywave_protocols::s5066::sis::client::SisClient;
 use skywave_protocols::s5066::sis::event::{SisConfig, SisEvent, SisRequest};
 use skywave_protocols::s5066::sis::fields::{DeliveryMode, SapId, Ttl};
 use skywave_protocols::time::{Duration, Now};
+use skywave_transports::modem::channel::{Channel, ChannelConfig};
+use skywave_transports::modem::loss::Loss;
+use skywave_transports::modem::shared::guest::Joining;
+use skywave_transports::modem::shared::host::{GuestId, GuestOutput, Guests};
+use skywave_transports::modem::weather::Weather;
+use skywave_transports::node::Simulator;
 
 use super::{BEGIN, drain, later, steps};
 
@@ -128,6 +134,46 @@ pub fn rcop(octets: &[u8]) -> usize {
         units.handle_wakeup(now);
     }
     whole
+}
+
+/// What a process that joins a radio sends to its host; then, what a host sends to a guest. How many messages of the
+/// guest were taken or answered.
+pub fn shared_radio(octets: &[u8]) -> usize {
+    let (mut now, id, mut answers) = (BEGIN, GuestId(1), 0);
+    let config = ChannelConfig {
+        waveform: Weather::default().waveform,
+        propagation: Duration::ZERO,
+        loss: Loss::default(),
+        outages: Vec::new(),
+    };
+    let mut channel = Channel::new(now, config, Seeded::new(1));
+    let Ok(simulator) = Simulator::new(now, &Weather::default(), Vec::new()) else { return 0 };
+    let mut host = Guests::new(simulator.welcome());
+    let mut joining = Joining::default();
+    let mut guest = None;
+    host.accepted(id);
+    host.handle_read(now, id, &Joining::hello("a.test"), &mut channel);
+    for (span, piece) in steps(octets) {
+        now = later(now, span);
+        channel.handle_wakeup(now);
+        host.handle_read(now, id, piece, &mut channel);
+        host.pump(&mut channel);
+        drain(|| {
+            let Some((_, output)) = host.poll() else { return false };
+            answers += 1;
+            if let GuestOutput::Write(octets) = output
+                && guest.is_none()
+            {
+                guest = joining.handle_read(&octets).ok().flatten();
+            }
+            true
+        });
+        if let Some(guest) = &mut guest {
+            let _ = guest.handle_read(piece);
+        }
+    }
+    host.closed(now, id, &mut channel);
+    answers
 }
 
 /// One datagram. What is taken must survive being written. How many were taken.

@@ -1,0 +1,349 @@
+//! The chat tables: published, modelled, ours, and the bars.
+//!
+//! The model ([`super::vendor`]) is held against the published figures; the project runs on the same radio and is held
+//! against the model.
+
+use skywave_protocols::time::Duration;
+
+use super::super::table::{Cell, Table};
+use super::Found;
+use super::paper::{self, Role};
+use super::project::{Sites, Transfer};
+use super::radio::Radio;
+use super::svg::{Axis, Plot, Series};
+use super::vendor::{Pair, RoundTrips};
+
+const SEED: u64 = 1;
+/// Round trips of a conversation, the first included.
+const TURNS: u32 = 11;
+/// Of the model, whose back-off is drawn.
+const MODEL_TURNS: u32 = 41;
+/// Typing delays in seconds that only the project is asked for besides the published ones.
+const DELAYS: [u64; 9] = [0, 1, 2, 3, 5, 10, 20, 30, 60];
+/// What the corrected round trip may grow to with typing delays.
+const DELAY_GROWTH: f64 = 1.05;
+
+fn model(rate: u32, payload: usize, delay: u64) -> Option<RoundTrips> {
+    Pair::new(Radio::PAPER, rate, SEED)?.ping_pong(payload, Duration::from_secs(delay), MODEL_TURNS)
+}
+
+fn project(radio: Radio, rate: u32, payload: usize, delay: u64) -> Option<RoundTrips> {
+    Sites::new(radio, rate, 2)?.ping_pong(payload, Duration::from_secs(delay), TURNS)
+}
+
+fn real(figure: Option<f64>, decimals: usize) -> Cell {
+    figure.map_or(Cell::text("none"), |figure| Cell::Real(figure, decimals))
+}
+
+fn verdict(role: Role, is: Option<f64>, published: f64) -> Cell {
+    is.map_or(Cell::text("**missed**"), |is| Cell::text(role.verdict(is, published)))
+}
+
+/// Round trips by rate, by payload and by typing delay, with the first ones.
+pub fn round_trips() -> Found {
+    let (by_rate, by_payload) = (by_rate(), by_payload());
+    let (by_delay, plot) = by_delay();
+    Found { tables: vec![by_rate, by_payload, by_delay], plots: vec![plot] }
+}
+
+fn by_rate() -> Table {
+    let mut rows = Vec::new();
+    for (rate, first, average) in paper::BY_RATE {
+        let (model, ours) = (model(rate, 0, 0), project(Radio::PAPER, rate, 0, 0));
+        let modern = project(Radio::MODERN, rate, 0, 0);
+        let (fits_first, fits) = match rate {
+            1200 => (Role::Following(paper::FIRST_BAND), Role::Fitted(paper::AVERAGE_BAND)),
+            75 => (Role::Fitted(paper::FIRST_BAND), Role::Following(paper::AVERAGE_BAND)),
+            _ => (Role::Following(paper::FIRST_BAND), Role::Following(paper::AVERAGE_BAND)),
+        };
+        let least = if rate == 75 { 3.0 } else { 0.0 };
+        let faster =
+            ours.as_ref().zip(model.as_ref()).is_some_and(|(ours, model)| ours.average <= model.average - least);
+        let soon = ours
+            .as_ref()
+            .is_some_and(|ours| ours.first <= 1.3 * ours.average && (rate != 75 || ours.first <= first / 2.0));
+        rows.push(vec![
+            Cell::Whole(rate.into()),
+            Cell::Real(average, 1),
+            real(model.as_ref().map(|trips| trips.average), 1),
+            verdict(fits, model.as_ref().map(|trips| trips.average), average),
+            real(ours.as_ref().map(|trips| trips.average), 1),
+            Cell::Bar(
+                if rate == 75 { "3 s below the model".to_owned() } else { "at most the model".to_owned() },
+                faster,
+            ),
+            Cell::Real(first, 1),
+            real(model.as_ref().map(|trips| trips.first), 1),
+            verdict(fits_first, model.as_ref().map(|trips| trips.first), first),
+            real(ours.as_ref().map(|trips| trips.first), 1),
+            Cell::Bar(
+                if rate == 75 { "1.3 × average, half the published".to_owned() } else { "1.3 × average".to_owned() },
+                soon,
+            ),
+            real(modern.as_ref().map(|trips| trips.average), 1),
+            real(modern.as_ref().map(|trips| trips.first), 1),
+        ]);
+    }
+    Table {
+        name: "round_trips_by_rate",
+        title: "Round trips of messages without payload, seconds (average of the later ones, then the first)."
+            .to_owned(),
+        columns: vec![
+            ("bits_per_second", "bit/s"),
+            ("published_average", "published"),
+            ("model_average", "model"),
+            ("model_average_verdict", "model is"),
+            ("project_average", "ours"),
+            ("average_bar", "bar"),
+            ("published_first", "first, published"),
+            ("model_first", "model"),
+            ("model_first_verdict", "model is"),
+            ("project_first", "ours"),
+            ("first_bar", "bar"),
+            ("modern_average", "ours, modern radio"),
+            ("modern_first", "first, modern radio"),
+        ],
+        rows,
+    }
+}
+
+fn by_payload() -> Table {
+    let mut rows = Vec::new();
+    for (payload, first, average) in paper::BY_PAYLOAD {
+        let (model, ours) = (model(1200, payload, 0), project(Radio::PAPER, 1200, payload, 0));
+        let fits = if payload == 0 { Role::Fitted(paper::AVERAGE_BAND) } else { Role::Following(paper::AVERAGE_BAND) };
+        let faster = ours.as_ref().zip(model.as_ref()).is_some_and(|(ours, model)| ours.average <= model.average);
+        rows.push(vec![
+            Cell::Whole(payload as u64),
+            Cell::Real(average, 1),
+            real(model.as_ref().map(|trips| trips.average), 1),
+            verdict(fits, model.as_ref().map(|trips| trips.average), average),
+            real(ours.as_ref().map(|trips| trips.average), 1),
+            Cell::Bar("at most the model".to_owned(), faster),
+            Cell::Real(first, 1),
+            real(model.as_ref().map(|trips| trips.first), 1),
+            real(ours.as_ref().map(|trips| trips.first), 1),
+        ]);
+    }
+    Table {
+        name: "round_trips_by_payload",
+        title: "Round trips at 1200 bit/s by payload (octets of hex digits), seconds; first ones are reported only."
+            .to_owned(),
+        columns: vec![
+            ("payload_octets", "payload"),
+            ("published_average", "published"),
+            ("model_average", "model"),
+            ("model_average_verdict", "model is"),
+            ("project_average", "ours"),
+            ("average_bar", "bar"),
+            ("published_first", "first, published"),
+            ("model_first", "first, model"),
+            ("project_first", "first, ours"),
+        ],
+        rows,
+    }
+}
+
+fn by_delay() -> (Table, Plot) {
+    let mut rows = Vec::new();
+    let mut points: [Vec<(f64, f64)>; 3] = [Vec::new(), Vec::new(), Vec::new()];
+    let mut at_once = None;
+    for delay in DELAYS {
+        let published = paper::BY_DELAY.iter().find(|(at, ..)| *at == delay).map(|&(.., average)| average);
+        let (model, ours) = (model(1200, 0, delay), project(Radio::PAPER, 1200, 0, delay));
+        let seconds = delay as f64;
+        let corrected = |trips: &RoundTrips| trips.average - seconds;
+        let (model, ours) = (model.as_ref().map(|trips| trips.average), ours.as_ref().map(corrected));
+        at_once = at_once.or(ours);
+        let role = match delay {
+            0 => Role::Fitted(paper::AVERAGE_BAND),
+            1..=3 => Role::Following(paper::AVERAGE_BAND),
+            5 => Role::Fitted(paper::LONG_DELAY_BAND),
+            _ => Role::Following(paper::LONG_DELAY_BAND),
+        };
+        let steady = ours.zip(at_once).is_some_and(|(ours, at_once)| ours <= at_once * DELAY_GROWTH);
+        let found = [published.map(|average| average - seconds), model.map(|average| average - seconds), ours];
+        for (points, figure) in points.iter_mut().zip(found) {
+            points.extend(figure.map(|figure| (seconds, figure)));
+        }
+        rows.push(vec![
+            Cell::Whole(delay),
+            published.map_or(Cell::Empty, |average| Cell::Real(average, 1)),
+            real(model, 1),
+            published.map_or(Cell::Empty, |average| verdict(role, model, average)),
+            published.map_or(Cell::Empty, |average| Cell::Real(average - seconds, 1)),
+            real(model.map(|average| average - seconds), 1),
+            real(ours, 1),
+            Cell::Bar("at most 1.05 × without delay".to_owned(), steady),
+        ]);
+    }
+    (delay_table(rows), delay_plot(points))
+}
+
+fn delay_table(rows: Vec<Vec<Cell>>) -> Table {
+    Table {
+        name: "round_trips_by_delay",
+        title: "Round trips at 1200 bit/s by typing delay, seconds; corrected: without the delay itself.".to_owned(),
+        columns: vec![
+            ("delay_seconds", "delay"),
+            ("published_average", "published"),
+            ("model_average", "model"),
+            ("model_verdict", "model is"),
+            ("published_corrected", "corrected, published"),
+            ("model_corrected", "corrected, model"),
+            ("project_corrected", "corrected, ours"),
+            ("bar", "bar"),
+        ],
+        rows,
+    }
+}
+
+fn delay_plot(points: [Vec<(f64, f64)>; 3]) -> Plot {
+    let series = ["published", "model", "ours"].into_iter().zip(points);
+    let series = series.map(|(name, points)| Series { name: name.to_owned(), points, line: name != "published" });
+    Plot {
+        name: "typing-delay",
+        title: "Round trip at 1200 bit/s without the typing delay".to_owned(),
+        x: Axis {
+            label: "typing delay, s",
+            range: (0.0, 60.0),
+            log: false,
+            ticks: vec![0.0, 5.0, 10.0, 20.0, 30.0, 60.0],
+        },
+        y: Axis {
+            label: "corrected round trip, s",
+            range: (0.0, 60.0),
+            log: false,
+            ticks: vec![0.0, 10.0, 20.0, 40.0, 60.0],
+        },
+        series: series.collect(),
+    }
+}
+
+/// A backlog of chat: payload, rate, the published share of the line, the bar for ours.
+struct Backlog {
+    rate: u32,
+    payload: usize,
+    published: Option<f64>,
+    fits: Role,
+    bar: Option<f64>,
+    /// Bar of the line's occupancy.
+    occupancy: f64,
+}
+
+fn backlogs() -> Vec<Backlog> {
+    let mut all = Vec::new();
+    for (payload, measured, _) in paper::BY_BACKLOG {
+        let published = Some(measured * paper::HEX_COMPRESSES_TO / 1200.0);
+        let fits = if payload == 10 { Role::Fitted(paper::AVERAGE_BAND) } else { Role::Following(paper::AVERAGE_BAND) };
+        let bar = match payload {
+            10 => 0.38,
+            100 => 0.62,
+            1024 => 0.74,
+            _ => 0.82,
+        };
+        all.push(Backlog { rate: 1200, payload, published, fits, bar: Some(bar), occupancy: 0.80 });
+    }
+    for (rate, measured, _) in paper::BACKLOG_BY_RATE {
+        if rate == 1200 {
+            continue;
+        }
+        let fits = if rate == 9600 { Role::Fitted(paper::AVERAGE_BAND) } else { Role::Following(paper::AVERAGE_BAND) };
+        let published = Some(measured * paper::HEX_COMPRESSES_TO / f64::from(rate));
+        let occupancy = if rate == 75 { 0.75 } else { 0.80 };
+        all.push(Backlog { rate, payload: 1024, published, fits, bar: None, occupancy });
+    }
+    all
+}
+
+/// Seconds of airtime that the backlog of ours should fill at least.
+const BACKLOG_SECONDS: u32 = 600;
+
+fn ours(radio: Radio, backlog: &Backlog) -> Option<(f64, f64)> {
+    let each = (backlog.payload / 2 + 12) as u32;
+    let messages = (BACKLOG_SECONDS * backlog.rate / 8 / each).clamp(8, 4_000);
+    let Transfer { seconds, octets } = Sites::new(radio, backlog.rate, 2)?.backlog(backlog.payload, messages)?;
+    let line = seconds * f64::from(backlog.rate);
+    let user = f64::from(messages) * backlog.payload as f64 * 8.0;
+    Some((user * paper::HEX_COMPRESSES_TO / line, octets as f64 * 8.0 / line))
+}
+
+/// What share of the line a backlog of chat fills.
+pub fn backlog() -> Found {
+    let mut rows = Vec::new();
+    for backlog in backlogs() {
+        let rate = f64::from(backlog.rate);
+        let model = Pair::new(Radio::PAPER, backlog.rate, SEED).and_then(|pair| pair.backlog(backlog.payload));
+        let model = model.map(|bits| bits * paper::HEX_COMPRESSES_TO / rate);
+        let found = ours(Radio::PAPER, &backlog);
+        let modern = ours(Radio::MODERN, &backlog);
+        let share = |share: Option<f64>| real(share.map(|share| share * 100.0), 0);
+        let reached =
+            |bar: f64, is: Option<f64>| Cell::Bar(format!("{:.0} %", bar * 100.0), is.is_some_and(|is| is >= bar));
+        rows.push(vec![
+            Cell::Whole(backlog.rate.into()),
+            Cell::Whole(backlog.payload as u64),
+            share(backlog.published),
+            share(model),
+            backlog.published.map_or(Cell::Empty, |published| verdict(backlog.fits, model, published)),
+            share(found.map(|(user, _)| user)),
+            backlog.bar.map_or(Cell::Empty, |bar| reached(bar, found.map(|(user, _)| user))),
+            share(found.map(|(_, line)| line)),
+            reached(backlog.occupancy, found.map(|(_, line)| line)),
+            share(modern.map(|(_, line)| line)),
+        ]);
+    }
+    let table = Table {
+        name: "backlog",
+        title: "Chat under backlog, % of the line. By the paper's definition: hex payload × 0.51 / time / rate; occupancy: \
+                octets to transport / time / rate."
+            .to_owned(),
+        columns: vec![
+            ("bits_per_second", "bit/s"),
+            ("payload_octets", "payload"),
+            ("published_percent", "published"),
+            ("model_percent", "model"),
+            ("model_verdict", "model is"),
+            ("project_percent", "ours, same definition"),
+            ("bar", "bar"),
+            ("project_occupancy_percent", "ours, occupancy"),
+            ("occupancy_bar", "bar"),
+            ("modern_occupancy_percent", "occupancy, modern radio"),
+        ],
+        rows,
+    };
+    Found { tables: vec![table], plots: Vec::new() }
+}
+
+/// Fair shares: two conversations at once between four sites.
+pub fn fair() -> Found {
+    let mut rows = Vec::new();
+    for radio in [Radio::PAPER, Radio::MODERN] {
+        let ways = Sites::new(radio, 1200, 4).and_then(|mut sites| sites.fair(20, Duration::from_secs(2)));
+        let [one, other] = ways.map_or([None, None], |ways| ways.map(Some));
+        let share = one.zip(other).map(|(one, other)| one.min(other) / one.max(other));
+        rows.push(vec![
+            Cell::text(radio.name),
+            real(one, 1),
+            real(other, 1),
+            real(share, 2),
+            Cell::Bar("at least 0.5".to_owned(), share.is_some_and(|share| share >= 0.5)),
+        ]);
+    }
+    let table = Table {
+        name: "fair",
+        title:
+            "Two conversations at once between four sites at 1200 bit/s: mean seconds of a message's way. The bar is \
+                ours: the specification asks for fair shares and names no figure."
+                .to_owned(),
+        columns: vec![
+            ("radio", "radio"),
+            ("first_pair_seconds", "hq and field"),
+            ("second_pair_seconds", "north and south"),
+            ("share", "lesser / greater"),
+            ("bar", "bar"),
+        ],
+        rows,
+    };
+    Found { tables: vec![table], plots: Vec::new() }
+}

@@ -1,0 +1,118 @@
+//! Mail on the radio: bulk to one site, and a FLASH behind it.
+
+use skywave_protocols::message::precedence::Precedence;
+use skywave_protocols::time::Duration;
+
+use super::super::table::{Cell, Table};
+use super::project::Sites;
+use super::radio::Radio;
+use super::{Found, paper};
+
+/// Rate, octets of the mail, the bar.
+const BULK: [(u32, usize, f64); 3] = [(75, 40_000, 0.80), (1200, 300_000, 0.88), (9600, 2_000_000, 0.88)];
+const MEGABYTE: usize = 1_000_000;
+/// Octets of the FLASH's text: with its headers and PDUs some 500 on air.
+const FLASH_OCTETS: usize = 150;
+/// A FLASH waits for the D_PDU in the air, the modem's block and its side's next transmission at most.
+const EXTRA_MAX: f64 = 0.02;
+
+/// Bulk mail to one site.
+pub fn bulk() -> Found {
+    let mut rows = Vec::new();
+    for radio in [Radio::PAPER, Radio::MODERN] {
+        for (rate, octets, bar) in BULK {
+            let found = one_mail(radio, rate, octets);
+            let share = found.map(|(seconds, octets)| octets as f64 * 8.0 / f64::from(rate) / seconds);
+            rows.push(vec![
+                Cell::text(radio.name),
+                Cell::Whole(rate.into()),
+                found.map_or(Cell::text("none"), |(_, octets)| Cell::Whole(octets)),
+                found.map_or(Cell::text("none"), |(seconds, _)| Cell::Real(seconds, 0)),
+                share.map_or(Cell::text("none"), |share| Cell::Real(share * 100.0, 1)),
+                Cell::Bar(format!("{:.0} %", bar * 100.0), share.is_some_and(|share| share >= bar)),
+            ]);
+        }
+    }
+    let table = Table {
+        name: "bulk",
+        title: "One mail to one site: octets to transport × 8 / rate / time from the door to the other site's MTA."
+            .to_owned(),
+        columns: vec![
+            ("radio", "radio"),
+            ("bits_per_second", "bit/s"),
+            ("octets", "octets to transport"),
+            ("seconds", "s"),
+            ("percent", "% of the rate"),
+            ("bar", "bar"),
+        ],
+        rows,
+    };
+    Found { tables: vec![table], plots: Vec::new() }
+}
+
+fn one_mail(radio: Radio, rate: u32, octets: usize) -> Option<(f64, u64)> {
+    let mut sites = Sites::new(radio, rate, 2)?;
+    let began = sites.at();
+    let subject = sites.mail(0, 1, octets, Precedence::Routine);
+    let seconds = sites.delivered(1, &subject)?.since(began).as_secs_f64();
+    Some((seconds, sites.mail_octets()))
+}
+
+/// A FLASH behind a routine mail of 1 MB that has begun.
+pub fn flash() -> Found {
+    let mut rows = Vec::new();
+    for radio in [Radio::PAPER, Radio::MODERN] {
+        for (rate, fifo, floor) in paper::FLASH {
+            let alone = behind(radio, rate, None);
+            for (direction, from) in [("same", 0), ("opposite", 1)] {
+                let found = behind(radio, rate, Some(from));
+                let extra = found.zip(alone).map(|(with, without)| with.1 as f64 / without.1 as f64 - 1.0);
+                rows.push(vec![
+                    Cell::text(radio.name),
+                    Cell::Whole(rate.into()),
+                    Cell::text(direction),
+                    Cell::Real(fifo, 0),
+                    Cell::Real(floor, 1),
+                    found.map_or(Cell::text("none"), |(seconds, _)| Cell::Real(seconds, 1)),
+                    extra.map_or(Cell::text("none"), |extra| Cell::Real(extra * 100.0, 2)),
+                    Cell::Bar("2 %".to_owned(), extra.is_some_and(|extra| extra <= EXTRA_MAX)),
+                ]);
+            }
+        }
+    }
+    let table = Table {
+        name: "flash",
+        title:
+            "A FLASH behind a routine mail of 1 MB that is being sent: seconds from the door to the other site's MTA, \
+                and the octets on air that the routine mail and the FLASH took more than the routine mail alone."
+                .to_owned(),
+        columns: vec![
+            ("radio", "radio"),
+            ("bits_per_second", "bit/s"),
+            ("direction", "direction"),
+            ("fifo_seconds", "whole-message FIFO, s"),
+            ("floor_seconds", "floor, s"),
+            ("seconds", "ours, s"),
+            ("extra_percent", "extra octets, %"),
+            ("bar", "bar"),
+        ],
+        rows,
+    };
+    Found { tables: vec![table], plots: Vec::new() }
+}
+
+/// Seconds of the FLASH (0 without one), and octets on air until both are there.
+fn behind(radio: Radio, rate: u32, from: Option<usize>) -> Option<(f64, u64)> {
+    let mut sites = Sites::new(radio, rate, 2)?;
+    let routine = sites.mail(0, 1, MEGABYTE, Precedence::Routine);
+    // Well into the mail, in the middle of a transmission.
+    sites.run_for(Duration::from_secs(100));
+    let mut seconds = 0.0;
+    if let Some(from) = from {
+        let began = sites.at();
+        let flash = sites.mail(from, 1 - from, FLASH_OCTETS, Precedence::Flash);
+        seconds = sites.delivered(1 - from, &flash)?.since(began).as_secs_f64();
+    }
+    sites.delivered(1, &routine)?;
+    Some((seconds, sites.octets_on_air()))
+}
