@@ -192,7 +192,7 @@ impl Dts {
             self.events.push_back(DtsEvent::ManagementDone { peer: source, acknowledged: true });
         }
         if new && self.events.len() < EVENTS_MAX {
-            let extended = part.extended.clone().unwrap_or_else(Bytes::new);
+            let extended = part.extended.clone().unwrap_or_default();
             self.note_advice(source, eow);
             self.events.push_back(DtsEvent::Advised { peer: source, eow, extended });
         }

@@ -168,7 +168,7 @@ fn a_full_window_keeps_numbers_for_a_flash() {
     a.sent(at(1));
     a.submit(at(2), sending(300, B, UNORDERED, 12, 100));
     assert_eq!(a.begun(node(B)), 0);
-    assert_eq!(turn(&mut a, &mut b, at(2), &plan, calm), true);
+    assert!(turn(&mut a, &mut b, at(2), &plan, calm));
     assert_eq!(received(&events(&mut b)).len(), 1);
 }
 
