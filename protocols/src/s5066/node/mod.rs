@@ -48,6 +48,8 @@ pub struct Outgoing {
     pub carriage: Carriage,
     /// Comes out after all earlier ones of the same clients and priority that are in order too.
     pub in_order: bool,
+    /// Only [`Outcome::Delivered`] once the SIS there says that it gave it to its client; else once its node has it.
+    pub client_confirm: bool,
     /// When it is worth nothing any more.
     pub deadline: Instant,
     /// What it is.
@@ -80,7 +82,7 @@ pub enum Content {
 /// What became of an [`Outgoing`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
-    /// The other node has all of it and gave it to the client.
+    /// The other node has all of it and, where asked for, gave it to the client.
     Delivered,
     /// The other node has all of it, but no client is bound there.
     NotBound,

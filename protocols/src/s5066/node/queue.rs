@@ -117,6 +117,7 @@ mod tests {
             expedited,
             carriage: Carriage::Arq,
             in_order: false,
+            client_confirm: false,
             deadline: Instant::from_micros(deadline),
             content: Content::Data(Bytes::new()),
         }

@@ -145,6 +145,7 @@ impl SisServer {
                         expedited: true,
                         carriage: Carriage::Arq,
                         in_order: true,
+                        client_confirm: false,
                         deadline,
                         content: Content::HardLink(message),
                     }));
@@ -344,6 +345,7 @@ fn outgoing(
         expedited,
         carriage,
         in_order: service.mode.order == Order::InOrder,
+        client_confirm: carriage == Carriage::Arq && service.mode.confirmation == Confirmation::Client,
         deadline: now.mono + request.ttl.span().unwrap_or(ttl_max),
         content: Content::Data(request.u_pdu),
     }
