@@ -10,8 +10,8 @@ use serde::Deserialize;
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::time::Now;
 use skywave_transports::modem::weather::{Weather, WeatherFault};
+use skywave_transports::node::StationConfig;
 use skywave_transports::node::simulator::{Simulator, SimulatorStation};
-use skywave_transports::node::station::StationConfig;
 
 use super::check::{domain_name, positive};
 use super::mistake::{Found, Key, Mistake, Places};

@@ -14,7 +14,7 @@ use skywave_transports::modem::shared::host::{GuestId, GuestOutput, Guests};
 use skywave_transports::modem::shared::wire::Welcome;
 use skywave_transports::node::Joined;
 use skywave_transports::node::simulator::{Simulator, SimulatorStation};
-use skywave_transports::node::station::{ClientInput, ClientOutput};
+use skywave_transports::node::{ClientInput, ClientOutput};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 

@@ -11,7 +11,7 @@ use skywave_transports::io::{PipeId, PipeInput, PipeOutput};
 use skywave_transports::modem::channel::StationId;
 use skywave_transports::modem::weather::Weather;
 use skywave_transports::node::simulator::{Simulator, SimulatorStation};
-use skywave_transports::node::station::{ClientInput, ClientOutput};
+use skywave_transports::node::{ClientInput, ClientOutput};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 

@@ -14,8 +14,9 @@ use crate::time::Duration;
 const ACK_OCTETS_USUAL: usize = 64;
 /// Time on air of a PDU whose size follows from the rate.
 const PDU_SECONDS: usize = 6;
-/// Smallest and largest such PDU in octets: headers must not eat the air, and a U_PDU takes 2048 with 6 of RCOP.
-const PDU_OCTETS_BY_RATE: (usize, usize) = (160, 2_042);
+/// Smallest and largest such PDU in octets: headers must not eat the air; and with those of RCOP, S_PDU and C_PDU (12)
+/// it fills two segments of a D_PDU, of 200 octets at the lowest rates and of 1023 at the highest.
+const PDU_OCTETS_BY_RATE: (usize, usize) = (388, 2_034);
 
 /// Plan of repetition towards receivers in EMCON, by precedence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -256,6 +257,6 @@ mod tests {
     #[test]
     fn pdus_grow_with_the_rate_within_what_a_node_takes() {
         let sizes = [75, 300, 1200, 2400, 9600, u32::MAX].map(EngineConfig::pdu_octets_by_rate);
-        assert_eq!(sizes, [160, 222, 900, 1800, 2042, 2042]);
+        assert_eq!(sizes, [388, 388, 900, 1800, 2034, 2034]);
     }
 }

@@ -9,8 +9,8 @@ use crate::transport::SiteName;
 
 /// The shortest transmission of a waveform that is not known.
 const SHORT_TRANSMISSION: Duration = Duration::from_millis(1500);
-/// How long stations transmit in one go; our own node does.
-pub const TRANSMISSION_USUAL: Duration = Duration::from_secs(25);
+/// How long stations transmit in one go while others have data too; our own node does.
+pub const TRANSMISSION_USUAL: Duration = Duration::from_secs(30);
 
 /// A radio, as far as the engine's waiting times depend on it: at a rate in bit/s, with the short interleaver.
 pub fn radio_medium(bits_per_second: u32, turnaround: Duration) -> Medium {

@@ -10,7 +10,8 @@ use skywave_protocols::s5066::node::ClientId;
 use skywave_protocols::time::{Now, Wakeup};
 
 use super::simulator::{SimulatorStation, fit, station_id};
-use super::station::{ClientInput, ClientOutput, Station};
+use super::stack::{ClientInput, ClientOutput};
+use super::station::Station;
 use crate::modem::channel::StationId;
 use crate::modem::shared::guest::GuestModem;
 use crate::modem::shared::wire::SharedFault;

@@ -14,8 +14,9 @@ use skywave_protocols::s5066::sis::pdu::Primitive;
 use skywave_protocols::s5066::sis::unidata::{Quirks, UnidataRequest};
 use skywave_protocols::time::{Duration, Now, Wakeup};
 
+use super::config::StationConfig;
 use super::joined::Joined;
-use super::station::{ClientInput, ClientOutput, StationConfig};
+use super::stack::{ClientInput, ClientOutput};
 use super::{Simulator, SimulatorStation};
 use crate::modem::channel::StationId;
 use crate::modem::shared::guest::Joining;

@@ -12,8 +12,10 @@ use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::node::ClientId;
 use skywave_protocols::time::{Duration, Instant, Now, Wakeup, WallTime};
 
+use super::config::StationConfig;
 use super::limits::QUEUE_OCTETS_MAX;
-use super::station::{ClientInput, ClientOutput, Station, StationConfig};
+use super::stack::{ClientInput, ClientOutput};
+use super::station::Station;
 use crate::modem::channel::{Channel, ChannelConfig, OnAir, Outage, StationCounters, StationId};
 use crate::modem::limits::STATIONS_MAX;
 use crate::modem::shared::wire::Welcome;
@@ -32,6 +34,8 @@ pub struct SimulatorStation {
 struct Site {
     name: String,
     station: Station,
+    /// When it wants to be woken, as of its last input.
+    wakeup: Option<Wakeup>,
 }
 
 /// Stations and the channel between them. See the module's page.
@@ -40,6 +44,8 @@ pub struct Simulator {
     radio: Welcome,
     channel: Channel,
     sites: Vec<Site>,
+    /// The wakeups of all sites.
+    wakeups: BTreeSet<(Instant, u16)>,
     /// When who begins (`true`) or ends its silence.
     schedule: BTreeSet<(Instant, u16, bool)>,
 }
@@ -72,9 +78,10 @@ impl Simulator {
             channel.attach(station_id(number));
             fit(&mut config, &radio_of(weather));
             let station = Station::new(config, random.fork(&name));
-            sites.push(Site { name, station });
+            sites.push(Site { name, station, wakeup: None });
         }
-        let mut simulator = Self { radio: radio_of(weather), channel, sites, schedule: schedule(now, weather, &names) };
+        let (radio, schedule) = (radio_of(weather), schedule(now, weather, &names));
+        let mut simulator = Self { radio, channel, sites, wakeups: BTreeSet::new(), schedule };
         simulator.advance(now);
         Ok(simulator)
     }
@@ -95,6 +102,7 @@ impl Simulator {
         if let Some(site) = self.sites.get_mut(usize::from(station.0)) {
             site.station.handle_client(now, client, input, &mut self.channel.port(station));
         }
+        self.note_wakeup(station);
         self.advance(now);
     }
 
@@ -152,9 +160,9 @@ impl Simulator {
 
     /// When the simulator wants to be woken.
     pub fn next_wakeup(&self) -> Option<Wakeup> {
-        let stations = self.sites.iter().map(|site| site.station.next_wakeup());
+        let station = self.wakeups.first().and_then(|&(_, number)| self.sites.get(usize::from(number))?.wakeup);
         let schedule = self.schedule.first().map(|&(at, ..)| Wakeup { at, why: "EMCON schedule" });
-        stations.fold(Wakeup::earlier(self.channel.next_wakeup(), schedule), Wakeup::earlier)
+        Wakeup::earlier(Wakeup::earlier(self.channel.next_wakeup(), schedule), station)
     }
 
     /// What a station put on the air, and its emissions in EMCON.
@@ -234,21 +242,41 @@ impl Simulator {
         loop {
             self.channel.handle_wakeup(now);
             let mut still = true;
-            for (number, site) in self.sites.iter_mut().enumerate() {
-                let id = station_id(number);
-                if self.channel.has_events(id) {
-                    still = false;
-                    site.station.handle_modem(now, &mut self.channel.port(id));
-                }
-                if site.station.next_wakeup().is_some_and(|wakeup| wakeup.at <= now.mono) {
-                    still = false;
-                    site.station.handle_wakeup(now, &mut self.channel.port(id));
-                }
+            for number in 0..self.sites.len() {
+                still &= !self.play_site(now, number);
             }
             if still {
                 return;
             }
         }
+    }
+
+    /// Gives a site what its modem has for it and wakes it if it is time. Says whether anything was to be done.
+    fn play_site(&mut self, now: Now, number: usize) -> bool {
+        let id = station_id(number);
+        let Some(site) = self.sites.get_mut(number) else { return false };
+        let heard = self.channel.has_events(id);
+        if heard {
+            site.station.handle_modem(now, &mut self.channel.port(id));
+        }
+        let due = if heard { site.station.next_wakeup() } else { site.wakeup }.is_some_and(|due| due.at <= now.mono);
+        if due {
+            site.station.handle_wakeup(now, &mut self.channel.port(id));
+        }
+        if heard || due {
+            self.note_wakeup(id);
+        }
+        heard || due
+    }
+
+    /// Takes down when a site wants to be woken, after every input to it.
+    fn note_wakeup(&mut self, id: StationId) {
+        let Some(site) = self.sites.get_mut(usize::from(id.0)) else { return };
+        let before = std::mem::replace(&mut site.wakeup, site.station.next_wakeup());
+        if let Some(wakeup) = before {
+            self.wakeups.remove(&(wakeup.at, id.0));
+        }
+        self.wakeups.extend(site.wakeup.map(|wakeup| (wakeup.at, id.0)));
     }
 
     fn switch_emcon(&mut self, now: Now, id: StationId, emcon: bool) {
@@ -257,6 +285,7 @@ impl Simulator {
             site.station.set_emcon(now, emcon, &mut self.channel.port(id));
             self.channel.set_emcon(now, id, emcon);
         }
+        self.note_wakeup(id);
     }
 }
 
@@ -277,6 +306,10 @@ pub(super) fn fit(config: &mut StationConfig, radio: &Welcome) {
     config.turnaround = radio.turnaround;
     config.answer_delay = radio.answer_delay;
     config.transmission_max = radio.transmission_max.unwrap_or(config.transmission_max);
+    config.transmission_shared_max = config.transmission_shared_max.min(config.transmission_max);
+    config.rates.retain(|&rate| radio.waveform.at_rate(rate).is_ok());
+    let usual = radio.waveform.bits_per_second;
+    config.rate_first = config.rates.iter().rposition(|&rate| rate <= usual).unwrap_or_default();
     // A fast channel is only filled by what is there when a transmission begins.
     let two_transmissions = radio.waveform.octets_within(config.transmission_max).saturating_mul(2);
     let waiting = &mut config.server.queue_octets_max;

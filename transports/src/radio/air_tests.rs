@@ -11,7 +11,7 @@ use super::bench::{Bench, GROUP, acp142, address, unit};
 use super::*;
 use crate::batch::{BatchConfig, BatchLink};
 use crate::io::{PipeId, PipeInput};
-use crate::node::station::ClientInput;
+use crate::node::ClientInput;
 use crate::transport::SiteName;
 
 const SITES: [&str; 3] = ["hq", "field", "ship"];

@@ -12,8 +12,8 @@ use super::*;
 use crate::acp142::{Acp142Link, Air, AirConfig, Config, Group, Site, radio_medium};
 use crate::io::{PipeId, PipeInput, PipeOutput};
 use crate::modem::weather::Weather;
-use crate::node::station::{ClientInput, ClientOutput};
 use crate::node::{ClientId, Simulator, SimulatorStation, StationConfig};
+use crate::node::{ClientInput, ClientOutput};
 use crate::transport::{Delivery, TransportEvent, TransportInput, TransportOutput, Unit, UnitTicket};
 
 pub(super) const GROUP: NodeAddress = NodeAddress::group(1);

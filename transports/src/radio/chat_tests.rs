@@ -10,7 +10,7 @@ use super::bench::{Bench, address, unit};
 use super::*;
 use crate::batch::{BatchConfig, BatchLink};
 use crate::io::{PipeId, PipeInput};
-use crate::node::station::ClientInput;
+use crate::node::ClientInput;
 use crate::stream::{RcopConfig, RcopLink};
 use crate::transport::{SiteName, TransportEvent, Unit};
 

@@ -45,7 +45,8 @@ impl RadioConfig {
             bits_per_second: 300,
             turnaround: Duration::from_secs(2),
             air_ahead: Duration::from_secs(8),
-            confirm_ahead: Duration::from_secs(45),
+            // Two of the longest transmissions: one in the air, one that follows it.
+            confirm_ahead: Duration::from_secs(255),
             back_off: BackOff::default(),
             quirks: Quirks::default(),
             capture: false,

@@ -13,7 +13,9 @@ pub const WINDOW_OCTETS_MAX: usize = 4 << 20;
 /// PDUs whose confirmation is awaited that may be in the hands of the node; a session keeps no more in mind, and one
 /// place is left for what is urgent.
 pub const CONFIRM_PDUS_MAX: usize = skywave_protocols::s5066::sis::limits::REQUESTS_OUTSTANDING_MAX - 24;
-/// P_MUL priority up to which a PDU may exceed the pacing by one: Flash and Override.
+/// PDUs of Flash and Override that may exceed the pacing: an address PDU and what follows it.
+pub const URGENT_PDUS_MAX: usize = 4;
+/// P_MUL priority up to which a PDU may do so: Flash and Override.
 pub const URGENT_PRIORITY_MAX: u8 = 2;
 /// Unconfirmed data is topped up when less than this is left, so that the transmitter does not stop in between.
 pub const TOP_UP: Duration = Duration::from_secs(2);

@@ -30,7 +30,7 @@ pub trait AirLink: Transport {
 /// What a link would release next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Offer {
-    /// P_MUL priority, 0 most urgent; 2 and less (Flash, Override) may exceed the pacing by one PDU.
+    /// P_MUL priority, 0 most urgent; 2 and less (Flash, Override) may exceed the pacing by a few PDUs.
     pub priority: u8,
     /// Octets of the PDU; an estimate is enough.
     pub octets: usize,
@@ -59,6 +59,8 @@ pub struct AirPdu {
     pub confirm: bool,
     /// By the expedited service of the node, before everything else.
     pub expedited: bool,
+    /// Whether it comes out after the earlier ones of its port and priority; else as soon as it is there. Only RCOP.
+    pub ordered: bool,
     /// Which segment of a longer unit it is; `None` for a unit of one U_PDU, which the radio numbers itself.
     pub segment: Option<Segment>,
 }

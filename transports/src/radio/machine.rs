@@ -6,7 +6,7 @@ use serde::Serialize;
 use skywave_protocols::random::Random;
 use skywave_protocols::s5066::rcop::{HEADER_OCTETS, Header};
 use skywave_protocols::s5066::sis::event::{SisEvent, SisRequest, SubmitFault};
-use skywave_protocols::s5066::sis::fields::{SapId, TransmissionMode, Ttl};
+use skywave_protocols::s5066::sis::fields::{Confirmation, Order, SapId, TransmissionMode, Ttl};
 use skywave_protocols::s5066::sis::reason::DataRejection;
 use skywave_protocols::s5066::sis::unidata::UnidataIndication;
 use skywave_protocols::time::{Instant, Now, Wakeup};
@@ -477,7 +477,10 @@ impl Radio {
         let rcop = port.service == Service::Rcop;
         let mut mode = port.mode();
         if !pdu.confirm {
-            mode.confirmation = skywave_protocols::s5066::sis::fields::Confirmation::None;
+            mode.confirmation = Confirmation::None;
+        }
+        if rcop && !pdu.ordered {
+            mode.order = Order::AsTheyArrive;
         }
         let segment = pdu.segment.unwrap_or_else(|| {
             let next = self.u_pdu_ids.entry((port.sap, port.connection)).or_default();

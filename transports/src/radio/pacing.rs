@@ -2,20 +2,20 @@
 //!
 //! What is handed down cannot be overtaken by us any more, so it is kept short. Confirmations tell what has left with
 //! ARQ; nothing tells it without, so a model does: rate, turnaround and repeats give the time at which the last octet
-//! is judged to have left. Each service has its own budget: a peer that does not answer must not stop a broadcast. A
-//! Flash may exceed its budget by one PDU. While the node may not transmit, the model stands still.
+//! is judged to have left. Each service has its own budget: a peer that does not answer must not stop a broadcast. A few
+//! PDUs of Flash may exceed it, since the node puts them first. While the node may not transmit, the model stands still.
 //!
 //! What the node itself can hold is not known, and it drops what comes long after it said stop. So the octets in its
 //! hands begin small and grow by what has left: never more than twice of what it has taken before without a word.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use skywave_protocols::time::{Duration, Instant};
 
 use super::config::RadioConfig;
 use super::limits::{
-    AIR_OVERHEAD_PERCENT, CONFIRM_PDUS_MAX, CONFIRM_PDUS_MIN, TOP_UP, URGENT_PRIORITY_MAX, WINDOW_OCTETS_FIRST,
-    WINDOW_OCTETS_MAX,
+    AIR_OVERHEAD_PERCENT, CONFIRM_PDUS_MAX, CONFIRM_PDUS_MIN, TOP_UP, URGENT_PDUS_MAX, URGENT_PRIORITY_MAX,
+    WINDOW_OCTETS_FIRST, WINDOW_OCTETS_MAX,
 };
 use super::link::Offer;
 
@@ -75,8 +75,8 @@ pub(super) struct Pacing {
     octets: BTreeMap<u64, (usize, bool)>,
     clocked_window: Window,
     confirm_window: Window,
-    /// The urgent flight that exceeds the budget.
-    extra: Option<u64>,
+    /// Urgent flights that exceed the budget.
+    extra: BTreeSet<u64>,
     /// Since when the node may not transmit.
     frozen: Option<Instant>,
 }
@@ -94,7 +94,7 @@ impl Pacing {
             octets: BTreeMap::new(),
             clocked_window: Window::new(),
             confirm_window: Window::new(),
-            extra: None,
+            extra: BTreeSet::new(),
             frozen: None,
         }
     }
@@ -111,7 +111,7 @@ impl Pacing {
             return Verdict::Wait;
         }
         let (airtime, urgent) = (self.airtime(offer.octets), offer.priority <= URGENT_PRIORITY_MAX);
-        if urgent && self.extra.is_none() {
+        if urgent && self.extra.len() < URGENT_PDUS_MAX {
             return Verdict::Now;
         }
         if offer.confirm {
@@ -138,7 +138,7 @@ impl Pacing {
     /// A PDU was handed down.
     pub(super) fn hand(&mut self, now: Instant, flight: u64, offer: Offer, repeats: u8) {
         if self.verdict(now, Offer { priority: u8::MAX, ..offer }) != Verdict::Now {
-            self.extra = Some(flight);
+            self.extra.insert(flight);
         }
         let airtime = self.airtime(offer.octets);
         self.octets.insert(flight, (offer.octets, offer.confirm));
@@ -161,9 +161,7 @@ impl Pacing {
         }
         self.confirming.remove(&flight);
         self.clocked.retain(|&(_, other), ()| other != flight);
-        if self.extra == Some(flight) {
-            self.extra = None;
-        }
+        self.extra.remove(&flight);
         let last = self.clocked.last_key_value().map_or(now, |(&(leaves, _), ())| leaves);
         self.busy_until = self.busy_until.min(last.max(now));
     }
@@ -178,9 +176,7 @@ impl Pacing {
         if let Some((octets, confirm)) = self.octets.remove(&flight) {
             self.window(confirm).left(octets);
         }
-        if self.extra == Some(flight) {
-            self.extra = None;
-        }
+        self.extra.remove(&flight);
         Some(flight)
     }
 
@@ -234,7 +230,7 @@ mod tests {
     /// 300 bit/s: 268 octets take 8.004 s with what nodes add; so budgets of 8 s hold one.
     fn pacing() -> Pacing {
         let mut config = RadioConfig::new("node:5066", NodeAddress::individual(1));
-        config.turnaround = Duration::from_secs(2);
+        (config.turnaround, config.confirm_ahead) = (Duration::from_secs(2), Duration::from_secs(45));
         Pacing::new(&config)
     }
 
@@ -272,16 +268,18 @@ mod tests {
     }
 
     #[test]
-    fn one_flash_at_a_time_may_exceed() {
+    fn a_few_flashes_at_a_time_may_exceed() {
         let mut pacing = pacing();
         pacing.hand(at(1), 1, ROUTINE, 0);
-        assert_eq!(pacing.verdict(at(1), FLASH), Verdict::Now);
-        pacing.hand(at(1), 2, FLASH, 0);
+        for flight in 2..2 + URGENT_PDUS_MAX as u64 {
+            assert_eq!(pacing.verdict(at(1), FLASH), Verdict::Now);
+            pacing.hand(at(1), flight, FLASH, 0);
+        }
         assert!(matches!(pacing.verdict(at(1), FLASH), Verdict::At(_)));
-        assert_eq!(pacing.pop_left(at(30)), Some(1));
-        assert_eq!(pacing.pop_left(at(30)), Some(2));
-        pacing.hand(at(30), 3, ROUTINE, 0);
-        assert_eq!(pacing.verdict(at(30), FLASH), Verdict::Now);
+        assert_eq!(pacing.pop_left(at(60)), Some(1));
+        assert_eq!(pacing.pop_left(at(60)), Some(2));
+        pacing.hand(at(60), 9, ROUTINE, 0);
+        assert_eq!(pacing.verdict(at(60), FLASH), Verdict::Now);
     }
 
     #[test]

@@ -302,6 +302,7 @@ impl AirLink for RcopLink {
             repeats: 0,
             confirm: true,
             expedited: next.expedited,
+            ordered: true,
             segment: Some(Segment { u_pdu_id, number: 0 }),
         })
     }

@@ -111,6 +111,8 @@ pub struct Incoming {
     pub expedited: bool,
     /// How it was carried.
     pub transmission: TransmissionMode,
+    /// Parts that came damaged (offset, octets); only in the mode with errors.
+    pub errored: Vec<(u16, u16)>,
     /// Parts that are missing (offset, octets); only in the mode with errors.
     pub missing: Vec<(u16, u16)>,
     /// The octets.

@@ -107,6 +107,7 @@ impl Bench {
 
     fn with(ports: &[&[Port]], change: impl FnOnce(&mut RadioConfig)) -> Self {
         let mut config = RadioConfig::new("node:5066", OWN);
+        config.confirm_ahead = Duration::from_secs(45);
         change(&mut config);
         let mut radio = Radio::new(config, Box::new(Seeded::new(1)));
         let mut scripts = Vec::new();
@@ -211,6 +212,7 @@ fn pdu(token: u64, port: Port, octets: usize) -> AirPdu {
         repeats: 0,
         confirm,
         expedited: false,
+        ordered: true,
         segment: None,
     }
 }

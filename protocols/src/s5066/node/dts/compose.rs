@@ -10,8 +10,9 @@ use super::limits::{ACKS_PER_TRANSMISSION_MAX, D_PDUS_PER_TRANSMISSION_MAX};
 use super::non_arq_send::Gone;
 use super::peer::PRIORITY_EXPEDITED;
 use super::{Dts, Plan};
+use crate::bytes::Bytes;
 use crate::s5066::address::NodeAddress;
-use crate::s5066::node::dpdu::{AckPart, Body, DPdu, Eow, ManagementPart, ResetPart};
+use crate::s5066::node::dpdu::{AckPart, Body, DPdu, Eow, ManagementPart, NonArqPart, ResetPart};
 use crate::s5066::node::limits::PRIORITY_URGENT;
 use crate::time::{Instant, Now};
 
@@ -20,6 +21,10 @@ const DATA_OVERHEAD_OCTETS: usize = 15;
 const NON_ARQ_OVERHEAD_OCTETS: usize = 21;
 /// The highest priority of the standard.
 const PRIORITY_MOST: u8 = 15;
+/// Priority of C_PDUs about links, which go by the expedited non-ARQ service.
+const PRIORITY_LINK: u8 = 15;
+/// Half seconds after which a C_PDU about a link that stands alone is not sent any more.
+const LINK_PDU_WINDOW: u16 = 255;
 /// A repeated acknowledgement in the last of so many data D_PDUs costs few octets and may save a turn.
 const DATA_BEFORE_SECOND_ACK: usize = 3;
 
@@ -110,6 +115,21 @@ impl Dts {
         }
     }
 
+    /// A C_PDU of one octet about a link, to stand in front of what [`Dts::compose`] puts together. It is not counted
+    /// among its D_PDUs.
+    pub fn link_pdu(&mut self, destination: NodeAddress, octet: u8) -> DPdu {
+        let part = NonArqPart {
+            in_order: false,
+            c_pdu_id: self.non_arq_out.take_expedited_id(),
+            c_pdu_size: 1,
+            offset: 0,
+            window: LINK_PDU_WINDOW,
+            segment: Bytes::copy_from_slice(&[octet]),
+        };
+        let source = self.config.address;
+        DPdu { eow: Eow::NONE, eot: 0, destination, source, body: Body::ExpeditedNonArq(part) }
+    }
+
     /// Whom the next transmission would ask for an answer: its rate is to be used.
     pub fn partner(&self, now: Now, plan: &Plan) -> Option<NodeAddress> {
         self.choose_partner(now.mono, plan)
@@ -124,6 +144,8 @@ impl Dts {
         let has_segments = self.flight.items.iter().any(|(_, item, _)| item.has_segment());
         let mut build = Build { now, plan, octets: plan.octets, frames: Vec::new(), has_segments };
         let partner = self.flight.partner.or_else(|| self.choose_partner(now, plan));
+        // Messages about links: what follows them counts only if they were heard.
+        self.put_non_arq(&mut build, (true, PRIORITY_LINK));
         self.put_owed(&mut build, partner);
         if plan.acks_only {
             return build.frames;
@@ -314,6 +336,7 @@ impl Dts {
             octets_most: build.plan.octets_most,
             overhead,
             segment,
+            repeated_segment: build.plan.repeated_segment_octets.clamp(1, segment.max(1)),
             d_pdus: D_PDUS_PER_TRANSMISSION_MAX.saturating_sub(self.flight.items.len()),
             empty: !build.has_segments,
         }

@@ -59,6 +59,8 @@ pub struct Plan {
     pub octets_most: usize,
     /// Octets of a segment at most, as the waveform suggests: 1 to 1023. Observed loss makes them smaller.
     pub segment_octets: usize,
+    /// The same for a C_PDU without ARQ that is sent several times: smaller ones let copies fill each other's gaps.
+    pub repeated_segment_octets: usize,
     /// Whose turn is answered: it is preferred where two nodes are equally urgent.
     pub partner: Option<NodeAddress>,
     /// What asks for an answer may go out.
@@ -70,7 +72,15 @@ pub struct Plan {
 impl Plan {
     /// A transmission of so many octets for whatever is most urgent.
     pub const fn new(octets: usize, segment_octets: usize) -> Self {
-        Self { octets, octets_most: octets, segment_octets, partner: None, arq_allowed: true, acks_only: false }
+        Self {
+            octets,
+            octets_most: octets,
+            segment_octets,
+            repeated_segment_octets: segment_octets,
+            partner: None,
+            arq_allowed: true,
+            acks_only: false,
+        }
     }
 }
 

@@ -81,6 +81,13 @@ impl NonArqSender {
         }
     }
 
+    /// The number for an expedited C_PDU that is sent from outside.
+    pub(super) fn take_expedited_id(&mut self) -> u16 {
+        let id = self.next[1];
+        self.next[1] = (id + 1) % IDS;
+        id
+    }
+
     /// Takes a C_PDU.
     pub(super) fn submit(&mut self, sending: Sending) {
         let (expedited, copies) = match sending.service {
@@ -212,7 +219,8 @@ impl Copies {
         let window = closes.since(now).as_micros().div_ceil(HALF_SECOND_MICROS);
         loop {
             let left = size - self.chosen;
-            let whole = left.min(room.segment).min(SEGMENT_OCTETS_MAX);
+            let segment = if self.is_repeated() { room.repeated_segment } else { room.segment };
+            let whole = left.min(segment).min(SEGMENT_OCTETS_MAX);
             let octets = if room.fits(whole) { whole } else { room.octets.saturating_sub(room.overhead) };
             if !room.fits(octets) || octets < whole.min(FILLING_OCTETS_MIN) {
                 return false;
@@ -239,6 +247,14 @@ impl Copies {
             if self.chosen >= size {
                 return true;
             }
+        }
+    }
+
+    /// Whether it is sent more than once in all.
+    const fn is_repeated(&self) -> bool {
+        match self.sending.service {
+            Service::NonArq { copies } | Service::ExpeditedNonArq { copies } => copies > 1,
+            Service::Arq { .. } | Service::ExpeditedArq => false,
         }
     }
 

@@ -20,7 +20,7 @@ use super::limits::{CLIENTS_MAX, CONNECTIONS_UNBOUND_MAX};
 use super::{ClientId, Incoming, Outcome, Outgoing, RequestId};
 use crate::bytes::Bytes;
 use crate::s5066::address::NodeAddress;
-use crate::s5066::sis::fields::{Confirmation, Rank, SapId};
+use crate::s5066::sis::fields::{Confirmation, Rank, SapId, TransmissionMode};
 use crate::s5066::sis::limits::{KEEP_ALIVE_INTERVAL, MTU_OCTETS};
 use crate::s5066::sis::pdu::Primitive;
 use crate::s5066::sis::reason::{DataRejection, UnbindReason};
@@ -245,6 +245,8 @@ impl SisServer {
         };
         self.counters.indications += 1;
         let expedited = incoming.expedited;
+        let blocks =
+            |blocks: Vec<(u16, u16)>| blocks.into_iter().map(|(offset, octets)| Block { offset, octets }).collect();
         let indication = UnidataIndication {
             priority: incoming.priority,
             sap: incoming.sap,
@@ -252,8 +254,8 @@ impl SisServer {
             transmission: incoming.transmission,
             source_sap: incoming.source_sap,
             source: incoming.source,
-            errored: Vec::new(),
-            missing: incoming.missing.into_iter().map(|(offset, octets)| Block { offset, octets }).collect(),
+            errored: blocks(incoming.errored),
+            missing: blocks(incoming.missing),
             u_pdu: incoming.u_pdu,
         };
         let primitive = if expedited {
@@ -263,6 +265,13 @@ impl SisServer {
         };
         self.write(client, &primitive);
         true
+    }
+
+    /// Whether the client at a SAP takes U_PDUs with parts missing: it bound for non-ARQ with errors. The D_PDUs of a
+    /// U_PDU do not say what its sender wanted.
+    pub fn takes_errors(&self, sap: SapId) -> bool {
+        let mode = |(_, binding): (ClientId, Binding)| binding.service.mode.transmission;
+        self.bound_at(sap).map(mode) == Some(TransmissionMode::NonArqWithErrors)
     }
 
     /// The SIS of another node says something about a hard link.

@@ -228,6 +228,7 @@ fn arrivals_go_to_the_client_bound_there() {
         priority: 3,
         expedited,
         transmission: TransmissionMode::Arq,
+        errored: Vec::new(),
         missing: Vec::new(),
         u_pdu: Bytes::from_static(b"hello"),
     };

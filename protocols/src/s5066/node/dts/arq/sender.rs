@@ -29,6 +29,8 @@ pub(in super::super) struct Room {
     pub(in super::super) overhead: usize,
     /// Octets of a segment at most.
     pub(in super::super) segment: usize,
+    /// The same of a C_PDU without ARQ that is sent several times.
+    pub(in super::super) repeated_segment: usize,
     /// D_PDUs that are left.
     pub(in super::super) d_pdus: usize,
     /// Nothing with a segment has been put in yet.

@@ -1,0 +1,63 @@
+//! What a station is configured with: the defaults of all layers in one place.
+
+use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::s5066::node::cas::CasConfig;
+use skywave_protocols::s5066::node::dts::DtsConfig;
+use skywave_protocols::s5066::node::dts::rate::Rate;
+use skywave_protocols::s5066::node::sis_server::SisServerConfig;
+use skywave_protocols::time::Duration;
+
+use crate::modem::limits::TRANSMISSION_SECONDS_MAX;
+
+/// Transmissions while others have data too: long against turns and preambles, and still what they can wait for.
+const TRANSMISSION_SHARED_MAX: Duration = Duration::from_secs(30);
+
+/// What a station is configured with.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct StationConfig {
+    /// The clients' side, with the station's address.
+    pub server: SisServerConfig,
+    /// Groups it belongs to; all stations always belong to 31.255.255.255.
+    pub groups: Vec<NodeAddress>,
+    /// How links with other nodes are made.
+    pub cas: CasConfig,
+    /// Rates in bit/s that it may change to by what gets through to a node, slowest first; the modem's usual one should
+    /// be among them. Empty: it keeps to that. Only with modems that find the rate of what they receive by themselves.
+    pub rates: Vec<u32>,
+    /// The place in `rates` to begin with.
+    pub rate_first: usize,
+    /// From the end of a reception to the start of an answer: 0.15 to 10 s.
+    pub turnaround: Duration,
+    /// An answer to data with ARQ is not ready before this has passed since the first of that data was heard.
+    pub answer_delay: Duration,
+    /// Longest transmission, at most 127.5 s; at low rates one segment may take longer than a shorter one.
+    pub transmission_max: Duration,
+    /// Longest transmission while another station has data to send, and not mere acknowledgements.
+    pub transmission_shared_max: Duration,
+}
+
+impl StationConfig {
+    /// The usual values.
+    pub fn new(address: NodeAddress) -> Self {
+        Self {
+            server: SisServerConfig::new(address),
+            groups: Vec::new(),
+            cas: CasConfig::new(address),
+            rates: Vec::new(),
+            rate_first: 0,
+            turnaround: Duration::from_millis(200),
+            answer_delay: Duration::ZERO,
+            transmission_max: TRANSMISSION_SECONDS_MAX,
+            transmission_shared_max: TRANSMISSION_SHARED_MAX,
+        }
+    }
+
+    /// What the data transfer sublayer is configured with.
+    pub(super) fn dts(&self) -> DtsConfig {
+        let mut config = DtsConfig::new(self.server.address);
+        config.groups = self.groups.clone();
+        config.rates = self.rates.iter().copied().map(Rate).collect();
+        config.rate_first = self.rate_first;
+        config
+    }
+}

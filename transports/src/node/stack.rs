@@ -1,0 +1,703 @@
+//! The layers of a node put together: SIS server, S_PDUs, channel access sublayer, data transfer sublayer.
+//!
+//! ```text
+//! clients ── SIS server ──Outgoing── S_PDU ── C_PDU ── DTS ── D_PDUs ── station
+//!                                              └─ CAS: which peers are linked
+//! ```
+//! It decides which service carries a U_PDU: non-ARQ to groups and where asked for; ARQ to one node, once a link with it
+//! is made; by expedited ARQ what is urgent and wants its order, or would wait inside a C_PDU that has begun. A U_PDU
+//! stays here until it is delivered, or its time to live ends: a link that breaks or a peer that is silent ends nothing.
+//!
+//! Promises: every U_PDU handed down gets one outcome. Limits: what waits is bounded by the SIS server, what arrives by
+//! the data transfer sublayer.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use serde_json::{Map, Value, json};
+use skywave_protocols::bytes::Bytes;
+use skywave_protocols::random::Seeded;
+use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::s5066::node::cas::{Cas, CasConfig, CasOutput};
+use skywave_protocols::s5066::node::cpdu::{self, CPdu, LinkBreak};
+use skywave_protocols::s5066::node::dpdu::{DPdu, Received};
+use skywave_protocols::s5066::node::dts::{
+    Block, Brought, CPduNumber, Dts, DtsEvent, Plan, SendFault, Sending, Service, Waiting,
+};
+use skywave_protocols::s5066::node::limits::{PRIORITY_URGENT, QUEUE_SHARES_MAX};
+use skywave_protocols::s5066::node::sis_server::{ServerCounters, ServerOutput, SisServer};
+use skywave_protocols::s5066::node::spdu::{self, Delivery, DeliveryFailure, SPdu, TimeToDie};
+use skywave_protocols::s5066::node::{Carriage, ClientId, Content, Incoming, Outcome, Outgoing, RequestId};
+use skywave_protocols::s5066::sis::fields::{Rank, SapId, TransmissionMode};
+use skywave_protocols::time::{Instant, Now, Wakeup, WallTime};
+
+use super::asks::is_of_arq;
+use super::config::StationConfig;
+use super::limits::{
+    CLOCK_TOLERANCE, LINK_MESSAGE_LIFE, LINK_PDU_OCTETS, LINK_RETRY_FIRST, LINK_RETRY_MAX, REPLY_LIFE,
+};
+/// Messages about links go before all data.
+const PRIORITY_LINK: u8 = 15;
+/// How often the pause before a refused link is asked for again is doubled.
+const DOUBLINGS_MAX: u32 = 8;
+
+/// What happens at a client's connection.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ClientInput {
+    /// It connected.
+    Accepted,
+    /// Octets arrived.
+    Read(Bytes),
+    /// It is gone.
+    Closed,
+}
+
+/// What a client's connection is to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ClientOutput {
+    /// Write octets.
+    Write(Bytes),
+    /// Close after what was written has left.
+    Close,
+}
+
+/// What of the layers was counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
+pub(super) struct StackCounters {
+    /// U_PDUs whose deadline passed here.
+    expired: u64,
+    /// U_PDUs that arrived after their time to die.
+    late: u64,
+    /// C_PDUs and S_PDUs that cannot be read.
+    unreadable: u64,
+    /// D_PDUs of links that had ended here.
+    stale: u64,
+    /// U_PDUs with parts missing that no client wanted so.
+    incomplete: u64,
+    /// Links made.
+    links: u64,
+    /// U_PDUs that were handed to another link, as theirs had ended.
+    begun_again: u64,
+}
+
+/// What a C_PDU in the data transfer sublayer is.
+#[derive(Clone, Copy, Debug)]
+enum Load {
+    /// A U_PDU of a client, or a message about the hard link.
+    Unit(RequestId),
+    /// A message about the link with a peer.
+    Link(NodeAddress),
+    /// What we say to a peer about a U_PDU of its.
+    Reply,
+}
+
+/// A U_PDU that is not finished.
+#[derive(Debug)]
+struct Unit {
+    outgoing: Outgoing,
+    c_pdu: Bytes,
+    /// Its number below, while it is there.
+    number: Option<CPduNumber>,
+    /// The peer's node has all of it.
+    at_node: bool,
+    /// What the peer's SIS says of it.
+    at_client: Option<Outcome>,
+}
+
+/// Units that wait for a link, and when it is asked for again after a refusal.
+#[derive(Debug, Default)]
+struct Waiters {
+    units: BTreeSet<RequestId>,
+    refusals: u32,
+    retry_at: Option<Instant>,
+}
+
+/// The layers. See the module's page.
+#[derive(Debug)]
+pub(super) struct Stack {
+    address: NodeAddress,
+    response_octets: usize,
+    queue_octets_max: usize,
+    server: SisServer,
+    cas: Cas,
+    dts: Dts,
+    units: BTreeMap<RequestId, Unit>,
+    loads: BTreeMap<CPduNumber, Load>,
+    /// Units that their peer's client confirms, in the order of their numbers.
+    confirming: BTreeMap<(NodeAddress, u8), BTreeSet<RequestId>>,
+    deadlines: BTreeSet<(Instant, RequestId)>,
+    waiters: BTreeMap<NodeAddress, Waiters>,
+    linked: BTreeSet<NodeAddress>,
+    next_number: u64,
+    /// D_PDUs in front of those that the data transfer sublayer put together.
+    riding: usize,
+    emcon: bool,
+    counters: StackCounters,
+    outputs: VecDeque<(ClientId, ClientOutput)>,
+}
+
+impl Stack {
+    pub(super) fn new(config: &StationConfig, random: &Seeded) -> Self {
+        let address = config.server.address;
+        Self {
+            address,
+            response_octets: config.server.response_octets,
+            queue_octets_max: config.server.queue_octets_max,
+            server: SisServer::new(config.server.clone()),
+            cas: Cas::new(CasConfig { address, ..config.cas.clone() }, random.fork("cas")),
+            dts: Dts::new(config.dts(), random.fork("dts")),
+            units: BTreeMap::new(),
+            loads: BTreeMap::new(),
+            confirming: BTreeMap::new(),
+            deadlines: BTreeSet::new(),
+            waiters: BTreeMap::new(),
+            linked: BTreeSet::new(),
+            next_number: 0,
+            riding: 0,
+            emcon: false,
+            counters: StackCounters::default(),
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// Takes what happens at a client's connection.
+    pub(super) fn handle_client(&mut self, now: Now, client: ClientId, input: ClientInput) {
+        match input {
+            ClientInput::Accepted => self.server.accept(now, client),
+            ClientInput::Read(octets) => self.server.handle_read(now, client, &octets),
+            ClientInput::Closed => self.server.closed(now, client),
+        }
+    }
+
+    pub(super) fn handle_wakeup(&mut self, now: Now) {
+        self.server.handle_wakeup(now);
+        self.cas.handle_wakeup(now);
+        let due = |waiters: &Waiters| waiters.retry_at.is_some_and(|at| at <= now.mono);
+        let peers: Vec<NodeAddress> = self.waiters.iter().filter(|(_, w)| due(w)).map(|(&peer, _)| peer).collect();
+        for peer in peers {
+            self.link(now, peer);
+        }
+    }
+
+    pub(super) fn set_emcon(&mut self, now: Now, emcon: bool) {
+        self.emcon = emcon;
+        self.server.set_emcon(emcon);
+        self.cas.set_silent(now, emcon);
+        let peers: Vec<NodeAddress> = self.waiters.keys().copied().collect();
+        for peer in peers.into_iter().filter(|_| !emcon) {
+            self.link(now, peer);
+        }
+    }
+
+    /// A D_PDU was heard.
+    pub(super) fn heard(&mut self, now: Now, received: &Received) {
+        let pdu = &received.pdu;
+        if pdu.destination == self.address && is_of_arq(pdu) {
+            self.cas.data_moved(now, pdu.source);
+            self.settle(now);
+            if self.cas.ride(pdu.source).is_some() {
+                // Of a link that only the other node remembers: it has not accepted the one that we ask for.
+                self.counters.stale += 1;
+                return;
+            }
+        }
+        self.dts.heard(now, pdu, received.segment_intact);
+        self.settle(now);
+    }
+
+    /// The answer that a peer owes is over: it `answered`, or did not.
+    pub(super) fn missed(&mut self, now: Now, peer: NodeAddress, answered: bool) {
+        self.dts.missed(now, peer, answered);
+    }
+
+    /// What wants the air, and since or from when on.
+    pub(super) fn waiting(&self, now: Now) -> Option<Waiting> {
+        self.dts.waiting(now.mono)
+    }
+
+    /// Whether it is known how much gets through to the node whom a transmission would ask for an answer.
+    pub(super) fn knows_way(&self, now: Now) -> bool {
+        let partner = self.dts.partner(now, &Plan::new(usize::MAX, usize::MAX));
+        partner.is_none_or(|peer| self.dts.quality(peer).sent > 0)
+    }
+
+    /// The place of the rate to be used towards whom a transmission would ask, or whom it answers; `None` where nobody is.
+    pub(super) fn rate_to(&self, now: Now, answer_to: Option<NodeAddress>) -> Option<usize> {
+        let plan = Plan { partner: answer_to, ..Plan::new(usize::MAX, usize::MAX) };
+        self.dts.partner(now, &plan).or(answer_to).map(|peer| self.dts.rate(peer))
+    }
+
+    /// The most urgent D_PDUs that fit a transmission.
+    pub(super) fn compose(&mut self, now: Now, plan: &Plan) -> Vec<DPdu> {
+        let request = self.dts.partner(now, plan).and_then(|peer| Some((peer, self.cas.ride(peer)?)));
+        let room = if request.is_some() { LINK_PDU_OCTETS } else { 0 };
+        let mut pdus = self.dts.compose(now, &Plan { octets: plan.octets.saturating_sub(room), ..*plan });
+        self.riding = 0;
+        if let Some((peer, request)) = request
+            && pdus.iter().any(|pdu| pdu.destination == peer && is_of_arq(pdu))
+        {
+            pdus.insert(0, self.dts.link_pdu(peer, request.octet()));
+            self.riding = 1;
+        }
+        pdus
+    }
+
+    /// What goes in the place of the D_PDUs from `from` on, if something urgent waits.
+    pub(super) fn amend(&mut self, now: Now, from: usize, plan: &Plan) -> Option<Vec<DPdu>> {
+        // The request that rides in front stays there.
+        let from = from.checked_sub(self.riding)?;
+        self.dts.amend(now, from, plan)
+    }
+
+    /// The transmission has left.
+    pub(super) fn sent(&mut self, now: Now) {
+        self.dts.sent(now);
+    }
+
+    /// Of the transmission only the first `begun` D_PDUs left.
+    pub(super) fn cut_off(&mut self, now: Now, begun: usize) {
+        self.dts.cut_off(now, begun.saturating_sub(self.riding));
+    }
+
+    pub(super) fn poll(&mut self) -> Option<(ClientId, ClientOutput)> {
+        self.outputs.pop_front()
+    }
+
+    pub(super) fn next_wakeup(&self) -> Option<Wakeup> {
+        let deadline = self.deadlines.first().map(|&(at, _)| Wakeup { at, why: "time to live" });
+        let retry = self.waiters.values().filter_map(|waiters| waiters.retry_at).min();
+        let retry = retry.filter(|_| !self.emcon).map(|at| Wakeup { at, why: "link asked for again" });
+        let below = [self.cas.next_wakeup(), self.dts.next_wakeup(), deadline, retry];
+        below.into_iter().fold(self.server.next_wakeup(), Wakeup::earlier)
+    }
+
+    /// U_PDUs whose deadline passed.
+    pub(super) const fn expired(&self) -> u64 {
+        self.counters.expired
+    }
+
+    pub(super) const fn server_counters(&self) -> ServerCounters {
+        self.server.counters()
+    }
+
+    /// U_PDUs that are not finished.
+    pub(super) fn queued(&self) -> usize {
+        self.units.len()
+    }
+
+    pub(super) fn over_limit(&self) -> Option<String> {
+        let queued = self.server.queued_octets();
+        let limit = self.queue_octets_max.saturating_mul(QUEUE_SHARES_MAX);
+        let queue = (queued > limit).then(|| format!("{queued} octets wait in the server, {limit} are allowed"));
+        queue.or_else(|| self.dts.over_limit())
+    }
+
+    pub(super) fn describe(&self) -> Value {
+        let client = |(_, sap, rank, octets): (ClientId, _, _, usize)| json!({ "sap": SapId::number(sap), "rank": Rank::number(rank), "queued_octets": octets });
+        json!({
+            "clients": self.server.clients().map(client).collect::<Vec<_>>(),
+            "queued_units": self.units.len(),
+            "queued_octets": self.server.queued_octets(),
+            "hard_link": self.server.hard_link_peer().map(|peer| peer.to_string()),
+            "links": self.linked.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "layers": self.counters,
+            "dts": self.dts.counters(),
+            "peers": self.dts.describe().map(|(peer, state)| (peer.to_string(), json!(state))).collect::<Map<_, _>>(),
+            "server": self.server.counters(),
+        })
+    }
+
+    /// Lets the layers hand each other what they have, until nothing moves, and drops what is too old.
+    pub(super) fn settle(&mut self, now: Now) {
+        self.dts.expire(now);
+        self.expire(now);
+        loop {
+            if let Some(output) = self.server.poll() {
+                self.on_server(now, output);
+            } else if let Some(event) = self.dts.poll_event() {
+                self.on_dts(now, event);
+            } else if let Some(output) = self.cas.poll_output() {
+                self.on_cas(now, output);
+            } else {
+                return;
+            }
+        }
+    }
+
+    fn on_server(&mut self, now: Now, output: ServerOutput) {
+        match output {
+            ServerOutput::Write(client, octets) => self.outputs.push_back((client, ClientOutput::Write(octets))),
+            ServerOutput::Close(client) => self.outputs.push_back((client, ClientOutput::Close)),
+            ServerOutput::Send(outgoing) => self.submit(now, outgoing),
+        }
+    }
+
+    /// Takes a U_PDU.
+    //= s5066/NODE-020
+    fn submit(&mut self, now: Now, outgoing: Outgoing) {
+        let s_pdu = match &outgoing.content {
+            Content::HardLink(message) => SPdu::HardLink(*message),
+            Content::Data(u_pdu) => SPdu::Data(spdu::Data {
+                priority: if outgoing.expedited { 0 } else { outgoing.priority },
+                source: outgoing.source_sap,
+                destination: outgoing.sap,
+                client_confirm: outgoing.client_confirm,
+                ttd: TimeToDie::of_deadline(now, outgoing.deadline),
+                u_pdu: u_pdu.clone(),
+            }),
+        };
+        let (id, peer) = (outgoing.id, outgoing.destination);
+        self.deadlines.insert((outgoing.deadline, id));
+        if outgoing.client_confirm {
+            self.confirming.entry(confirming_key(&outgoing)).or_default().insert(id);
+        }
+        let arq = outgoing.carriage == Carriage::Arq;
+        let c_pdu = CPdu::Data(s_pdu.encode()).encode();
+        self.units.insert(id, Unit { outgoing, c_pdu, number: None, at_node: false, at_client: None });
+        if arq {
+            self.waiters.entry(peer).or_default().units.insert(id);
+            self.link(now, peer);
+        } else {
+            self.hand_down(now, id);
+        }
+    }
+
+    /// Sends what waits for a peer if there is a link, and asks for one if there is none.
+    fn link(&mut self, now: Now, peer: NodeAddress) {
+        let Some(waiters) = self.waiters.get_mut(&peer) else { return };
+        if !self.linked.contains(&peer) {
+            let may = !self.emcon && waiters.retry_at.is_none_or(|at| at <= now.mono);
+            if may {
+                waiters.retry_at = None;
+                self.cas.want(now, peer, false);
+            }
+            return;
+        }
+        let units = self.waiters.remove(&peer).unwrap_or_default().units;
+        for id in units {
+            self.hand_down(now, id);
+        }
+    }
+
+    fn hand_down(&mut self, now: Now, id: RequestId) {
+        self.next_number += 1;
+        let number = CPduNumber(self.next_number);
+        let Some(unit) = self.units.get_mut(&id) else { return };
+        unit.number = Some(number);
+        let outgoing = &unit.outgoing;
+        let sending = Sending {
+            number,
+            destination: outgoing.destination,
+            service: service(outgoing),
+            priority: outgoing.priority,
+            deadline: outgoing.deadline,
+            c_pdu: unit.c_pdu.clone(),
+        };
+        self.loads.insert(number, Load::Unit(id));
+        self.dts.submit(now, sending);
+    }
+}
+
+impl Stack {
+    fn on_cas(&mut self, now: Now, output: CasOutput) {
+        match output {
+            CasOutput::Send { peer, message } => {
+                self.next_number += 1;
+                let number = CPduNumber(self.next_number);
+                self.loads.insert(number, Load::Link(peer));
+                self.dts.submit(
+                    now,
+                    Sending {
+                        number,
+                        destination: peer,
+                        service: Service::ExpeditedNonArq { copies: 1 },
+                        priority: PRIORITY_LINK,
+                        deadline: now.mono + LINK_MESSAGE_LIFE,
+                        c_pdu: CPdu::Link(message).encode(),
+                    },
+                );
+            }
+            CasOutput::Withdraw { peer } => {
+                let is_meant = |load: &Load| matches!(load, Load::Link(other) if *other == peer);
+                let stale: Vec<CPduNumber> =
+                    self.loads.iter().filter(|(_, load)| is_meant(load)).map(|(&number, _)| number).collect();
+                for number in stale {
+                    self.loads.remove(&number);
+                    self.dts.cancel(number);
+                }
+            }
+            CasOutput::Connected { peer, .. } => {
+                self.counters.links += 1;
+                self.linked.insert(peer);
+                self.dts.connect(now, peer);
+                if let Some(waiters) = self.waiters.get_mut(&peer) {
+                    (waiters.refusals, waiters.retry_at) = (0, None);
+                }
+                self.link(now, peer);
+            }
+            CasOutput::Refused { peer, .. } => self.link_later(now, peer),
+            CasOutput::Disconnected { peer, .. } => {
+                self.linked.remove(&peer);
+                self.dts.disconnect(now, peer);
+            }
+        }
+    }
+
+    /// No link was made: it is asked for again after a pause, longer each time.
+    fn link_later(&mut self, now: Now, peer: NodeAddress) {
+        let Some(waiters) = self.waiters.get_mut(&peer) else { return };
+        let wait = (LINK_RETRY_FIRST * (1 << waiters.refusals.min(DOUBLINGS_MAX))).min(LINK_RETRY_MAX);
+        waiters.refusals = waiters.refusals.saturating_add(1);
+        waiters.retry_at = Some(now.mono + wait);
+    }
+
+    fn on_dts(&mut self, now: Now, event: DtsEvent) {
+        match event {
+            DtsEvent::Received { source, destination, brought, c_pdu, errored, missing } => {
+                let arrival = Arrival { source, destination, brought, errored, missing };
+                self.on_c_pdu(now, &arrival, &c_pdu);
+            }
+            DtsEvent::Delivered(number) => match self.loads.remove(&number) {
+                Some(Load::Unit(id)) => self.at_node(id),
+                Some(Load::Link(_) | Load::Reply) | None => {}
+            },
+            DtsEvent::Sent(number) => match self.loads.remove(&number) {
+                Some(Load::Unit(id)) => self.finish(id, Outcome::Sent),
+                Some(Load::Link(peer)) => self.cas.sent(now, peer),
+                Some(Load::Reply) | None => {}
+            },
+            DtsEvent::Failed { number, why, begun } => match self.loads.remove(&number) {
+                Some(Load::Unit(id)) => self.on_failed(now, id, why, begun),
+                Some(Load::Link(peer)) => self.cas.sent(now, peer),
+                Some(Load::Reply) | None => {}
+            },
+            DtsEvent::PeerUnconnected(peer) => self.cas.peer_unconnected(now, peer),
+            DtsEvent::ConnectionLost(peer) => self.cas.release(now, peer, LinkBreak::Unknown),
+            // Rates are not negotiated: receivers find them by themselves.
+            DtsEvent::Advised { .. } | DtsEvent::ManagementDone { .. } => {}
+        }
+    }
+
+    fn on_failed(&mut self, now: Now, id: RequestId, why: SendFault, begun: bool) {
+        let Some(unit) = self.units.get_mut(&id) else { return };
+        unit.number = None;
+        match why {
+            SendFault::NotConnected | SendFault::Disconnected | SendFault::Reset => self.wait_again(now, id),
+            SendFault::Expired => self.end_late(id, begun),
+            SendFault::TooLarge | SendFault::Group | SendFault::Full => self.finish(id, Outcome::NotResponding),
+        }
+    }
+
+    /// A U_PDU did not get through to a peer that we are no longer linked with: it waits for the next link.
+    fn wait_again(&mut self, now: Now, id: RequestId) {
+        let Some(unit) = self.units.get(&id) else { return };
+        let peer = unit.outgoing.destination;
+        self.counters.begun_again += 1;
+        self.waiters.entry(peer).or_default().units.insert(id);
+        self.link(now, peer);
+    }
+
+    fn on_c_pdu(&mut self, now: Now, arrival: &Arrival, octets: &Bytes) {
+        let s_pdu = match CPdu::decode(octets) {
+            Ok(CPdu::Link(message)) => return self.cas.heard(now, arrival.source, message),
+            Ok(CPdu::Data(s_pdu)) => s_pdu,
+            Err(_) => return self.counters.unreadable += 1,
+        };
+        match SPdu::decode(&s_pdu) {
+            Ok(SPdu::Data(data)) => self.on_data(now, arrival, data),
+            Ok(SPdu::DeliveryConfirm(delivery)) => self.at_client(arrival.source, &delivery, Outcome::Delivered),
+            Ok(SPdu::DeliveryFail(_, delivery)) => self.at_client(arrival.source, &delivery, Outcome::NotBound),
+            Ok(SPdu::HardLink(message)) => self.server.handle_hard_link(now, arrival.source, message),
+            Err(_) => self.counters.unreadable += 1,
+        }
+    }
+
+    /// A U_PDU arrived.
+    fn on_data(&mut self, now: Now, arrival: &Arrival, data: spdu::Data) {
+        //= s5066/NODE-021
+        if data.ttd.is_some_and(|ttd| ttd.has_passed(a_little_before(now.wall))) {
+            self.counters.late += 1;
+            return;
+        }
+        let header = cpdu::DATA_HEADER_OCTETS + data.octets() - data.u_pdu.len();
+        let blocks = [&arrival.errored, &arrival.missing].map(|blocks| behind(blocks, header));
+        let [Some(errored), Some(missing)] = blocks else { return self.counters.incomplete += 1 };
+        let with_errors = !errored.is_empty() || !missing.is_empty();
+        if with_errors && !self.server.takes_errors(data.destination) {
+            self.counters.incomplete += 1;
+            return;
+        }
+        let (client_confirm, source, destination) = (data.client_confirm, data.source, data.destination);
+        let leading = data.u_pdu.slice(..data.u_pdu.len().min(self.response_octets));
+        let bound = self.server.deliver(Incoming {
+            source: arrival.source,
+            destination: arrival.destination,
+            source_sap: data.source,
+            sap: data.destination,
+            priority: data.priority,
+            // What its node sent so on its own account, since it is urgent, says how urgent.
+            expedited: arrival.is_expedited() && data.priority < PRIORITY_URGENT,
+            transmission: match (arrival.is_arq(), with_errors) {
+                (true, _) => TransmissionMode::Arq,
+                (false, true) => TransmissionMode::NonArqWithErrors,
+                (false, false) => TransmissionMode::NonArq,
+            },
+            errored,
+            missing,
+            u_pdu: data.u_pdu,
+        });
+        if client_confirm && arrival.is_arq() {
+            self.reply(now, arrival, data.priority, Delivery { source, destination, leading }, bound);
+        }
+    }
+
+    /// Tells the SIS of a peer whether a client has its U_PDU, by the service that it came by.
+    //= s5066/NODE-022
+    fn reply(&mut self, now: Now, arrival: &Arrival, priority: u8, delivery: Delivery, bound: bool) {
+        let s_pdu = if bound {
+            SPdu::DeliveryConfirm(delivery)
+        } else {
+            SPdu::DeliveryFail(DeliveryFailure::NotBound, delivery)
+        };
+        self.next_number += 1;
+        let number = CPduNumber(self.next_number);
+        self.loads.insert(number, Load::Reply);
+        self.dts.submit(
+            now,
+            Sending {
+                number,
+                destination: arrival.source,
+                service: if arrival.is_expedited() { Service::ExpeditedArq } else { Service::Arq { in_order: false } },
+                priority,
+                deadline: now.mono + REPLY_LIFE,
+                c_pdu: CPdu::Data(s_pdu.encode()).encode(),
+            },
+        );
+    }
+
+    /// The peer's node has a U_PDU.
+    fn at_node(&mut self, id: RequestId) {
+        let Some(unit) = self.units.get_mut(&id) else { return };
+        (unit.number, unit.at_node) = (None, true);
+        match unit.at_client {
+            Some(outcome) => self.finish(id, outcome),
+            None if unit.outgoing.client_confirm => {}
+            None => self.finish(id, Outcome::Delivered),
+        }
+    }
+
+    /// The peer's SIS says what became of a U_PDU, which it names by its leading octets; the oldest is meant.
+    fn at_client(&mut self, peer: NodeAddress, delivery: &Delivery, outcome: Outcome) {
+        let key = (peer, saps(delivery.source, delivery.destination));
+        let units = &self.units;
+        let is_meant = |id: &&RequestId| {
+            units.get(id).is_some_and(|unit| match &unit.outgoing.content {
+                Content::Data(u_pdu) => unit.at_client.is_none() && u_pdu.starts_with(&delivery.leading),
+                Content::HardLink(_) => false,
+            })
+        };
+        let Some(&id) = self.confirming.get(&key).and_then(|ids| ids.iter().find(is_meant)) else { return };
+        if let Some(unit) = self.units.get_mut(&id) {
+            unit.at_client = Some(outcome);
+            if unit.at_node {
+                self.finish(id, outcome);
+            }
+        }
+    }
+
+    fn finish(&mut self, id: RequestId, outcome: Outcome) {
+        let Some(unit) = self.units.remove(&id) else { return };
+        self.deadlines.remove(&(unit.outgoing.deadline, id));
+        if unit.outgoing.client_confirm {
+            let key = confirming_key(&unit.outgoing);
+            if let Some(ids) = self.confirming.get_mut(&key) {
+                ids.remove(&id);
+                if ids.is_empty() {
+                    self.confirming.remove(&key);
+                }
+            }
+        }
+        let peer = unit.outgoing.destination;
+        if let Some(waiters) = self.waiters.get_mut(&peer) {
+            waiters.units.remove(&id);
+            if waiters.units.is_empty() {
+                self.waiters.remove(&peer);
+            }
+        }
+        self.server.finish(id, outcome);
+    }
+
+    /// Gives up what is worth nothing any more and is not below; what is below ends there.
+    fn expire(&mut self, now: Now) {
+        while let Some(&(at, id)) = self.deadlines.first().filter(|(at, _)| *at <= now.mono) {
+            self.deadlines.remove(&(at, id));
+            if self.units.get(&id).is_some_and(|unit| unit.number.is_none()) {
+                self.end_late(id, false);
+            }
+        }
+    }
+
+    fn end_late(&mut self, id: RequestId, begun: bool) {
+        let Some(unit) = self.units.get(&id) else { return };
+        // A non-ARQ U_PDU that left at least once was sent.
+        let sent = begun && unit.outgoing.carriage != Carriage::Arq;
+        let outcome = unit.at_client.unwrap_or(if sent { Outcome::Sent } else { Outcome::Expired });
+        self.counters.expired += u64::from(outcome == Outcome::Expired);
+        self.finish(id, outcome);
+    }
+}
+
+/// How a C_PDU arrived.
+#[derive(Debug)]
+struct Arrival {
+    source: NodeAddress,
+    destination: NodeAddress,
+    brought: Brought,
+    errored: Vec<Block>,
+    missing: Vec<Block>,
+}
+
+impl Arrival {
+    const fn is_arq(&self) -> bool {
+        matches!(self.brought, Brought::Arq | Brought::ExpeditedArq)
+    }
+
+    const fn is_expedited(&self) -> bool {
+        matches!(self.brought, Brought::ExpeditedArq | Brought::ExpeditedNonArq)
+    }
+}
+
+/// Blocks of a C_PDU counted from the end of a header of so many octets; `None` when the header is hit.
+fn behind(blocks: &[Block], header: usize) -> Option<Vec<Block>> {
+    let header = u16::try_from(header).ok()?;
+    blocks.iter().map(|&(offset, octets)| Some((offset.checked_sub(header)?, octets))).collect()
+}
+
+/// Which service carries a U_PDU.
+//= s5066/NODE-020
+const fn service(outgoing: &Outgoing) -> Service {
+    let urgent = outgoing.priority >= PRIORITY_URGENT;
+    match outgoing.carriage {
+        Carriage::NonArq { retransmissions, .. } => {
+            let copies = retransmissions.saturating_add(1);
+            if outgoing.expedited { Service::ExpeditedNonArq { copies } } else { Service::NonArq { copies } }
+        }
+        Carriage::Arq if outgoing.expedited => Service::ExpeditedArq,
+        // Its order is that of the expedited service, where nothing less urgent can be before it.
+        Carriage::Arq if urgent && outgoing.in_order => Service::ExpeditedArq,
+        Carriage::Arq => Service::Arq { in_order: outgoing.in_order },
+    }
+}
+
+const fn saps(source: SapId, destination: SapId) -> u8 {
+    source.number() << 4 | destination.number()
+}
+
+fn confirming_key(outgoing: &Outgoing) -> (NodeAddress, u8) {
+    (outgoing.destination, saps(outgoing.source_sap, outgoing.sap))
+}
+
+/// By so much the clock of whoever set a time to die may be behind ours.
+fn a_little_before(wall: WallTime) -> WallTime {
+    let tolerance = u64::try_from(CLOCK_TOLERANCE.as_micros()).unwrap_or(u64::MAX);
+    WallTime::from_unix_micros(wall.unix_micros().saturating_sub(tolerance))
+}
