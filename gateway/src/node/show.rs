@@ -215,11 +215,14 @@ impl Node {
     fn show_waiting(&self, line: &mut Value, key: &HopKey) {
         let index = self.links.index(&key.lane);
         let link = index.and_then(|index| self.links.link(index));
-        let barred = link.and_then(|link| match () {
-            () if self.links.down.contains(&link.name) => Some("the link is taken out of use".to_owned()),
-            () if link.emission == Emission::Silent => Some("we keep silence on the link (EMCON)".to_owned()),
-            () if !link.up => Some(format!("the link is down: {}", link.why)),
-            () => None,
+        let barred = link.and_then(|link| {
+            if self.links.down.contains(&link.name) {
+                Some("the link is taken out of use".to_owned())
+            } else if link.emission == Emission::Silent {
+                Some("we keep silence on the link (EMCON)".to_owned())
+            } else {
+                (!link.up).then(|| format!("the link is down: {}", link.why))
+            }
         });
         let why = line["why"].as_str().unwrap_or_default().to_owned();
         if let Some(barred) = barred {
