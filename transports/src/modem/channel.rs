@@ -24,10 +24,12 @@ use super::{ModemEvent, ModemFault, Waveform, weigh};
 
 mod on_air;
 mod port;
+mod transmission;
 
 use on_air::ListeningIn;
 pub use on_air::OnAir;
 pub use port::Port;
+use transmission::{Frame, Reception, Transmission, place};
 
 /// A carrier or preamble is heard at the signal strength of the lowest rate.
 const CARRIER: u32 = 1;
@@ -106,38 +108,6 @@ enum Step {
     Sent(u64),
     /// The signal ends at the others.
     CarrierOff(u64),
-}
-
-#[derive(Debug)]
-struct Transmission {
-    station: StationId,
-    waveform: Waveform,
-    frames: Vec<Frame>,
-    keyed: Instant,
-    data: Instant,
-    end: Instant,
-    block: u64,
-    blocks: u64,
-    octets: u64,
-    in_emcon: bool,
-    aborted: bool,
-    receptions: BTreeMap<StationId, Reception>,
-}
-
-#[derive(Debug)]
-struct Frame {
-    octets: Bytes,
-    first_block: u64,
-    last_block: u64,
-}
-
-#[derive(Debug, Default)]
-struct Reception {
-    synchronised: bool,
-    collided: bool,
-    next_frame: usize,
-    /// The first block after the last one lost.
-    clean_from: u64,
 }
 
 #[derive(Debug)]
@@ -574,31 +544,6 @@ impl Receiver {
     }
 }
 
-impl Transmission {
-    /// When its signal begins.
-    fn carrier(&self) -> Instant {
-        self.keyed + self.waveform.key_up
-    }
-
-    /// Hands a receiver the frames that end in the block just heard.
-    fn receive(&mut self, receiver: &mut Receiver, id: StationId, lost: bool, collided: bool) {
-        let Some(reception) = self.receptions.get_mut(&id) else { return };
-        reception.collided |= collided;
-        if lost || !reception.synchronised {
-            reception.clean_from = self.block + 1;
-        }
-        while let Some(frame) = self.frames.get(reception.next_frame).filter(|frame| frame.last_block <= self.block) {
-            reception.next_frame += 1;
-            if frame.first_block >= reception.clean_from {
-                receiver.counters.frames_received += 1;
-                receiver.event(ModemEvent::Received(frame.octets.clone()));
-            } else {
-                receiver.counters.frames_lost += 1;
-            }
-        }
-    }
-}
-
 /// Adds frames to a fingerprint.
 fn note(fingerprint: &mut u64, at: Instant, station: StationId, frames: &[Bytes]) {
     let mut add = |octets: &[u8]| {
@@ -609,20 +554,6 @@ fn note(fingerprint: &mut u64, at: Instant, station: StationId, frames: &[Bytes]
     add(&at.as_micros().to_be_bytes());
     add(&station.0.to_be_bytes());
     frames.iter().for_each(|frame| add(frame));
-}
-
-/// Lays frames into interleaver blocks one after the other.
-fn place(waveform: &Waveform, frames: Vec<Bytes>) -> Vec<Frame> {
-    let block_bits = waveform.block_bits();
-    let mut bit = 0_u64;
-    frames
-        .into_iter()
-        .map(|octets| {
-            let first_block = bit / block_bits;
-            bit += octets.len() as u64 * 8;
-            Frame { first_block, last_block: bit.saturating_sub(1) / block_bits, octets }
-        })
-        .collect()
 }
 
 #[cfg(test)]
