@@ -106,6 +106,7 @@ listen:
   - port: {}
     ip: \"{ip}\"
     module: ejabberd_service
+    global_routes: false
     hosts:
 ",
         clients.port(),

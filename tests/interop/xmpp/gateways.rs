@@ -96,7 +96,6 @@ fn certificates_over_hf() {
 }
 
 #[test]
-#[ignore = "words cross both ways; the presence of headquarters does not reach the user at ejabberd yet, for no known reason"]
 fn ejabberd_over_tcp() {
     converse(&Way::to_ejabberd(Setup::Dialback, Medium::Tcp));
 }

@@ -81,7 +81,7 @@ impl Door {
     pub(super) fn component_element(&mut self, now: Now, id: ConnId, index: usize, element: Element) {
         let name = self.component_name(index);
         match Stanza::from_element(element) {
-            Ok(stanza) if stanza.to().domain().as_str() != name => {
+            Ok(stanza) if !self.is_of_same_server(index, stanza.to().domain().as_str()) => {
                 let detail = format!("the server of {name} sends something for {}", stanza.to().domain());
                 self.notice("chat.host_unknown", false, shortened(&detail));
             }
@@ -93,6 +93,13 @@ impl Door {
             Ok(stanza) => self.arrived(now, id, stanza),
             Err(fault) => self.notice("chat.bad_stanza", false, shortened(&fault.to_string())),
         }
+    }
+
+    /// Whether a name is that of a component, or of another one at the same server: ejabberd lets each connection to a
+    /// listener stand for all names that share the listener.
+    fn is_of_same_server(&self, index: usize, name: &str) -> bool {
+        let target = self.config.components.get(index).map(|it| &it.target);
+        self.config.components.iter().any(|it| it.name == name && Some(&it.target) == target)
     }
 
     //= xmpp/COMP-004

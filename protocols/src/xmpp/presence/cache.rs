@@ -178,7 +178,8 @@ impl PresenceCache {
             return Presence::default();
         }
         match stanza.typ() {
-            Some("subscribed" | "unsubscribed") => self.own.forget(stanza.from(), stanza.to()),
+            Some("subscribed") => self.own.anew(stanza.from(), stanza.to()),
+            Some("unsubscribed") => self.own.forget(stanza.from(), stanza.to()),
             Some("unsubscribe") => self.contacts.authorise(&mut self.pool, stanza.to(), stanza.from(), Authorised::No),
             _ => {}
         }

@@ -145,7 +145,20 @@ impl Own {
         }
     }
 
-    /// A subscription ended or began: what was sent counts no longer.
+    /// A subscription began: whatever a client shows next is news. What it showed just before may count at the far site
+    /// all the same: some servers send presence first and `subscribed` after it.
+    pub(super) fn anew(&mut self, contact: &Jid, subscriber: &Jid) {
+        for pair in self.of(contact.to_bare().as_str(), subscriber.to_bare().as_str()) {
+            let Some(sent) = self.sent.peek_mut(&pair) else { continue };
+            if let Some((due, _)) = sent.held.take() {
+                self.held.remove(&(due, pair.clone()));
+            }
+            *sent = Sent { shown: Shown::Available(None), ..Sent::default() };
+            self.changed.insert(pair);
+        }
+    }
+
+    /// A subscription ended: what was sent counts no longer.
     pub(super) fn forget(&mut self, contact: &Jid, subscriber: &Jid) {
         for pair in self.of(contact.to_bare().as_str(), subscriber.to_bare().as_str()) {
             self.remove(&pair);

@@ -255,6 +255,8 @@ fn subscriptions_always_cross() {
     site.outbound(ANN_HERE);
     site.outbound("<presence to='bob@field.test' from='ann@hq.test' type='subscribed'/>");
     assert_eq!(site.outbound(ANN_HERE).len(), 1, "a new subscriber has seen nothing");
+    site.outbound("<presence to='bob@field.test' from='ann@hq.test' type='subscribed'/>");
+    assert_eq!(site.outbound(ANN_GONE).len(), 1, "but perhaps it has");
 }
 
 #[test]

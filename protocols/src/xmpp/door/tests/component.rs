@@ -118,6 +118,23 @@ fn what_arrives_for_others_or_from_ourselves_is_dropped_and_the_stream_stays() {
     assert_eq!(net.arrived(0), [IN]);
 }
 
+/// ejabberd sends what is for any name of a listener by any connection to it (`global_routes`).
+//= xmpp/COMP-005
+#[test]
+fn a_server_may_send_for_another_name_that_it_knows_us_by() {
+    let mut two = config();
+    two.components[1].target = "other:5347".to_owned();
+    for (config, arrives) in [(config(), true), (two, false)] {
+        let mut net = Net::new(vec![config]);
+        net.listeners.insert("server:5347".into(), None);
+        net.listeners.insert("other:5347".into(), None);
+        net.pass(Duration::from_secs(1));
+        shake(&mut net, 2, "chat.field.example");
+        net.say(2, IN);
+        assert_eq!((net.notices(0).is_empty(), net.arrived(0).len()), (arrives, usize::from(arrives)));
+    }
+}
+
 #[test]
 fn what_waits_goes_when_the_component_comes_up_and_comes_back_when_it_fails() {
     let mut one = config();
