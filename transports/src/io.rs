@@ -64,6 +64,9 @@ pub enum PipeOutput {
     Resume,
     /// Say `Drained` of this pipe too, although it was accepted: by itself that is said only of pipes we opened.
     TellDrained,
+    /// Let the network hold at most about so many octets that have not been sent; what is written waits here meanwhile,
+    /// where something more urgent can still go before it.
+    LimitSending(usize),
     /// Start TLS. Octets read in clear before it are discarded.
     Secure(Secure),
 }

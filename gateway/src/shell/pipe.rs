@@ -17,7 +17,7 @@ use tokio_rustls::TlsStream;
 
 use super::inbox::{Happened, Inbox};
 use super::resolve::Names;
-use super::tls::Tls;
+use super::tls::{Tls, words};
 use crate::node::Input;
 
 /// Octets asked of the socket at first, and after a read that filled them.
@@ -98,6 +98,8 @@ enum End {
     Finished,
     /// TLS is asked for.
     Secure(Secure),
+    /// The network is to hold at most so many octets; the connection goes on.
+    Limit(usize),
     /// The node has gone.
     Abandoned,
 }
@@ -109,12 +111,20 @@ async fn serve(
     mut orders: mpsc::UnboundedReceiver<PipeOutput>,
     mut tells_drained: bool,
 ) {
+    let mut kept = Kept::default();
     loop {
-        let mut turn = Turn::new(context, pipe, stream, tells_drained);
+        let mut turn = Turn::new(context, pipe, stream, tells_drained, kept);
         let end = turn.run(&mut orders).await;
         tells_drained = turn.tells_drained;
+        kept = turn.kept;
         stream = turn.reader.unsplit(turn.writer);
+        if !matches!(end, End::Limit(_)) {
+            // Octets read in clear before TLS are not to be believed.
+            kept = Kept::default();
+        }
         match end {
+            // A network that takes no limit holds more: nothing is wrong.
+            End::Limit(octets) => drop(socket2::SockRef::from(stream.socket()).set_send_buffer_size(octets)),
             End::Closed(why) => return context.say(pipe, PipeInput::Closed(why)).await,
             End::Finished => {
                 context.say(pipe, PipeInput::Closed(None)).await;
@@ -161,36 +171,39 @@ struct Turn<'a> {
     pipe: PipeId,
     reader: ReadHalf<Stream>,
     writer: WriteHalf<Stream>,
-    read: BytesMut,
+    kept: Kept,
     read_octets: usize,
     /// What was written and has not left.
     unwritten: BytesMut,
-    /// What the node has not been told.
-    untold: Option<PipeInput>,
-    drained: bool,
     /// By itself not on accepted pipes: a session of mail says one thing at a time, and it would wake the node once for
     /// each reply.
     tells_drained: bool,
-    paused: bool,
     /// What follows when everything has left.
     then: Option<End>,
 }
 
+/// What outlives a change of the socket.
+#[derive(Default)]
+struct Kept {
+    read: BytesMut,
+    /// What the node has not been told.
+    untold: Option<PipeInput>,
+    drained: bool,
+    paused: bool,
+}
+
 impl<'a> Turn<'a> {
-    fn new(context: &'a PipeContext, pipe: PipeId, stream: Stream, tells_drained: bool) -> Self {
+    fn new(context: &'a PipeContext, pipe: PipeId, stream: Stream, tells_drained: bool, kept: Kept) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         Self {
             context,
             pipe,
             reader,
             writer,
-            read: BytesMut::new(),
+            kept,
             read_octets: READ_OCTETS_FIRST,
             unwritten: BytesMut::new(),
-            untold: None,
-            drained: false,
             tells_drained,
-            paused: false,
             then: None,
         }
     }
@@ -205,7 +218,6 @@ impl<'a> Turn<'a> {
             if self.unwritten.is_empty()
                 && let Some(end) = self.then.take()
             {
-                // Drained is of no use any more, and octets read in clear before TLS are not to be believed.
                 return end;
             }
             if let Some(end) = self.step(orders).await {
@@ -216,10 +228,10 @@ impl<'a> Turn<'a> {
 
     /// Waits for one thing to happen. Each arm can be dropped halfway without loss.
     async fn step(&mut self, orders: &mut mpsc::UnboundedReceiver<PipeOutput>) -> Option<End> {
-        let tells = (self.untold.is_some() || self.drained) && self.then.is_none();
-        let reads = self.untold.is_none() && !self.paused && self.then.is_none();
-        if reads && self.read.capacity() - self.read.len() < READ_OCTETS_FIRST / 2 {
-            self.read.reserve(self.read_octets);
+        let tells = (self.kept.untold.is_some() || self.kept.drained) && self.then.is_none();
+        let reads = self.kept.untold.is_none() && !self.kept.paused && self.then.is_none();
+        if reads && self.kept.read.capacity() - self.kept.read.len() < READ_OCTETS_FIRST / 2 {
+            self.kept.read.reserve(self.read_octets);
         }
         tokio::select! {
             biased;
@@ -230,7 +242,7 @@ impl<'a> Turn<'a> {
             written = self.writer.write_buf(&mut self.unwritten), if !self.unwritten.is_empty() => match written {
                 Ok(0) => return Some(End::Closed(Some("nothing more can be written".to_owned()))),
                 Ok(_) => return self.flush().await,
-                Err(error) => return Some(End::Closed(Some(error.to_string()))),
+                Err(error) => return Some(End::Closed(Some(words(&error)))),
             },
             permit = self.context.inbox.reserve(), if tells => match permit {
                 Ok(permit) => {
@@ -240,10 +252,10 @@ impl<'a> Turn<'a> {
                 }
                 Err(_) => return Some(End::Abandoned),
             },
-            read = self.reader.read_buf(&mut self.read), if reads => match read {
+            read = self.reader.read_buf(&mut self.kept.read), if reads => match read {
                 Ok(0) => return Some(End::Closed(None)),
                 Ok(octets) => self.took(octets),
-                Err(error) => return Some(End::Closed(Some(error.to_string()))),
+                Err(error) => return Some(End::Closed(Some(words(&error)))),
             },
         }
         None
@@ -252,13 +264,14 @@ impl<'a> Turn<'a> {
     fn order(&mut self, order: PipeOutput) {
         match order {
             PipeOutput::Write(octets) => {
-                self.drained = false;
+                self.kept.drained = false;
                 self.unwritten.extend_from_slice(&octets);
             }
             PipeOutput::Close => self.then = Some(End::Finished),
-            PipeOutput::Pause => self.paused = true,
-            PipeOutput::Resume => self.paused = false,
+            PipeOutput::Pause => self.kept.paused = true,
+            PipeOutput::Resume => self.kept.paused = false,
             PipeOutput::TellDrained => self.tells_drained = true,
+            PipeOutput::LimitSending(octets) => self.then = Some(End::Limit(octets)),
             PipeOutput::Secure(secure) => self.then = Some(End::Secure(secure)),
             // A pipe is opened once; the run loop starts a new task for a new pipe.
             PipeOutput::Open { .. } => {}
@@ -272,17 +285,17 @@ impl<'a> Turn<'a> {
         if self.unwritten.capacity() > WRITE_OCTETS_KEPT {
             self.unwritten = BytesMut::new();
         }
-        self.drained = self.tells_drained;
-        self.writer.flush().await.err().map(|error| End::Closed(Some(error.to_string())))
+        self.kept.drained = self.tells_drained;
+        self.writer.flush().await.err().map(|error| End::Closed(Some(words(&error))))
     }
 
     fn took(&mut self, octets: usize) {
         self.read_octets = if octets >= READ_OCTETS_FIRST { READ_OCTETS_FULL } else { READ_OCTETS_FIRST };
-        self.untold = Some(PipeInput::Read(self.read.split().freeze()));
+        self.kept.untold = Some(PipeInput::Read(self.kept.read.split().freeze()));
     }
 
     fn next_untold(&mut self) -> Option<PipeInput> {
-        self.untold.take().or_else(|| std::mem::take(&mut self.drained).then_some(PipeInput::Drained))
+        self.kept.untold.take().or_else(|| std::mem::take(&mut self.kept.drained).then_some(PipeInput::Drained))
     }
 }
 
@@ -290,6 +303,15 @@ impl<'a> Turn<'a> {
 enum Stream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Stream {
+    fn socket(&self) -> &TcpStream {
+        match self {
+            Self::Plain(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        }
+    }
 }
 
 impl AsyncRead for Stream {

@@ -38,6 +38,15 @@ pub struct Tls {
     system: OnceLock<Arc<RootCertStore>>,
 }
 
+/// An error of a connection in words, without the address of a page that the library adds.
+pub(super) fn words(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once("https://") {
+        Some((words, _page)) => words.trim_end_matches([':', ' ', '(']).to_owned(),
+        None => text,
+    }
+}
+
 impl Tls {
     /// Reads the certificates, and those of the authorities.
     ///
@@ -85,7 +94,7 @@ impl Tls {
                 TlsAcceptor::from(Arc::new(config)).accept(stream).await.map(TlsStream::from)
             }
         }
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| words(&error))?;
         Ok((secured(&stream, judge.vouched.load(Ordering::Acquire)), stream))
     }
 

@@ -150,7 +150,7 @@ impl World {
                 self.tell_node(site, PIPE_DELAY, Input::Pipe(pipe, failed));
             }
             // All pipes of the world say when they have drained.
-            (PipeOutput::TellDrained, _)
+            (PipeOutput::TellDrained | PipeOutput::LimitSending(_), _)
             | (PipeOutput::Write(_) | PipeOutput::Close | PipeOutput::Pause | PipeOutput::Resume, None)
             | (PipeOutput::Secure(_), None) => {}
         }

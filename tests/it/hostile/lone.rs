@@ -231,7 +231,10 @@ impl Lone {
             }
             PipeOutput::Pause => self.paused.push(pipe),
             PipeOutput::Resume => self.paused.retain(|paused| *paused != pipe),
-            PipeOutput::Open { .. } | PipeOutput::Secure(_) | PipeOutput::TellDrained => {}
+            PipeOutput::Open { .. }
+            | PipeOutput::Secure(_)
+            | PipeOutput::TellDrained
+            | PipeOutput::LimitSending(_) => {}
         }
     }
 

@@ -10,7 +10,7 @@ use skywave_protocols::s5066::sis::fields::SapId;
 use skywave_protocols::time::Duration;
 
 use super::limits::{
-    REJECTED_WAIT, REJECTED_WAIT_MAX, TCP_ACCEPT_MAX, TCP_BUFFER_OCTETS, TCP_UNIT_OCTETS_MAX, TCP_WAIT, TCP_WAIT_MAX,
+    REJECTED_WAIT, REJECTED_WAIT_MAX, TCP_ACCEPT_MAX, TCP_BUFFER_OCTETS, TCP_NETWORK_OCTETS_MIN, TCP_NETWORK_TIME, TCP_UNIT_OCTETS_MAX, TCP_WAIT, TCP_WAIT_MAX,
     WINDOW_MAX,
 };
 use crate::io::Trust;
@@ -205,7 +205,7 @@ pub struct TcpConfig {
     pub white_space: Option<Duration>,
     /// Code point of the packets of connections that we open.
     pub dscp: u8,
-    /// Octets that may be written and not have left.
+    /// Octets that may be written and not have left this program.
     pub buffer_octets: usize,
     /// Time between tries to connect.
     pub back_off: BackOff,
@@ -216,6 +216,13 @@ pub struct TcpConfig {
 }
 
 impl TcpConfig {
+    /// Octets that the network may hold and not have sent: what leaves in [`TCP_NETWORK_TIME`], as far as the rate is
+    /// known.
+    pub(super) fn network_octets(&self) -> usize {
+        let octets = u64::from(self.bits_per_second) * TCP_NETWORK_TIME.as_secs() / 8;
+        usize::try_from(octets).unwrap_or(usize::MAX).clamp(TCP_NETWORK_OCTETS_MIN, self.buffer_octets.max(TCP_NETWORK_OCTETS_MIN))
+    }
+
     /// To a peer at `target` from which connections are taken as well, all else as usual.
     pub fn new(site: SiteName, target: Option<String>) -> Self {
         Self {

@@ -18,6 +18,10 @@ pub const TTL_MAX: Duration = Duration::from_secs(15 * 24 * 3600);
 pub const TCP_UNIT_OCTETS_MAX: usize = 1 << 20;
 /// Octets written to a TCP connection that have not left, unless configured otherwise: two large blocks.
 pub const TCP_BUFFER_OCTETS: usize = 64 << 10;
+/// Least of what the network may hold unsent: a packet or three.
+pub const TCP_NETWORK_OCTETS_MIN: usize = 4 << 10;
+/// What the network may hold leaves in so long: more than a turn by satellite takes, so that it is never idle.
+pub const TCP_NETWORK_TIME: Duration = Duration::from_secs(2);
 /// Connections of peers that are being secured at once; more are closed.
 pub const TCP_PENDING_MAX: usize = 4;
 /// First wait before a connection is tried again.

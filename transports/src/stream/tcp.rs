@@ -272,6 +272,8 @@ impl TcpLink {
         let Some(connection) = self.pipes.get_mut(&pipe) else { return };
         connection.state = State::Open;
         let ours = connection.opened_by_us;
+        // What the network holds counts as sent: a stanza that comes later could not overtake it.
+        self.ask(pipe, PipeOutput::LimitSending(self.config.network_octets()));
         if let Some(old) = before.filter(|_| !ours) {
             self.pipes.remove(&old);
             self.ask(old, PipeOutput::Close);

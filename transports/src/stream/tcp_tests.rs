@@ -114,7 +114,7 @@ fn word(output: TransportOutput) -> Option<String> {
             PipeOutput::Write(octets) => format!("write {}: {}", name(pipe), text(&octets)),
             PipeOutput::Close => format!("close {}", name(pipe)),
             PipeOutput::Secure(secure) => format!("secure {}: {:?}", name(pipe), secure.role),
-            PipeOutput::TellDrained => return None,
+            PipeOutput::TellDrained | PipeOutput::LimitSending(_) => return None,
             other @ (PipeOutput::Pause | PipeOutput::Resume) => panic!("{other:?}"),
         },
         TransportOutput::Event(event) => match event {
