@@ -281,10 +281,13 @@ pub struct NodeArguments {
 /// `skywave decode`.
 #[derive(Clone, Debug, Args)]
 pub struct Decode {
-    /// sis, spdu, cpdu, dpdu, rcop, udop, acp142 (or p_mul), cdt, mule, bsmtp, smtp
+    /// sis, spdu, cpdu, dpdu, rcop, udop, acp142 (or p_mul), cdt, mule, bsmtp, smtp, xmpp (streams, and units of chat)
     pub protocol: String,
     /// The octets in hex; - reads hex or raw octets from standard input
     pub octets: String,
+    /// A domain or name in the dictionary of the link for chat; once for each
+    #[arg(long = "name", value_name = "NAME")]
+    pub names: Vec<String>,
     /// Machine-readable output
     #[arg(long)]
     pub json: bool,

@@ -10,6 +10,7 @@ use skywave_protocols::bytes::unhex;
 use skywave_protocols::message::mail::Envelope;
 
 use super::args::Decode;
+use super::decode_chat;
 use super::exit::{self, Fault};
 use super::show;
 
@@ -19,7 +20,10 @@ const INPUT_OCTETS_MAX: u64 = 64 << 20;
 /// Explains octets.
 pub(super) fn decode(arguments: &Decode) -> Result<(), Fault> {
     let octets = octets(&arguments.octets)?;
-    let tree = tree(&arguments.protocol, &octets)?;
+    let tree = match arguments.protocol.as_str() {
+        "xmpp" => decode_chat::tree(&octets, &arguments.names)?,
+        protocol => tree(protocol, &octets)?,
+    };
     if arguments.json {
         println!("{tree}");
     } else {
@@ -56,7 +60,9 @@ fn tree(protocol: &str, octets: &[u8]) -> Result<Value, Fault> {
         Answer::Refused(refusal) => Err(Fault::new(exit::DATA, refusal.to_string())),
         Answer::NotAsked => Err(Fault::new(
             exit::USAGE,
-            format!("{protocol} is none of sis, spdu, cpdu, dpdu, rcop, udop, acp142, p_mul, cdt, mule, bsmtp, smtp"),
+            format!(
+                "{protocol} is none of sis, spdu, cpdu, dpdu, rcop, udop, acp142, p_mul, cdt, mule, bsmtp, smtp, xmpp"
+            ),
         )),
     }
 }

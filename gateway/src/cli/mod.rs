@@ -7,6 +7,7 @@ mod bench;
 mod check;
 mod conformance;
 mod decode;
+mod decode_chat;
 pub mod demo;
 pub mod exit;
 mod files;

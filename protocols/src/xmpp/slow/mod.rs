@@ -14,6 +14,7 @@
 //! inflating is capped. Limits: [`limits`].
 
 pub mod block;
+pub mod explain;
 pub mod limits;
 
 mod config;

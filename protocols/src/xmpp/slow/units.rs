@@ -187,14 +187,15 @@ impl Units {
 }
 
 //= xmpp/SLOW-020
-fn write(dictionaries: &Dictionaries, text: &[u8]) -> Vec<u8> {
+pub(super) fn write(dictionaries: &Dictionaries, text: &[u8]) -> Vec<u8> {
     let dictionary = dictionaries.level(0);
     let content = symbols::encode(&mut Envelopes::default(), &[Part { text, begins: true, ends: true }]);
     let body = Window::new(&dictionary.octets).deflate(&content);
     Unit::Alone { level: 0, digest: alone_digest(0, dictionary.digest, text), body: &body }.octets()
 }
 
-fn read(dictionaries: &Dictionaries, octets: &[u8]) -> Result<Stanza, SlowFault> {
+/// The stanza of a unit.
+pub(super) fn read(dictionaries: &Dictionaries, octets: &[u8]) -> Result<Stanza, SlowFault> {
     let Unit::Alone { level, digest, body } = Unit::read(octets)? else { return Err(SlowFault::Digest) };
     let dictionary = dictionaries.level(level.into());
     let content = Window::new(&dictionary.octets).inflate(body, BLOCK_CODED_OCTETS_MAX)?;
