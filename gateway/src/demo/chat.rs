@@ -3,6 +3,8 @@
 //! One line after the other: each is said when the one before was heard, and the last two while the long mail is on the
 //! air, which they must not wait for.
 
+use std::collections::BTreeMap;
+
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::WallTime;
 
@@ -74,6 +76,8 @@ pub struct LineFate {
 pub struct Conversation {
     /// In their order.
     pub fates: Vec<LineFate>,
+    /// By site and link: units of chat, and their octets.
+    pub units_sent: BTreeMap<(usize, String), (u64, u64)>,
 }
 
 impl Conversation {
@@ -90,7 +94,7 @@ impl Conversation {
             precedence: None,
             bytes_on_air: 0,
         };
-        Self { fates: lines(seed).into_iter().map(fate).collect() }
+        Self { fates: lines(seed).into_iter().map(fate).collect(), units_sent: BTreeMap::new() }
     }
 
     /// The number of the line that is to be said now. `started` tells whether what starts so has its time.
@@ -122,7 +126,9 @@ impl Conversation {
                     _other => {}
                 }
             }
-            Event::ChatBlock { bytes_sent, .. } => {
+            Event::ChatBlock { bytes_sent, link, .. } => {
+                let (units, bytes) = self.units_sent.entry((site, link.clone())).or_default();
+                (*units, *bytes) = (*units + 1, *bytes + bytes_sent);
                 // One line is under way at a time: the block that leaves behind it carries it.
                 let mut fates = self.fates.iter_mut().filter(|fate| fate.line.site == site);
                 if let Some(fate) = fates.rfind(|fate| fate.said_at.is_some() && fate.bytes_on_air == 0) {
@@ -177,6 +183,15 @@ mod tests {
             conversation.heard(WallTime::from_unix_seconds(1), line.to, &line.text);
         }
         assert!(conversation.heard(WallTime::from_unix_seconds(1), "eve@field.test", &line.text).is_none());
+        for bytes_sent in [40, 30] {
+            let (peer, link) = ("field".to_owned(), "chat".to_owned());
+            conversation.told(
+                WallTime::from_unix_seconds(1),
+                0,
+                &Event::ChatBlock { peer, link, bytes_raw: 100, bytes_sent },
+            );
+        }
+        assert_eq!(conversation.units_sent[&(0, "chat".to_owned())], (2, 70));
         assert_eq!(conversation.faults().len(), 4);
         assert!(conversation.faults()[0].contains("2 times"));
     }

@@ -67,7 +67,7 @@ pub struct Link {
     pub transport: String,
     /// Units it began to send.
     pub units_sent: u64,
-    /// Octets that its station put on the air: every frame, repeat and acknowledgement.
+    /// Octets that its station put on the air: every frame, repeat and acknowledgement, of all links of the station.
     pub bytes_on_air: u64,
     /// How long its station was on the air.
     pub seconds_on_air: f64,

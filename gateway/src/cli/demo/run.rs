@@ -24,7 +24,7 @@ use crate::shell::clock::Clock;
 use crate::shell::radio::{Radio, RadioStation};
 use crate::shell::{ShellConfig, Site};
 use crate::telemetry::Event;
-use crate::world::chat_sites::domains;
+use crate::world::chat_sites::{CHAT_LINK, domains};
 use crate::world::client::Submission;
 use crate::world::sites::{Plan, full_name};
 
@@ -384,17 +384,22 @@ impl Stage {
             if air.emissions_in_emcon > 0 {
                 faults.push(format!("{name} emitted {} times in EMCON", air.emissions_in_emcon));
             }
+            let link = |link: &str, transport: &str, units_sent| Link {
+                name: format!("{}/{link}", full_name(name)),
+                transport: transport.to_owned(),
+                units_sent,
+                bytes_on_air: air.octets_on_air,
+                seconds_on_air: (air.seconds() * 1000.0).round() / 1000.0,
+                transmissions: air.transmissions,
+                emissions_in_emcon: air.emissions_in_emcon,
+            };
             for kind in &self.plan.links {
                 let units = self.ledger.units_sent.get(&(index, kind.name().to_owned()));
-                links.push(Link {
-                    name: format!("{}/{}", full_name(name), kind.name()),
-                    transport: "acp142 over stanag 5066".to_owned(),
-                    units_sent: units.copied().unwrap_or(0),
-                    bytes_on_air: air.octets_on_air,
-                    seconds_on_air: (air.seconds() * 1000.0).round() / 1000.0,
-                    transmissions: air.transmissions,
-                    emissions_in_emcon: air.emissions_in_emcon,
-                });
+                links.push(link(kind.name(), "acp142 over stanag 5066", units.copied().unwrap_or(0)));
+            }
+            if self.plan.chat.is_some() {
+                let units = self.conversation.units_sent.get(&(index, CHAT_LINK.to_owned()));
+                links.push(link(CHAT_LINK, "xmpp over rcop over stanag 5066", units.map_or(0, |(units, _)| *units)));
             }
         }
         Outcome {

@@ -134,7 +134,7 @@ impl Show {
         self.plain("");
         for Link { name, units_sent, bytes_on_air, seconds_on_air, transmissions, .. } in &outcome.links {
             self.plain(&format!(
-                "{name:<14} {units_sent:>3} units, {transmissions} transmissions, {bytes_on_air} bytes, {seconds_on_air:.0} s on air"
+                "{name:<14} {units_sent:>3} units; its station: {transmissions} transmissions, {bytes_on_air} bytes, {seconds_on_air:.0} s on air"
             ));
         }
         for fault in &outcome.faults {
