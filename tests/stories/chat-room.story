@@ -18,6 +18,12 @@ field  pings bob ops@chat.hq.test/Bob
 then   within 1s   field gets pong from ops@chat.hq.test/Bob
 field  joins bob ops@chat.hq.test as Robert
 then   within 4m   hq room ops@chat.hq.test has Robert
+then   within 1m   field sees ops@chat.hq.test/Robert online
+# It sits there under its new name and no more under the old one; nothing of these questions crosses.
+field  pings bob ops@chat.hq.test/Robert
+then   within 1s   field gets pong from ops@chat.hq.test/Robert
+field  pings bob ops@chat.hq.test/Bob
+then   within 1s   field gets not-acceptable for bob
 field  leaves bob ops@chat.hq.test as Robert
 then   within 4m   hq sees ops@chat.hq.test/Robert offline
 field  pings bob ops@chat.hq.test/Robert

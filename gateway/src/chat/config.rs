@@ -16,6 +16,7 @@ use skywave_protocols::xmpp::slow::SlowConfig;
 use skywave_transports::io::Authority;
 use skywave_transports::transport::SiteName;
 
+use super::Way;
 use super::limits::{QUEUE_OCTETS, QUEUE_STANZAS};
 
 /// Everything about chat at one site.
@@ -76,6 +77,8 @@ pub struct PeerConfig {
     pub session: SlowConfig,
     /// The link for single units while the peer is silent, and what the session on it does.
     pub units: Option<(Arc<str>, SlowConfig)>,
+    /// Further links for a stream: for what a rule has take them, and while those before cannot be used.
+    pub alternates: Vec<AlternateLink>,
     /// What may cross, in both directions.
     pub filter: FilterConfig,
     /// The presence cache.
@@ -96,6 +99,17 @@ pub struct PeerConfig {
     pub silent: bool,
     /// Largest stanza, in octets of its canonical form.
     pub stanza_octets_max: usize,
+}
+
+/// A further link for a far site's stream.
+#[derive(Clone, PartialEq, Debug)]
+pub struct AlternateLink {
+    /// The link.
+    pub link: Arc<str>,
+    /// What the session on it does.
+    pub session: SlowConfig,
+    /// Whether the peer keeps silence on it from the start.
+    pub silent: bool,
 }
 
 /// Limits of a queue.
@@ -141,6 +155,23 @@ impl PeerConfig {
     /// Whether a far domain belongs to it.
     pub fn has_domain(&self, domain: &str) -> bool {
         self.domains.iter().any(|pattern| covers(pattern, domain))
+    }
+
+    /// Its links and what each is for.
+    pub fn ways(&self) -> impl Iterator<Item = (Way, &Arc<str>)> {
+        let alternates = (0..).zip(&self.alternates).map(|(place, it)| (Way::Alternate(place), &it.link));
+        let units = self.units.iter().map(|(link, _)| (Way::Units, link));
+        std::iter::once((Way::Stream, &self.link)).chain(units).chain(alternates)
+    }
+
+    /// The name of one of its links.
+    pub fn link_of(&self, way: Way) -> Option<&Arc<str>> {
+        self.ways().find(|(other, _)| *other == way).map(|(_, link)| link)
+    }
+
+    /// What one of its links is for.
+    pub fn way_to(&self, link: &str) -> Option<Way> {
+        self.ways().find(|(_, name)| name.as_ref() == link).map(|(way, _)| way)
     }
 
     /// Whether users of a local domain may use it.

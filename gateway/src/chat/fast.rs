@@ -64,6 +64,9 @@ impl Chat {
             let stanza = self.with_delay(now, number, stanza);
             self.door.deliver(now, number, stanza);
         }
+        if self.ready && !self.stopping {
+            self.mark_given(now);
+        }
         moved
     }
 

@@ -2,6 +2,7 @@
 
 use minidom::Element;
 use rxml::xml_ncname;
+use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::{Now, WallTime};
 use skywave_protocols::xmpp::fate::Meaning;
 use skywave_protocols::xmpp::local::{Cause, bounce, stamp};
@@ -37,10 +38,10 @@ impl Chat {
         self.tell_rules(index);
         match verdict {
             Verdict::Pass { stanza, .. } => self.inward_presence(now, index, stanza),
-            Verdict::Drop => self.dropped(index, &stanza, "by a rule for what comes"),
+            Verdict::Drop => self.dropped(now, index, &stanza, "by a rule for what comes"),
             Verdict::Reply(answer) => {
                 self.count(index, |counters| counters.stanzas_answered += 1);
-                self.line_of(index, &stanza, StanzaFate::Answered, "by the gateway, to the far site");
+                self.line_of(now, index, &stanza, StanzaFate::Answered, "by the gateway, to the far site");
                 self.send_own(now, index, answer);
             }
         }
@@ -48,7 +49,7 @@ impl Chat {
 
     fn inward_presence(&mut self, now: Now, index: usize, stanza: Stanza) {
         let Some(peer) = self.peers.get_mut(index) else { return };
-        let Presence { cross, replace: _, back, on } = peer.presence.inbound(now, stanza);
+        let Presence { cross, replace: _, ends_join: _, back, on } = peer.presence.inbound(now, stanza);
         for stanza in back {
             self.send_own(now, index, stanza);
         }
@@ -68,30 +69,53 @@ impl Chat {
         if !self.local.has_room(octets.len()) {
             return self.send_back(now, index, &stanza, Cause::QueueFull);
         }
-        if fate.durable {
-            let record = Record {
-                peer: peer.config.name.to_string(),
-                since: now.wall,
-                life: None,
-                priority: precedence.mt_priority(),
-                own: false,
-                stanza: octets.clone().into(),
-            };
-            self.work.write(record.write(Space::ChatIn, number));
-            self.work.hurry(precedence);
-        }
         let handing = Handing {
             peer: index,
             octets: octets.len(),
             since: now.wall,
             durable: fate.durable,
             own: false,
+            // What goes to the server as soon as it is on the disk says so there at once.
+            given: self.local.is_free(now.mono, &stanza),
             repeated: false,
             settles: None,
             stanza,
         };
+        if fate.durable {
+            self.work.write(self.record_in(&handing, octets).write(Space::ChatIn, number));
+            self.work.hurry(precedence);
+        }
         self.line_in(now, number, &handing, StanzaFate::Arrived, "by the link");
         self.work.after.handings.push((number, handing));
+    }
+
+    /// The row of a stanza for a local server.
+    fn record_in(&self, handing: &Handing, octets: Vec<u8>) -> Record {
+        let peer = self.peers.get(handing.peer);
+        let precedence = peer.map_or(Precedence::Routine, |peer| peer.precedence.of(&handing.stanza));
+        Record {
+            peer: peer.map_or_else(String::new, |peer| peer.config.name.to_string()),
+            since: handing.since,
+            life: None,
+            priority: precedence.mt_priority(),
+            own: handing.own,
+            route: None,
+            bits_per_second_min: None,
+            given: handing.given,
+            stanza: octets.into(),
+        }
+    }
+
+    /// Rows of what can go to local servers now, and does not say so yet, say so before it goes: only what may have
+    /// reached a server is told as a possible duplicate after a crash.
+    //= xmpp/CHAT-008
+    pub(super) fn mark_given(&mut self, now: Now) {
+        for number in self.local.unmarked(now.mono) {
+            let Some(handing) = self.local.get(number) else { continue };
+            let record = Record { given: true, ..self.record_in(handing, handing.stanza.octets()) };
+            self.work.write(record.write(Space::ChatIn, number));
+            self.work.after.marks.push(number);
+        }
     }
 
     /// The local server will never take it: its sender beyond the link is told.

@@ -8,8 +8,10 @@ pub const PEERS_MAX: usize = 1_000;
 pub const QUEUE_STANZAS: usize = 2_000;
 /// Octets that wait for one link unless the configuration says otherwise.
 pub const QUEUE_OCTETS: usize = 4 << 20;
-/// Most stanzas that a configuration can let wait for one link.
-pub const QUEUE_STANZAS_MAX: usize = 100_000;
+/// Most stanzas that a configuration can let wait for one far site: what the session of one link takes.
+pub const QUEUE_STANZAS_MAX: usize = skywave_protocols::xmpp::slow::limits::WAITING_STANZAS_MAX;
+/// Further links for a stream of one far site.
+pub const ALTERNATES_MAX: usize = 4;
 /// Stanzas that came by links and wait for local servers, of all peers.
 pub const LOCAL_STANZAS_MAX: usize = 20_000;
 /// Their octets.
@@ -24,6 +26,10 @@ pub const GIVE_AGAIN_LONGEST: Duration = Duration::from_secs(60);
 pub const NUMBERS_RESERVED: u64 = 1 << 20;
 /// Stanzas of one listing.
 pub const LISTED_MAX: usize = 1_000;
+/// Stanzas whose lives are remembered for `track`, those that are gone included.
+pub const RECENT_STANZAS_MAX: usize = 1_000;
+/// Things that are remembered of one of them.
+pub const RECENT_EVENTS_MAX: usize = 12;
 /// Units that were handed to a link and are not settled.
 pub const UNITS_MAX: usize = 4_096;
 /// Shortest time between two looks at what waits, whether it has to say so.

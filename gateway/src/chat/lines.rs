@@ -30,7 +30,7 @@ impl Chat {
             text: text.to_owned(),
             ..self.line(peer, &waiting.stanza)
         };
-        self.tell(Event::Stanza(Box::new(line)));
+        self.tell_line(now, line);
     }
 
     /// About a stanza that waits, or waited, for a local server.
@@ -43,12 +43,17 @@ impl Chat {
             text: text.to_owned(),
             ..self.line(handing.peer, &handing.stanza)
         };
-        self.tell(Event::Stanza(Box::new(line)));
+        self.tell_line(now, line);
     }
 
     /// About a stanza that never waited.
-    pub(super) fn line_of(&mut self, peer: usize, stanza: &Stanza, status: StanzaFate, text: &str) {
+    pub(super) fn line_of(&mut self, now: Now, peer: usize, stanza: &Stanza, status: StanzaFate, text: &str) {
         let line = StanzaLine { status, text: text.to_owned(), ..self.line(peer, stanza) };
+        self.tell_line(now, line);
+    }
+
+    fn tell_line(&mut self, now: Now, line: StanzaLine) {
+        self.recent.note(now.wall, &line);
         self.tell(Event::Stanza(Box::new(line)));
     }
 

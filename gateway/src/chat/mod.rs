@@ -23,6 +23,7 @@ pub mod numbers;
 mod outward;
 mod peers;
 pub mod queue;
+mod recent;
 pub mod record;
 pub mod restore;
 mod show;
@@ -47,17 +48,20 @@ use keyed::Keyed;
 use numbers::Numbers;
 use peers::Peer;
 use queue::local::LocalQueue;
+use recent::Recent;
 use work::{Pending, Work};
 
 pub use slow::LinkState;
 
-/// Which of a peer's two links is meant.
+/// Which of a peer's links is meant.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Way {
-    /// The link of its stream.
+    /// The first link for its stream.
     Stream,
     /// The link for single units while it keeps silence.
     Units,
+    /// Another link for a stream, by its place in the configuration.
+    Alternate(u8),
 }
 
 /// A peer's index and one of its links.
@@ -127,6 +131,7 @@ pub struct Chat {
     /// Units handed to links and not settled: the session's number of each.
     units: BTreeMap<u64, (Line, u64)>,
     out: VecDeque<ChatOutput>,
+    recent: Recent,
     /// Local domains that can be reached: by how many connections.
     reached: BTreeMap<String, usize>,
     ready: bool,
@@ -163,6 +168,7 @@ impl Chat {
             batches: 0,
             units: BTreeMap::new(),
             out,
+            recent: Recent::default(),
             reached: BTreeMap::new(),
             ready: false,
             stopping: false,

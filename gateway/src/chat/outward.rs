@@ -1,11 +1,11 @@
 //! From a local server to a link: what may cross, how urgent it is, and how it waits.
 
 use skywave_protocols::time::Now;
-use skywave_protocols::xmpp::Stanza;
 use skywave_protocols::xmpp::fate::Meaning;
 use skywave_protocols::xmpp::local::{Cause, Complaint, Condition, ErrorType, bounce};
 use skywave_protocols::xmpp::presence::Presence;
 use skywave_protocols::xmpp::rules::{Direction, Orders, Verdict};
+use skywave_protocols::xmpp::{Stanza, ns};
 use skywave_transports::io::Space;
 
 use super::config::EmconRule;
@@ -38,7 +38,7 @@ impl Chat {
             Verdict::Pass { stanza, orders } => self.outward_presence(now, index, arrival, stanza, &orders),
             Verdict::Drop => {
                 self.door.taken(now, arrival);
-                self.dropped(index, &stanza, "by a rule");
+                self.dropped(now, index, &stanza, "by a rule");
             }
             Verdict::Reply(answer) => {
                 self.door.taken(now, arrival);
@@ -50,15 +50,18 @@ impl Chat {
     fn outward_presence(&mut self, now: Now, index: usize, arrival: u64, stanza: Stanza, orders: &Orders) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let before = stanza.clone();
-        let Presence { cross, replace, back, on } = peer.presence.outbound(now, stanza);
+        let Presence { mut cross, replace, ends_join, back, on } = peer.presence.outbound(now, stanza);
+        if ends_join && self.cancel_join(now, index, &before) {
+            cross = None;
+        }
         if cross.is_none() {
             let answered = !back.is_empty();
             self.door.taken(now, arrival);
             if answered {
                 self.count(index, |counters| counters.stanzas_answered += 1);
-                self.line_of(index, &before, StanzaFate::Answered, "from the presence cache");
+                self.line_of(now, index, &before, StanzaFate::Answered, "from the presence cache");
             } else {
-                self.dropped(index, &before, "nothing new for the far site");
+                self.dropped(now, index, &before, "nothing new for the far site");
             }
         }
         for stanza in back {
@@ -97,9 +100,9 @@ impl Chat {
             return self.refuse(now, Some(index), arrival.unwrap_or_default(), &stanza, &complaint, &why);
         }
         let number = self.numbers.take();
-        if let Some(key) = &orders.coalesce {
-            self.replace(now, index, key);
-        }
+        let stands_for_leave = orders.coalesce.as_ref().is_some_and(|key| self.replace(now, index, key));
+        let Some(peer) = self.peers.get(index) else { return };
+        let route = orders.route.as_ref().and_then(|link| peer.config.way_to(link));
         let waiting = Waiting {
             octets: octets.len(),
             since: now.wall,
@@ -109,6 +112,9 @@ impl Chat {
             // A rule may say of any kind what replaces what.
             replace: orders.coalesce.clone(),
             hold: orders.hold.map(|hold| now.mono + hold),
+            route,
+            bits_per_second_min: orders.hold_until_bits_per_second,
+            stands_for_leave,
             arrival,
             stanza,
         };
@@ -126,6 +132,9 @@ impl Chat {
                 life: fate.life,
                 priority: waiting.priority,
                 own: waiting.arrival.is_none(),
+                route: waiting.route.and_then(|way| peer.config.link_of(way)).map(ToString::to_string),
+                bits_per_second_min: waiting.bits_per_second_min,
+                given: false,
                 stanza: octets.into(),
             };
             self.work.write(record.write(Space::ChatOut, number));
@@ -185,30 +194,62 @@ impl Chat {
         if let Err(full) = peer.queue.room(octets, config.queue.stanzas_max, config.queue.octets_max) {
             return Some((Complaint::of(Cause::QueueFull, None), full.to_string()));
         }
-        if peer.silent && config.emcon == EmconRule::Refuse && !state && !stanza.is_error() {
+        if peer.is_shut() && config.emcon == EmconRule::Refuse && !state && !stanza.is_error() {
+            let (text, why) = if peer.silent {
+                ("the far site keeps radio silence", "the far site keeps silence")
+            } else {
+                ("the link to the far site is not to be used now", "the link is not to be used")
+            };
             let complaint = Complaint {
                 error_type: ErrorType::Wait,
-                text: Some("the far site keeps radio silence"),
+                text: Some(text),
                 ..Complaint::new(Condition::RecipientUnavailable)
             };
-            return Some((complaint, "the far site keeps silence".to_owned()));
+            return Some((complaint, why.to_owned()));
         }
         None
     }
 
-    /// What waits with this key gives way, if it is not on its way.
-    fn replace(&mut self, now: Now, index: usize, key: &[u8]) {
-        let Some(peer) = self.peers.get_mut(index) else { return };
-        let Some(old) = peer.queue.replaceable(key) else { return };
-        if peer.queue.is_released(old) && !peer.withdraw(old) {
-            return;
-        }
-        let Some((waiting, freed)) = peer.queue.remove(old) else { return };
+    /// What waits with this key gives way, if it is not on its way. Whether with it the leave of a room has gone that
+    /// the far site was not told.
+    fn replace(&mut self, now: Now, index: usize, key: &[u8]) -> bool {
+        let Some(peer) = self.peers.get_mut(index) else { return false };
+        let Some(old) = peer.queue.replaceable(key).filter(|&old| peer.take_back(old)) else { return false };
+        self.discard(now, index, old, "by a newer one").is_some_and(|waiting| waiting.is_leave())
+    }
+
+    /// A stanza that was taken back gives way.
+    fn discard(&mut self, now: Now, index: usize, number: u64, why: &str) -> Option<Waiting> {
+        let (waiting, freed) = self.peers.get_mut(index)?.queue.remove(number)?;
         if waiting.fate.durable {
-            self.work.note(record::forget(Space::ChatOut, old));
+            self.work.note(record::forget(Space::ChatOut, number));
         }
-        self.line_out(now, index, old, &waiting, StanzaFate::Replaced, "by a newer one");
+        self.line_out(now, index, number, &waiting, StanzaFate::Replaced, why);
         self.release(now, index, freed);
+        Some(waiting)
+    }
+
+    /// A user leaves a room that has not answered the join: if the join is still here, all that the room would have got
+    /// goes. Whether the leave is no news to it either.
+    //= xmpp/CHAT-007
+    fn cancel_join(&mut self, now: Now, index: usize, leave: &Stanza) -> bool {
+        let Some(peer) = self.peers.get_mut(index) else { return false };
+        let waiting = peer.queue.same_seat(leave);
+        let is_join = |number: &&u64| {
+            peer.queue.get(**number).is_some_and(|waiting| waiting.stanza.child(ns::MUC, "x").is_some())
+        };
+        let Some(join) = waiting.iter().find(is_join).copied() else { return false };
+        if !peer.take_back(join) {
+            return false;
+        }
+        let mut owed = false;
+        for number in waiting {
+            if self.peers.get_mut(index).is_some_and(|peer| peer.take_back(number)) {
+                let gone = self.discard(now, index, number, "its user has left the room again");
+                owed |= gone.is_some_and(|waiting| waiting.is_leave());
+            }
+        }
+        !owed
     }
 
     /// What says that a stanza comes back for this cause.
@@ -233,7 +274,7 @@ impl Chat {
         let error = bounce(stanza, &complaint);
         let (peer, fate) = (index.unwrap_or(usize::MAX), error.is_some());
         self.count(peer, |counters| counters.stanzas_returned += 1);
-        self.line_of(peer, stanza, if fate { StanzaFate::Returned } else { StanzaFate::Discarded }, why);
+        self.line_of(now, peer, stanza, if fate { StanzaFate::Returned } else { StanzaFate::Discarded }, why);
         if let Some(error) = error {
             self.reply(now, peer, error, None);
         }
@@ -249,6 +290,7 @@ impl Chat {
             since: now.wall,
             durable: false,
             own: true,
+            given: false,
             repeated: false,
             settles,
             stanza,
@@ -260,13 +302,13 @@ impl Chat {
 
     fn answered(&mut self, now: Now, index: usize, stanza: &Stanza, answer: Stanza) {
         self.count(index, |counters| counters.stanzas_answered += 1);
-        self.line_of(index, stanza, StanzaFate::Answered, "by the gateway");
+        self.line_of(now, index, stanza, StanzaFate::Answered, "by the gateway");
         self.reply(now, index, answer, None);
     }
 
-    pub(super) fn dropped(&mut self, index: usize, stanza: &Stanza, why: &str) {
+    pub(super) fn dropped(&mut self, now: Now, index: usize, stanza: &Stanza, why: &str) {
         self.count(index, |counters| counters.stanzas_dropped += 1);
-        self.line_of(index, stanza, StanzaFate::Dropped, why);
+        self.line_of(now, index, stanza, StanzaFate::Dropped, why);
     }
 
     /// What the presence cache has to say by itself: `back` is for the local side here, `on` for the far one.

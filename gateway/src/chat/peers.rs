@@ -1,5 +1,7 @@
 //! The far sites: what each is configured with, and the machines that work for it.
 
+use std::sync::Arc;
+
 use skywave_protocols::random::Random;
 use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
 use skywave_protocols::xmpp::Stanza;
@@ -11,10 +13,14 @@ use skywave_protocols::xmpp::rules::{Direction, Facts, Filter, Verdict};
 use skywave_transports::io::Space;
 
 use super::config::{EmconRule, PeerConfig};
-use super::queue::out::OutQueue;
+use super::limits::ALTERNATES_MAX;
+use super::queue::out::{OutQueue, Waiting};
 use super::slow::Side;
 use super::{Chat, Line, Way, record};
 use crate::telemetry::StanzaFate;
+
+/// Which of a peer's links for a stream can be used.
+type Usable = [bool; 1 + ALTERNATES_MAX];
 
 /// A far site.
 pub(super) struct Peer {
@@ -25,8 +31,11 @@ pub(super) struct Peer {
     pub(super) queue: OutQueue,
     pub(super) stream: Side,
     pub(super) units: Option<Side>,
-    /// It is known to keep silence.
+    pub(super) alternates: Vec<Side>,
+    /// It is known to keep silence on its first link.
     pub(super) silent: bool,
+    /// The links that could be used when the queue was last looked at for them.
+    usable: Usable,
     /// When those that wait are looked at, whether they have to say so.
     pub(super) mark_at: Option<Instant>,
     pub(super) counters: Counters,
@@ -67,7 +76,13 @@ impl Peer {
             queue: OutQueue::default(),
             stream: Side::new(config.session.clone(), random()),
             units: config.units.as_ref().map(|(_, session)| Side::new(session.clone(), random())),
+            alternates: config
+                .alternates
+                .iter()
+                .map(|it| Side::new(it.session.clone(), random()).silenced(it.silent))
+                .collect(),
             silent: config.silent,
+            usable: Usable::default(),
             mark_at: None,
             counters: Counters::default(),
             config,
@@ -81,13 +96,16 @@ impl Peer {
 
     /// What the rules say about a stanza.
     pub(super) fn judge(&mut self, now: Now, direction: Direction, stanza: &Stanza) -> Verdict {
-        let link = &self.stream.link;
+        // What rules are told of the link is that of the one that it would take.
+        let way = self.first_usable(None).unwrap_or(Way::Stream);
+        let link = self.side(way).map(|side| side.link).unwrap_or_default();
+        let name = Arc::clone(self.config.link_of(way).unwrap_or(&self.config.link));
         let oldest = self.queue.iter().next().map_or(Duration::ZERO, |(_, waiting)| now.wall.since(waiting.since));
         let online = stanza.to().is_full().then(|| self.presence.is_online(stanza.to())).flatten();
         let facts = Facts {
             direction,
             peer: &self.config.name,
-            link: &self.config.link,
+            link: &name,
             link_up: link.up && link.allowed,
             bits_per_second: link.medium.bits_per_second,
             precedence: self.precedence.of(stanza),
@@ -104,11 +122,88 @@ impl Peer {
         self.silent && self.config.emcon == EmconRule::Units && self.units.is_some()
     }
 
+    /// The links for a stream, in their order.
+    fn streams(&self) -> impl Iterator<Item = Way> + use<> {
+        std::iter::once(Way::Stream).chain((0..).take(self.alternates.len()).map(Way::Alternate))
+    }
+
+    /// All its links.
+    pub(super) fn ways(&self) -> impl Iterator<Item = Way> + use<> {
+        self.streams().chain(self.units.is_some().then_some(Way::Units))
+    }
+
+    /// Whether a link can be used now, as far as anybody knows.
+    pub(super) fn is_usable(&self, way: Way) -> bool {
+        self.side(way).is_some_and(|side| side.link.up && !side.is_overdue()) && !self.is_closed(way)
+    }
+
+    /// Whether nothing may be sent on a link: the operator or our own silence forbids it, or the peer keeps silence there.
+    pub(super) fn is_closed(&self, way: Way) -> bool {
+        let silent = way == Way::Stream && self.silent;
+        silent || self.side(way).is_none_or(|side| !side.link.allowed || side.silent)
+    }
+
+    /// Whether nothing may be sent as a stream at all.
+    pub(super) fn is_shut(&self) -> bool {
+        self.streams().all(|way| self.is_closed(way))
+    }
+
+    /// Whether the medium of a link for a stream can be used.
+    pub(super) fn is_reached(&self) -> bool {
+        self.streams().any(|way| self.side(way).is_some_and(|side| side.link.up))
+    }
+
+    /// The first link for a stream that can be used, and is at least so fast.
+    fn first_usable(&self, bits_per_second_min: Option<u32>) -> Option<Way> {
+        self.streams().find(|&way| self.is_usable(way) && self.is_fast(way, bits_per_second_min))
+    }
+
+    fn is_fast(&self, way: Way, bits_per_second_min: Option<u32>) -> bool {
+        let rate = self.side(way).map_or(0, |side| side.link.medium.bits_per_second);
+        bits_per_second_min.is_none_or(|min| rate >= min)
+    }
+
+    /// The link that a stanza takes now; nothing if a rule has it wait for one. What no rule sends anywhere goes by the
+    /// first that can be used.
+    //= xmpp/CHAT-006
+    pub(super) fn way_of(&self, waiting: &Waiting) -> Option<Way> {
+        let min = waiting.bits_per_second_min;
+        match (waiting.route, min) {
+            (Some(way), None) => Some(way),
+            (Some(way), Some(_)) => Some(way).filter(|&way| self.is_usable(way) && self.is_fast(way, min)),
+            (None, Some(_)) => self.first_usable(min),
+            (None, None) => {
+                let otherwise = if self.speaks_by_units() { Way::Units } else { Way::Stream };
+                Some(self.first_usable(None).unwrap_or(otherwise))
+            }
+        }
+    }
+
+    /// Takes a stanza back unless it is in a block already.
+    pub(super) fn take_back(&mut self, number: u64) -> bool {
+        !self.queue.is_released(number) || self.withdraw(number)
+    }
+
+    /// Has the stanzas that wait for a link look for one again, if the links that can be used are others than before.
+    pub(super) fn redirect(&mut self, now: Now) {
+        let mut usable = Usable::default();
+        for (mark, way) in usable.iter_mut().zip(self.streams()) {
+            *mark = self.is_usable(way);
+        }
+        if std::mem::replace(&mut self.usable, usable) == usable {
+            return;
+        }
+        if !self.alternates.is_empty() || self.queue.has_parked() {
+            self.submit_again(now);
+        }
+    }
+
     /// One of its sides.
     pub(super) fn side(&self, way: Way) -> Option<&Side> {
         match way {
             Way::Stream => Some(&self.stream),
             Way::Units => self.units.as_ref(),
+            Way::Alternate(place) => self.alternates.get(usize::from(place)),
         }
     }
 
@@ -117,14 +212,14 @@ impl Peer {
         match way {
             Way::Stream => Some(&mut self.stream),
             Way::Units => self.units.as_mut(),
+            Way::Alternate(place) => self.alternates.get_mut(usize::from(place)),
         }
     }
 
     /// When it wants to be woken.
     pub(super) fn next_wakeup(&self) -> Option<Wakeup> {
         let late = self.queue.next_late().map(|at| Wakeup { at, why: "stanza expires" });
-        let sides = [Some(&self.stream), self.units.as_ref()];
-        let sides = sides.into_iter().flatten();
+        let sides = std::iter::once(&self.stream).chain(&self.units).chain(&self.alternates);
         let sessions = sides.map(|side| Wakeup::earlier(side.session.next_wakeup(), side.next_overdue()));
         let mark = self.next_mark().map(|at| Wakeup { at, why: "stanzas wait" });
         let hold = self.queue.next_hold().map(|at| Wakeup { at, why: "stanza held by a rule" });
@@ -149,7 +244,7 @@ impl Chat {
     pub(super) fn peers_due(&mut self, now: Now) {
         for index in 0..self.peers.len() {
             let Some(peer) = self.peers.get_mut(index) else { continue };
-            for way in [Way::Stream, Way::Units] {
+            for way in peer.ways() {
                 let due = |side: &&mut Side| side.session.next_wakeup().is_some_and(|wakeup| wakeup.at <= now.mono);
                 if let Some(side) = peer.side_mut(way).filter(due) {
                     side.session.handle_wakeup(now);
@@ -175,8 +270,7 @@ impl Chat {
         let late = self.peers.get_mut(index).map_or_else(Vec::new, |peer| peer.queue.late(now.mono));
         for number in late {
             // What is inside a block that is on its way is not taken back: it may get there.
-            let taken_back = |peer: &mut Peer| !peer.queue.is_released(number) || peer.withdraw(number);
-            if self.peers.get_mut(index).is_some_and(taken_back) {
+            if self.peers.get_mut(index).is_some_and(|peer| peer.take_back(number)) {
                 self.give_up(now, index, number, None, "its life is over");
             } else {
                 self.answer_late_request(now, index, number);
@@ -222,21 +316,22 @@ impl Chat {
         }
     }
 
-    /// A peer begins or ends to keep silence.
+    /// A peer begins or ends to keep silence on a link.
     //= xmpp/CHAT-004
-    pub fn set_silence(&mut self, now: Now, peer: usize, silent: bool) {
-        let Some(it) = self.peers.get_mut(peer) else { return };
-        let before = it.speaks_by_units();
-        it.silent = silent;
-        it.apply_room(now);
-        if !before && it.speaks_by_units() {
-            // What is not yet in a block of the stream goes as units.
-            let waiting: Vec<u64> = it.queue.iter().map(|(number, _)| number).collect();
-            for number in waiting {
-                if it.queue.is_released(number) && it.stream.session.withdraw(number) {
-                    it.submit(now, number);
+    pub fn set_silence(&mut self, now: Now, line: Line, silent: bool) {
+        let Some(peer) = self.peers.get_mut(line.peer) else { return };
+        match line.way {
+            Way::Stream | Way::Units => peer.silent = silent,
+            Way::Alternate(_) => {
+                if let Some(side) = peer.side_mut(line.way) {
+                    side.silent = silent;
                 }
             }
+        }
+        peer.apply_room(now);
+        // What is not yet in a block of the stream goes as units, or by another link.
+        if peer.speaks_by_units() {
+            peer.submit_again(now);
         }
         self.settle(now);
     }

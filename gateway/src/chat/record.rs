@@ -12,6 +12,12 @@ use skywave_transports::io::{Space, Write};
 const VERSION: u8 = 1;
 /// The stanza was made here (an error, an answer), not taken from somebody.
 const OWN: u8 = 1;
+/// A rule has it take a link, whose name follows.
+const ROUTED: u8 = 2;
+/// A rule lets it wait for a fast link, whose rate follows.
+const FOR_RATE: u8 = 4;
+/// It may have been given to the local server.
+const GIVEN: u8 = 8;
 
 /// A stanza on disk.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -26,6 +32,12 @@ pub struct Record {
     pub priority: MtPriority,
     /// Whether it was made here.
     pub own: bool,
+    /// The link that a rule has it take.
+    pub route: Option<String>,
+    /// How fast the link must be that a rule lets it wait for, in bit/s.
+    pub bits_per_second_min: Option<u32>,
+    /// Whether the local server may have it.
+    pub given: bool,
     /// Its canonical octets.
     pub stanza: Bytes,
 }
@@ -39,13 +51,23 @@ impl Record {
     fn encode(&self) -> Bytes {
         let mut octets = Vec::with_capacity(self.stanza.len() + self.peer.len() + 24);
         octets.put_u8(VERSION);
-        octets.put_u8(if self.own { OWN } else { 0 });
+        let marks = [
+            (OWN, self.own),
+            (ROUTED, self.route.is_some()),
+            (FOR_RATE, self.bits_per_second_min.is_some()),
+            (GIVEN, self.given),
+        ];
+        octets.put_u8(marks.iter().filter(|(_, set)| *set).fold(0, |flags, (mark, _)| flags | mark));
         octets.put_u64(self.since.unix_micros());
         octets.put_u64(self.life.map_or(0, |life| u64::try_from(life.as_micros()).unwrap_or(u64::MAX).max(1)));
         octets.put_i8(self.priority.value());
-        let peer = self.peer.as_bytes();
-        octets.put_u16(u16::try_from(peer.len()).unwrap_or(u16::MAX));
-        octets.put_slice(peer.get(..usize::from(u16::MAX)).unwrap_or(peer));
+        put_name(&mut octets, &self.peer);
+        if let Some(route) = &self.route {
+            put_name(&mut octets, route);
+        }
+        if let Some(rate) = self.bits_per_second_min {
+            octets.put_u32(rate);
+        }
         octets.put_slice(&self.stanza);
         octets.into()
     }
@@ -64,11 +86,25 @@ impl Record {
         let since = WallTime::from_unix_micros(reader.u64()?);
         let life = Some(reader.u64()?).filter(|micros| *micros > 0).map(Duration::from_micros);
         let priority = MtPriority::try_from(reader.u8()?.cast_signed())?;
-        let length = usize::from(reader.u16()?);
-        let peer = String::from_utf8_lossy(reader.take(length)?).into_owned();
+        let peer = read_name(&mut reader)?;
+        let has = |mark: u8| flags & mark != 0;
+        let route = has(ROUTED).then(|| read_name(&mut reader)).transpose()?;
+        let bits_per_second_min = has(FOR_RATE).then(|| reader.u32()).transpose()?;
         let stanza = value.slice(reader.offset()..);
-        Ok(Self { peer, since, life, priority, own: flags & OWN != 0, stanza })
+        let (own, given) = (has(OWN), has(GIVEN));
+        Ok(Self { peer, since, life, priority, own, route, bits_per_second_min, given, stanza })
     }
+}
+
+fn put_name(octets: &mut Vec<u8>, name: &str) {
+    let name = name.as_bytes();
+    octets.put_u16(u16::try_from(name.len()).unwrap_or(u16::MAX));
+    octets.put_slice(name.get(..usize::from(u16::MAX)).unwrap_or(name));
+}
+
+fn read_name(reader: &mut Reader<'_>) -> Result<String, WireError> {
+    let length = usize::from(reader.u16()?);
+    Ok(String::from_utf8_lossy(reader.take(length)?).into_owned())
 }
 
 /// The key of a number.
@@ -103,10 +139,22 @@ mod tests {
             life: Some(Duration::from_secs(60)),
             priority: MtPriority::try_from(-4).unwrap(),
             own: true,
+            route: None,
+            bits_per_second_min: None,
+            given: false,
             stanza: Bytes::from_static(b"<message to='a@b'/>"),
         };
-        let write = record.write(Space::ChatOut, 1);
-        assert_eq!(Record::decode(&write.value.unwrap()), Ok(record));
+        let ordered = Record {
+            route: Some("sat".into()),
+            bits_per_second_min: Some(64_000),
+            given: true,
+            own: false,
+            ..record.clone()
+        };
+        for record in [record, ordered] {
+            let write = record.write(Space::ChatOut, 1);
+            assert_eq!(Record::decode(&write.value.unwrap()), Ok(record));
+        }
     }
 
     proptest! {

@@ -1,7 +1,8 @@
 //! What is read at the start: the rows of earlier runs go back to where they were.
 //!
 //! Sessions get their records first, then the stanzas that those records speak of; a stanza that is in a block already
-//! is not put into another. What may have been handed to a local server before is told as a possible duplicate.
+//! is not put into another. What may have been handed to a local server before, by its row, is told as a possible
+//! duplicate.
 
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::time::Now;
@@ -14,7 +15,7 @@ use super::queue::local::Handing;
 use super::queue::out::Waiting;
 use super::record::Record;
 use super::slow::session_prefix;
-use super::{Chat, Way, numbers, record};
+use super::{Chat, numbers, record};
 use crate::queue::record::lane_start;
 use crate::telemetry::{Event, StanzaFate};
 
@@ -74,9 +75,8 @@ impl Chat {
 
     fn restore_sessions(&mut self, now: Now, rows: &[Row]) {
         for peer in &mut self.peers {
-            let name = peer.name().to_owned();
-            for way in [Way::Stream, Way::Units] {
-                let own = stripped(rows, &session_prefix(&name, way));
+            for way in peer.ways() {
+                let own = stripped(rows, &session_prefix(&peer.config, way));
                 if let Some(side) = peer.side_mut(way) {
                     side.session.restore(now, own);
                 }
@@ -126,6 +126,9 @@ impl Chat {
             priority: record.priority,
             replace: None,
             hold: None,
+            route: record.route.as_deref().and_then(|link| peer.config.way_to(link)),
+            bits_per_second_min: record.bits_per_second_min,
+            stands_for_leave: false,
             arrival: None,
             stanza,
         };
@@ -142,12 +145,15 @@ impl Chat {
             since: record.since,
             durable: true,
             own: record.own,
-            repeated: true,
+            given: record.given,
+            repeated: record.given,
             settles: None,
             stanza,
         };
-        let words = "it may have been handed over before the restart";
-        self.line_in(now, number, &handing, StanzaFate::PossibleDuplicate, words);
+        if handing.repeated {
+            let words = "it may have been handed over before the restart";
+            self.line_in(now, number, &handing, StanzaFate::PossibleDuplicate, words);
+        }
         self.local.push(number, handing);
     }
 

@@ -64,7 +64,8 @@ impl Chat {
     /// Stanzas that wait for links and for local servers, the oldest first.
     pub fn list(&self, now: Now, limit: usize, peer: Option<&str>) -> Vec<Value> {
         let wanted = |name: &str| peer.is_none_or(|peer| peer == name);
-        let peers = self.peers.iter().filter(|it| wanted(it.name()) || wanted(&it.config.link));
+        let peers =
+            self.peers.iter().filter(|it| wanted(it.name()) || it.config.ways().any(|(_, link)| wanted(link)));
         let out = peers
             .flat_map(|peer| peer.queue.iter().map(move |(number, waiting)| self.out_line(now, peer, number, waiting)));
         let local =
@@ -72,7 +73,7 @@ impl Chat {
         out.chain(local).take(limit.min(LISTED_MAX)).collect()
     }
 
-    /// One stanza that waits, by the gateway's number or its own id.
+    /// One stanza that waits, or was here lately, by the gateway's number or its own id.
     pub fn find(&self, now: Now, id: &str) -> Option<Value> {
         let number = meant(id);
         let is_it = |at: u64, stanza: &Stanza| number == Some(at) || stanza.id() == Some(id);
@@ -80,19 +81,26 @@ impl Chat {
         let found =
             out.filter(|(_, at, waiting)| is_it(*at, &waiting.stanza)).map(|(p, at, w)| self.out_line(now, p, at, w));
         let local = self.local.iter().filter(|(at, handing)| is_it(*at, &handing.stanza));
-        found.chain(local.map(|(at, handing)| self.local_line(now, at, handing))).next()
+        let waits = found.chain(local.map(|(at, handing)| self.local_line(now, at, handing))).next();
+        let waits = waits.map(|mut line| {
+            let history = line["number"].as_str().and_then(|number| self.recent.history(number));
+            line["history"] = json!(history);
+            line
+        });
+        waits.or_else(|| self.recent.find(id))
     }
 
     fn out_line(&self, now: Now, peer: &Peer, number: u64, waiting: &Waiting) -> Value {
         let mut line = stanza_line(number, &waiting.stanza);
         line["peer"] = json!(peer.name());
-        line["link"] = json!(&*peer.config.link);
+        let way = peer.queue.way(number).or_else(|| peer.way_of(waiting));
+        line["link"] = json!(way.and_then(|way| peer.config.link_of(way)).map(|link| &**link));
         line["bytes"] = json!(waiting.octets);
         line["precedence"] = json!(waiting.priority.precedence());
         line["age_seconds"] = json!(now.wall.since(waiting.since).as_secs_f64());
         line["expires_in_seconds"] = json!(waiting.until.map(|until| until.since(now.mono).as_secs_f64()));
         line["on_disk"] = json!(waiting.fate.durable);
-        line["why"] = json!(why_out(peer, number));
+        line["why"] = json!(why_out(peer, number, waiting, way));
         line
     }
 
@@ -109,16 +117,23 @@ impl Chat {
 }
 
 /// Why a stanza is still here.
-fn why_out(peer: &Peer, number: u64) -> &'static str {
-    let link = &peer.stream.link;
-    match (peer.queue.is_released(number), peer.silent) {
+fn why_out(peer: &Peer, number: u64, waiting: &Waiting, way: Option<Way>) -> String {
+    let Some(side) = way.and_then(|way| peer.side(way)) else {
+        let rate = waiting.bits_per_second_min.unwrap_or_default();
+        return format!("held: a rule lets it wait for a link of {rate} bit/s");
+    };
+    let (link, silent) = (&side.link, way == Some(Way::Stream) && peer.silent || side.silent);
+    let words = match (peer.queue.is_released(number), silent) {
+        (false, _) if waiting.hold.is_some() => "held by a rule, or being written to the disk",
         (false, _) => "being written to the disk",
-        (true, true) if peer.speaks_by_units() => "goes as a unit of its own: the far site keeps silence",
+        (true, _) if peer.queue.way(number).is_none() => "waits for what was said before and goes by another link",
+        (true, _) if way == Some(Way::Units) => "goes as a unit of its own: the far site keeps silence",
         (true, true) if peer.config.emcon == EmconRule::Hold => "held: the far site keeps silence",
         (true, _) if !link.allowed => "held: the link is not to be used, or we keep silence",
         (true, _) if !link.up => "the link is down",
         (true, _) => "waits for its turn, or for the far site to confirm it",
-    }
+    };
+    words.to_owned()
 }
 
 fn stanza_line(number: u64, stanza: &Stanza) -> Value {
@@ -140,7 +155,8 @@ fn line_of_peer(peer: &Peer) -> Value {
         "domains": peer.config.domains,
         "link": &*peer.config.link,
         "units_link": peer.config.units.as_ref().map(|(link, _)| &**link),
-        "up": peer.stream.link.up,
+        "alternate_links": peer.config.alternates.iter().map(|it| &*it.link).collect::<Vec<_>>(),
+        "up": peer.is_reached(),
         "silent": peer.silent,
         "emcon_rule": peer.config.emcon,
         "stanzas_waiting": peer.queue.len(),
@@ -160,10 +176,8 @@ impl Chat {
     pub fn lines(&self) -> Vec<(Line, String, String)> {
         let mut lines = Vec::new();
         for (index, peer) in self.peers.iter().enumerate() {
-            let site = peer.config.site.to_string();
-            lines.push((Line { peer: index, way: Way::Stream }, peer.config.link.to_string(), site.clone()));
-            if let Some((link, _)) = &peer.config.units {
-                lines.push((Line { peer: index, way: Way::Units }, link.to_string(), site));
+            for (way, link) in peer.config.ways() {
+                lines.push((Line { peer: index, way }, link.to_string(), peer.config.site.to_string()));
             }
         }
         lines

@@ -11,6 +11,7 @@ use skywave_protocols::xmpp::slow::{Confirmation, Medium, Outgoing, Session, Slo
 use skywave_transports::io::{Space, Write};
 use skywave_transports::transport::ArrivalId;
 
+use super::config::PeerConfig;
 use super::inward::delayed;
 use super::limits::{MARK_WAIT, UNIT_BEFORE_OCTETS, UNIT_PATIENCE, UNITS_MAX};
 use super::peers::Peer;
@@ -55,6 +56,8 @@ pub(super) struct Side {
     under_way: BTreeMap<u64, Instant>,
     /// Something is overdue: the medium does not say so, but it seems to be out.
     overdue: bool,
+    /// The peer keeps silence here; for the first link and that of units its own mark counts.
+    pub(super) silent: bool,
 }
 
 impl Side {
@@ -67,7 +70,19 @@ impl Side {
             arrivals: Vec::new(),
             under_way: BTreeMap::new(),
             overdue: false,
+            silent: false,
         }
+    }
+
+    /// The same where the peer keeps silence on its link, or not.
+    pub(super) fn silenced(mut self, silent: bool) -> Self {
+        self.silent = silent;
+        self
+    }
+
+    /// Whether a unit takes longer than the medium would need.
+    pub(super) const fn is_overdue(&self) -> bool {
+        self.overdue
     }
 
     /// How long a unit may take: its airtime and that of what may be before it, and some turns of the medium.
@@ -90,10 +105,10 @@ impl Side {
 }
 
 impl Peer {
-    /// Hands a stanza of the queue to the session that it belongs to now.
+    /// Hands a stanza of the queue to the session that it belongs to now; it stays where it is while there is none.
     pub(super) fn submit(&mut self, now: Now, number: u64) {
-        let by_units = self.speaks_by_units();
         let Some(waiting) = self.queue.get(number) else { return };
+        let Some(way) = self.keeper_of(number).or_else(|| self.way_of(waiting)) else { return };
         let outgoing = Outgoing {
             number,
             priority: waiting.priority,
@@ -101,10 +116,17 @@ impl Peer {
             since: waiting.since,
             stanza: self.marked(now, waiting),
         };
-        match self.units.as_mut().filter(|_| by_units) {
-            Some(units) => units.session.submit(now, outgoing),
-            None => self.stream.session.submit(now, outgoing),
+        if self.queue.place(number, way)
+            && let Some(side) = self.side_mut(way)
+        {
+            side.session.submit(now, outgoing);
         }
+    }
+
+    /// The link in whose blocks a stanza was before a restart.
+    fn keeper_of(&self, number: u64) -> Option<Way> {
+        let mut ways = self.ways().filter(|_| !self.alternates.is_empty());
+        ways.find(|&way| self.side(way).is_some_and(|side| side.session.knows(number)))
     }
 
     /// The stanza as it crosses: one that waited long says since when.
@@ -120,9 +142,7 @@ impl Peer {
     /// What the session has not put into a block is handed to it again, in its old order: it may have to say by now that
     /// it waited.
     pub(super) fn submit_again(&mut self, now: Now) {
-        let released: Vec<u64> =
-            self.queue.iter().map(|(number, _)| number).filter(|&number| self.queue.is_released(number)).collect();
-        let back: Vec<u64> = released.into_iter().filter(|&number| self.withdraw(number)).collect();
+        let back: Vec<u64> = self.queue.released().into_iter().filter(|&number| self.withdraw(number)).collect();
         back.into_iter().for_each(|number| self.submit(now, number));
     }
 
@@ -147,24 +167,31 @@ impl Peer {
         }
     }
 
-    /// Takes a stanza back from the sessions; false when it is in a block already.
+    /// Takes a stanza back from its session, if one has it; false when it is in a block already.
     pub(super) fn withdraw(&mut self, number: u64) -> bool {
-        self.stream.session.withdraw(number) || self.units.as_mut().is_some_and(|units| units.session.withdraw(number))
+        let Some(way) = self.queue.way(number) else { return true };
+        let back = self.side_mut(way).is_some_and(|side| side.session.withdraw(number));
+        if back {
+            self.queue.unplace(number);
+        }
+        back
     }
 
     /// Tells the sessions how much their links take: nothing by the stream while the
     /// peer keeps silence.
     pub(super) fn apply_room(&mut self, now: Now) {
-        let held = self.silent;
-        for way in [Way::Stream, Way::Units] {
+        for way in self.ways() {
+            if let Some(side) = self.side_mut(way) {
+                side.look_at_units(now);
+            }
+            let open = self.is_usable(way);
             let Some(side) = self.side_mut(way) else { continue };
-            side.look_at_units(now);
-            let open = side.link.up && side.link.allowed && !side.overdue && !(held && way == Way::Stream);
             let room = if open { (side.link.units, side.link.octets) } else { (0, 0) };
             if std::mem::replace(&mut side.room, room) != room {
                 side.session.set_room(now, room.0, room.1);
             }
         }
+        self.redirect(now);
     }
 }
 
@@ -172,6 +199,7 @@ impl Chat {
     /// The state of a link as the node sees it now.
     pub fn link_state(&mut self, now: Now, line: Line, state: &LinkState) {
         let Some(peer) = self.peers.get_mut(line.peer) else { return };
+        let reached = peer.is_reached();
         let Some(side) = peer.side_mut(line.way).filter(|side| side.link != *state) else { return };
         let was = std::mem::replace(&mut side.link, *state);
         match (was.up, state.up) {
@@ -187,8 +215,8 @@ impl Chat {
             (true, true) | (false, false) => {}
         }
         peer.apply_room(now);
-        if was.up != state.up && line.way == Way::Stream {
-            let presence = peer.presence.link(now, state.up);
+        if peer.is_reached() != reached {
+            let presence = peer.presence.link(now, !reached);
             self.presence_done(now, line.peer, presence);
         }
         self.settle(now);
@@ -254,7 +282,7 @@ impl Chat {
     /// Takes everything the sessions of a peer have to say.
     pub(super) fn drain_sessions(&mut self, now: Now, peer: usize) -> bool {
         let mut moved = false;
-        for way in [Way::Stream, Way::Units] {
+        for way in self.peers.get(peer).map(Peer::ways).into_iter().flatten() {
             let line = Line { peer, way };
             while let Some(output) = self.side_mut(line).and_then(|side| side.session.poll()) {
                 moved = true;
@@ -295,7 +323,7 @@ impl Chat {
         self.units.insert(ticket, (line, unit));
         if let Some(side) = self.side_mut(line) {
             // ACP 142 repeats by plans of its own, as long as it takes.
-            if line.way == Way::Stream {
+            if line.way != Way::Units {
                 let until = now.mono + side.patience(made.content.len());
                 side.under_way.insert(ticket, until);
             }
@@ -305,7 +333,7 @@ impl Chat {
 
     /// A session's records: the peer's name and the way stand before its own keys.
     fn save(&mut self, line: Line, changes: Vec<(Vec<u8>, Option<Bytes>)>) {
-        let Some(prefix) = self.peers.get(line.peer).map(|peer| session_prefix(peer.name(), line.way)) else { return };
+        let Some(prefix) = self.peers.get(line.peer).map(|peer| session_prefix(&peer.config, line.way)) else { return };
         for (key, value) in changes {
             self.work.write(Write { space: Space::ChatLink, key: [prefix.as_slice(), &key].concat(), value });
         }
@@ -345,10 +373,7 @@ impl Chat {
         let Some(peer) = self.peers.get_mut(line.peer) else { return };
         peer.counters.bytes_raw += bytes_raw;
         peer.counters.bytes_sent += bytes_sent;
-        let link = match (line.way, &peer.config.units) {
-            (Way::Units, Some((link, _))) => link.to_string(),
-            (Way::Units, None) | (Way::Stream, _) => peer.config.link.to_string(),
-        };
+        let link = peer.config.link_of(line.way).unwrap_or(&peer.config.link).to_string();
         let peer = peer.name().to_owned();
         self.tell(Event::ChatBlock { peer, link, bytes_raw, bytes_sent });
     }
@@ -357,9 +382,16 @@ impl Chat {
     pub(super) fn tell_wanted(&mut self, index: usize) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let (by_units, waits) = (peer.speaks_by_units(), !peer.queue.is_empty());
-        for way in [Way::Stream, Way::Units] {
+        let first_fails = !peer.is_usable(Way::Stream);
+        for way in peer.ways() {
+            let wanted = peer.queue.is_routed(way)
+                || waits
+                    && match way {
+                        Way::Stream => !by_units,
+                        Way::Units => by_units,
+                        Way::Alternate(_) => first_fails || peer.queue.has_parked(),
+                    };
             let Some(side) = peer.side_mut(way) else { continue };
-            let wanted = waits && by_units == (way == Way::Units);
             if std::mem::replace(&mut side.wanted, wanted) != wanted {
                 self.out.push_back(ChatOutput::Wanted(Line { peer: index, way }, wanted));
             }
@@ -367,12 +399,17 @@ impl Chat {
     }
 }
 
-/// What stands before the keys of a session.
-pub(super) fn session_prefix(peer: &str, way: Way) -> Vec<u8> {
-    let mut prefix = lane_start(peer);
-    prefix.push(match way {
-        Way::Stream => b's',
-        Way::Units => b'u',
-    });
+/// What stands before the keys of a session. Another link than the first keeps its records wherever it stands in the
+/// configuration.
+pub(super) fn session_prefix(peer: &PeerConfig, way: Way) -> Vec<u8> {
+    let mut prefix = lane_start(&peer.name);
+    match way {
+        Way::Stream => prefix.push(b's'),
+        Way::Units => prefix.push(b'u'),
+        Way::Alternate(_) => {
+            prefix.push(b'a');
+            prefix.extend(lane_start(peer.link_of(way).map_or("", |link| link)));
+        }
+    }
     prefix
 }

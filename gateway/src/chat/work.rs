@@ -33,13 +33,16 @@ pub(super) struct Pending {
     pub(super) handings: Vec<(u64, Handing)>,
     /// Units that they came in.
     pub(super) arrivals: Vec<(Line, ArrivalId)>,
+    /// Stanzas whose rows now say that the local server may have them.
+    pub(super) marks: Vec<u64>,
     /// Notes that are stored all the same when the batch is not.
     notes: Vec<Write>,
 }
 
 impl Pending {
     fn is_empty(&self) -> bool {
-        self.taken.is_empty() && self.saves.is_empty() && self.handings.is_empty() && self.arrivals.is_empty()
+        let owed = self.taken.is_empty() && self.saves.is_empty() && self.marks.is_empty();
+        owed && self.handings.is_empty() && self.arrivals.is_empty()
     }
 }
 
@@ -111,6 +114,9 @@ impl Chat {
         for (number, handing) in pending.handings {
             self.local.push(number, handing);
         }
+        for number in pending.marks {
+            self.local.mark(number);
+        }
     }
 
     /// A batch is not: whoever waited for it is told; notes are tried again until they are stored.
@@ -129,6 +135,9 @@ impl Chat {
         }
         for (line, arrival) in pending.arrivals {
             self.out.push_back(ChatOutput::Refuse(line, arrival));
+        }
+        for number in pending.marks {
+            self.local.not_marked(now.mono, number);
         }
         self.settle(now);
     }

@@ -172,15 +172,30 @@ fn stanzas(facts: &Value) -> String {
 /// `skywave queue show` and `skywave track` of a stanza.
 fn stanza(facts: &Value) -> String {
     let mut text = String::new();
-    for name in ["number", "kind", "type", "id", "from", "to", "peer", "link", "precedence", "bytes", "on_disk"] {
+    let lines =
+        ["number", "kind", "type", "id", "from", "to", "peer", "link", "precedence", "bytes", "on_disk", "status"];
+    for name in lines {
         if !facts[name].is_null() {
             let _ = writeln!(text, "{name:<12} {}", words(&facts[name]));
         }
     }
-    let _ = writeln!(text, "{:<12} {}", "age", span(&facts["age_seconds"]));
-    let _ = writeln!(text, "{:<12} {}", "expires in", span(&facts["expires_in_seconds"]));
-    let _ = writeln!(text, "{:<12} {}", "why", words(&facts["why"]));
+    for (name, fact) in [("age", "age_seconds"), ("expires in", "expires_in_seconds")] {
+        if !facts[fact].is_null() {
+            let _ = writeln!(text, "{name:<12} {}", span(&facts[fact]));
+        }
+    }
+    if !facts["why"].is_null() {
+        let _ = writeln!(text, "{:<12} {}", "why", words(&facts["why"]));
+    }
+    text.push_str(&history(facts));
     text
+}
+
+/// What became of a mail or a stanza so far; empty where nothing is known.
+fn history(facts: &Value) -> String {
+    let entry = |entry: &Value| vec![stamp(&entry["at_unix_seconds"]), words(&entry["what"])];
+    let rows: Vec<Vec<String>> = list(facts, "history").iter().map(entry).collect();
+    if rows.is_empty() { String::new() } else { format!("\n{}", table(&["WHEN (UTC)", "WHAT"], &rows)) }
 }
 
 /// As mailq prints it, for those who parse that.
@@ -230,14 +245,7 @@ pub fn mail(facts: &Value) -> String {
         .collect();
     text.push('\n');
     text.push_str(&table(&["BY", "SITES", "STATE", "TRIES", "BYTES ON LINK", "WHY"], &hops));
-    let history: Vec<Vec<String>> = list(facts, "history")
-        .iter()
-        .map(|entry| vec![stamp(&entry["at_unix_seconds"]), words(&entry["what"])])
-        .collect();
-    if !history.is_empty() {
-        text.push('\n');
-        text.push_str(&table(&["WHEN (UTC)", "WHAT"], &history));
-    }
+    text.push_str(&history(facts));
     text
 }
 

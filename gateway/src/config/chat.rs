@@ -16,9 +16,9 @@ use super::check::{SYSTEM_AUTHORITY, domain_name, host_and_port, listen, overlap
 use super::mistake::{Found, Key};
 use super::raw::Raw;
 use super::slow;
-use crate::chat::config::{ChatConfig, EmconRule, ErrorPolicy, PeerConfig, PeerQueue};
-use crate::chat::limits::{PEERS_MAX, QUEUE_OCTETS, QUEUE_STANZAS, QUEUE_STANZAS_MAX};
-use crate::node::config::{Carriage, LinkConfig};
+use crate::chat::config::{AlternateLink, ChatConfig, EmconRule, ErrorPolicy, PeerConfig, PeerQueue};
+use crate::chat::limits::{ALTERNATES_MAX, PEERS_MAX, QUEUE_OCTETS, QUEUE_STANZAS, QUEUE_STANZAS_MAX};
+use crate::node::config::{Carriage, LinkConfig, XmppProfile};
 
 /// `[chat]`: the local side of chat.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -123,6 +123,10 @@ pub struct RawPeer {
     /// The link for single units while the peer keeps silence.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub units_link: Option<String>,
+    /// Further links for its stream, in their order: for what a rule has take them, and while those before cannot be
+    /// used.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub alternate_links: Vec<String>,
     /// Names that both ends put into the dictionary besides the domains: users, rooms.
     pub names: Vec<String>,
     /// The filter: a `[filter.NAME]`, or built in: `sat`, `hf-fast`, `hf-slow`, `none`.
@@ -155,6 +159,7 @@ impl Default for RawPeer {
             local_domains: Vec::new(),
             link: None,
             units_link: None,
+            alternate_links: Vec::new(),
             names: Vec::new(),
             filter: "hf-fast".to_owned(),
             presence: PresenceConfig::default(),
@@ -365,7 +370,11 @@ impl Check<'_> {
         if raw.emcon == EmconRule::Units && raw.units_link.is_none() {
             found.wrong(&key.at("emcon"), "units need a units_link");
         }
+        let alternates = self.alternates(&key, raw, site.as_deref(), found);
         let filter = self.filter(&key, &raw.filter, found);
+        if let Some(filter) = &filter {
+            routes(&key, name, raw, filter, found);
+        }
         let presence_precedence = Precedence::parse(&raw.presence_precedence);
         if presence_precedence.is_none() {
             found.wrong(&key.at("presence_precedence"), format!("{:?} is no precedence", raw.presence_precedence));
@@ -392,6 +401,7 @@ impl Check<'_> {
             link: link?.into(),
             session: session?,
             units,
+            alternates: alternates.iter().map(|link| self.alternate(raw, link)).collect(),
             filter: filter?,
             presence: raw.presence.clone(),
             precedence: raw.precedence.clone(),
@@ -401,8 +411,48 @@ impl Check<'_> {
             errors: raw.errors,
             emcon: raw.emcon,
             silent: raw.silent || stream.is_some_and(|link| silent(link, &raw.site)),
-            stanza_octets_max: stream?.xmpp.as_ref()?.stanza_octets_max,
+            stanza_octets_max: stream
+                .into_iter()
+                .chain(alternates)
+                .filter_map(|link| Some(link.xmpp.as_ref()?.stanza_octets_max))
+                .min()?,
         })
+    }
+
+    /// Further links for the stream of a far site.
+    fn alternates(
+        &self,
+        key: &Key,
+        raw: &RawPeer,
+        site: Option<&str>,
+        found: &mut Found<'_>,
+    ) -> Vec<&LinkConfig> {
+        let key = key.at("alternate_links");
+        if raw.alternate_links.len() > ALTERNATES_MAX {
+            found.wrong(&key, format!("{} are more than {ALTERNATES_MAX}", raw.alternate_links.len()));
+        }
+        let mut before: Vec<&String> = raw.link.iter().chain(&raw.units_link).collect();
+        let mut links = Vec::new();
+        for name in &raw.alternate_links {
+            if before.contains(&name) {
+                found.wrong(&key, format!("{name} is named twice"));
+            }
+            before.push(name);
+            let link = self.link(&key, name, site, found);
+            if link.and_then(|link| link.xmpp.as_ref()).is_some_and(|xmpp| xmpp.profile == XmppProfile::Units) {
+                found.wrong(&key, format!("{name} carries single units, no stream"));
+            }
+            links.extend(link);
+        }
+        links
+    }
+
+    fn alternate(&self, raw: &RawPeer, link: &LinkConfig) -> AlternateLink {
+        AlternateLink {
+            link: link.name.clone(),
+            session: slow::session(self.chat, raw, link),
+            silent: silent(link, &raw.site),
+        }
     }
 
     /// The link, if it carries chat and reaches the site.
@@ -427,6 +477,14 @@ impl Check<'_> {
             found.wrong(&key.at("filter"), format!("there is no [filter.{name}], nor is it built in"));
         }
         filter
+    }
+}
+
+/// A rule sends nothing where the far site has no link.
+fn routes(key: &Key, name: &str, raw: &RawPeer, filter: &FilterConfig, found: &mut Found<'_>) {
+    let own: Vec<&String> = raw.link.iter().chain(&raw.units_link).chain(&raw.alternate_links).collect();
+    for link in filter.routes(name).into_iter().filter(|link| !own.iter().any(|known| known == link)) {
+        found.wrong(&key.at("filter"), format!("{} has a rule that routes by {link:?}, no link of {name}", raw.filter));
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::compare::compare;
 use super::{Loaded, Text, load};
+use crate::chat::Way;
 use crate::chat::config::EmconRule;
 
 fn loaded(file: &str, text: &str) -> Loaded {
@@ -78,6 +79,30 @@ fn all_mistakes_at_once_each_with_its_line() {
     }
     assert!(found.iter().any(|mistake| mistake.contains("overlaps")), "{found:#?}");
     assert!(found.iter().all(|mistake| mistake.starts_with("a.toml:")), "{found:#?}");
+}
+
+#[test]
+fn further_links_of_a_far_site_and_rules_that_route_by_them_are_checked() {
+    let more = "\n[link.sat]\ncarriage = \"xmpp\"\ntransport = \"xmpp_tcp\"\nconnect = \"192.0.2.2:5270\"\n\
+                [link.sat.site.\"field.test\"]\n[filter.own]\nbase = \"hf-fast\"\n[[filter.own.to_link.rule]]\n\
+                match = { size_octets_over = 500 }\naction = { route = \"sat\" }\n";
+    let text = |links: &str| {
+        let own = HQ.replace("filter = \"hf-fast\"", "filter = \"own\"");
+        own.replace("link = \"chat\"\n", &format!("link = \"chat\"\nalternate_links = {links}\n")) + more
+    };
+    let hq = loaded("hq.toml", &text("[\"sat\"]"));
+    let peer = &hq.site.chat.as_ref().unwrap().peers[0];
+    assert_eq!((peer.way_to("sat"), peer.way_to("chat")), (Some(Way::Alternate(0)), Some(Way::Stream)));
+    assert_eq!(peer.link_of(Way::Alternate(0)).map(|link| &**link), Some("sat"));
+    for (links, expected) in [
+        ("[]", "a rule that routes by \"sat\", no link of field"),
+        ("[\"sat\", \"chat\"]", "alternate_links: chat is named twice"),
+        ("[\"sat\", \"none\"]", "alternate_links: there is no [link.none]"),
+        ("[\"sat\", \"a\", \"b\", \"c\", \"d\"]", "5 are more than 4"),
+    ] {
+        let found = mistakes(&text(links));
+        assert!(found.iter().any(|mistake| mistake.contains(expected)), "{expected}\n{found:#?}");
+    }
 }
 
 #[test]

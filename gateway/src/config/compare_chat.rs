@@ -25,6 +25,14 @@ pub(super) fn one_way(from: &Loaded, to: &Loaded, pairs: &[(&LinkConfig, &LinkCo
             let reason = format!("{} here, {} at {}: the two do not meet", peer.link, back.link, to.site.site);
             wrong("link", reason);
         }
+        let meets = |name: &str| pairs.iter().find(|(link, _)| &*link.name == name).map(|(_, other)| &*other.name);
+        for it in &peer.alternates {
+            let theirs = std::iter::once(&*back.link).chain(back.alternates.iter().map(|other| &*other.link));
+            if meets(&it.link).is_some_and(|other| !theirs.clone().any(|known| known == other)) {
+                let reason = format!("{} is no link of {} at {}", it.link, back.name, to.site.site);
+                wrong("alternate_links", reason);
+            }
+        }
         let (here, there) = (names(from, &peer.name), names(to, &back.name));
         if here != there {
             wrong("names", format!("{here:?} here, {there:?} at {}: the dictionaries would differ", to.site.site));

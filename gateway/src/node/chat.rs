@@ -41,7 +41,7 @@ pub struct ChatHook {
     /// Rows that have been read so far.
     rows: Rows,
     /// Peers that the operator said are silent, before the machine began; or are not, whatever the configuration says.
-    silence: BTreeMap<usize, bool>,
+    silence: BTreeMap<Line, bool>,
 }
 
 impl ChatHook {
@@ -102,7 +102,7 @@ impl Node {
         let silence = std::mem::take(&mut self.chat.silence);
         if let Some(chat) = self.chat.chat.as_mut() {
             chat.start(now, rows);
-            silence.into_iter().for_each(|(peer, silent)| chat.set_silence(now, peer, silent));
+            silence.into_iter().for_each(|(line, silent)| chat.set_silence(now, line, silent));
         }
         let listeners = (LISTENER..).zip(listen).chain((LISTENER_DIRECT_TLS..).zip(direct));
         for (listener, address) in listeners {
@@ -439,10 +439,10 @@ impl Node {
         let Some(line) = self.chat.line(index, Some(site)) else { return };
         if self.ready {
             if let Some(chat) = self.chat.chat.as_mut() {
-                chat.set_silence(now, line.peer, silent);
+                chat.set_silence(now, line, silent);
             }
         } else {
-            self.chat.silence.insert(line.peer, silent);
+            self.chat.silence.insert(line, silent);
         }
     }
 }

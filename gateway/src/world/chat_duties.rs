@@ -121,9 +121,9 @@ impl ChatDuties {
         }
     }
 
-    /// A site crashed: what waited there for its server may have been handed over.
+    /// A site crashed: what was under way to its server there may have been handed over; its row says so.
     pub(super) fn crashed(&mut self, site: &Site) {
-        for key in site.disk.chat_in() {
+        for key in site.disk.chat_given() {
             *self.repeats_allowed.entry(key.clone()).or_default() += 1;
         }
     }

@@ -12,12 +12,14 @@ use skywave_protocols::xmpp::door::{ComponentConfig, DoorConfig};
 use skywave_protocols::xmpp::fate::Lives;
 use skywave_protocols::xmpp::precedence::PrecedenceConfig;
 use skywave_protocols::xmpp::presence::PresenceConfig;
+use skywave_protocols::xmpp::Kind;
+use skywave_protocols::xmpp::rules::config::{ActionConfig, HoldConfig, Many, MatchConfig, RuleConfig};
 use skywave_protocols::xmpp::rules::{FilterConfig, builtin};
 use skywave_transports::io::Authority;
 
 use super::sites::{LinkKind, Plan, full_name};
 use super::xmpp_server::{COMPONENT_SECRET, XmppServer};
-use crate::chat::config::{ChatConfig, EmconRule, ErrorPolicy, PeerConfig, PeerQueue};
+use crate::chat::config::{AlternateLink, ChatConfig, EmconRule, ErrorPolicy, PeerConfig, PeerQueue};
 use crate::config::slow::of_link;
 use crate::node::config::{
     Carriage, LinkConfig, StreamManagement, TransportConfig, XmppLinkConfig, XmppProfile, XmppRcopConfig,
@@ -27,6 +29,10 @@ use crate::node::config::{
 pub const CHAT_LINK: &str = "chat";
 /// The name of the link for single units.
 pub const UNITS_LINK: &str = "chat-units";
+/// What the names of further links begin with.
+const ALTERNATE_LINK: &str = "chat-sat";
+/// A rate that only those have, in bit/s.
+const FAST_BITS_PER_SECOND: u32 = 32_000;
 /// Largest stanza.
 const STANZA_OCTETS: usize = 64 << 10;
 
@@ -35,6 +41,12 @@ const STANZA_OCTETS: usize = 64 << 10;
 pub struct ChatPlan {
     /// Over TCP, and not by RCOP over the radio.
     pub over_tcp: bool,
+    /// Besides the radio there is a link over TCP for when it cannot be used, and for what a rule sends there.
+    pub alternate: bool,
+    /// Messages of more octets take that link.
+    pub route_over: Option<usize>,
+    /// Messages of more octets wait for a link as fast as that.
+    pub hold_over: Option<usize>,
     /// What is on the wire.
     pub profile: XmppProfile,
     /// What may cross.
@@ -55,6 +67,9 @@ impl Default for ChatPlan {
     fn default() -> Self {
         Self {
             over_tcp: false,
+            alternate: false,
+            route_over: None,
+            hold_over: None,
             profile: XmppProfile::Skywave,
             filter: builtin("hf-fast").unwrap_or_default(),
             emcon: EmconRule::Hold,
@@ -120,7 +135,34 @@ impl Plan {
             let units = TransportConfig::Acp142Radio { radio: "radio".into(), acp142 };
             links.push(link(UNITS_LINK, XmppProfile::Units, units));
         }
+        if chat.alternate {
+            let tcp = |other: usize| link(&self.alternate_link(other), chat.profile, self.sat(index, other));
+            links.extend(self.others(index).map(tcp));
+        }
         links
+    }
+
+    fn alternate_link(&self, other: usize) -> String {
+        format!("{ALTERNATE_LINK}-{}", self.names[other])
+    }
+
+    /// The filter of a far site, with the rules that the plan asks for.
+    fn chat_filter(&self, chat: &ChatPlan, other: usize) -> FilterConfig {
+        let mut filter = chat.filter.clone();
+        let rule = |octets: usize, action| RuleConfig {
+            name: None,
+            condition: MatchConfig {
+                stanza: Many(vec![Kind::Message]),
+                size_octets_over: Some(octets),
+                ..MatchConfig::default()
+            },
+            action: Many(vec![action]),
+        };
+        let route = chat.route_over.map(|octets| rule(octets, ActionConfig::Route(self.alternate_link(other))));
+        let fast = HoldConfig { bits_per_second_min: FAST_BITS_PER_SECOND };
+        let hold = chat.hold_over.map(|octets| rule(octets, ActionConfig::HoldUntil(fast)));
+        filter.to_link.rule.extend(route.into_iter().chain(hold));
+        filter
     }
 
     fn chat_link_name(&self, chat: &ChatPlan, other: usize) -> String {
@@ -163,6 +205,11 @@ impl Plan {
         names.sort();
         let units: Arc<str> = UNITS_LINK.into();
         let by_units = || (units, of_link(&chat.written(XmppProfile::Units), names.clone()));
+        let alternate = || AlternateLink {
+            link: self.alternate_link(other).into(),
+            session: of_link(&chat.written(chat.profile), names.clone()),
+            silent: false,
+        };
         PeerConfig {
             name: name.into(),
             site: full_name(name),
@@ -171,7 +218,8 @@ impl Plan {
             link: self.chat_link_name(chat, other).into(),
             session: of_link(&chat.written(chat.profile), names.clone()),
             units: (chat.emcon == EmconRule::Units).then(by_units),
-            filter: chat.filter.clone(),
+            alternates: chat.alternate.then(alternate).into_iter().collect(),
+            filter: self.chat_filter(chat, other),
             presence: PresenceConfig::default(),
             precedence: chat.precedence.clone(),
             presence_precedence: Precedence::Deferred,

@@ -79,6 +79,7 @@ pub struct Disk {
     owed: Vec<Owed>,
     chat_out: BTreeSet<MessageKey>,
     chat_in: BTreeSet<MessageKey>,
+    chat_given: BTreeSet<MessageKey>,
     stanzas: usize,
     /// Converted texts: never on the disk, as in the shell.
     converted: BTreeMap<BodyId, Bytes>,
@@ -126,6 +127,7 @@ impl Disk {
             owed: Vec::new(),
             chat_out: BTreeSet::new(),
             chat_in: BTreeSet::new(),
+            chat_given: BTreeSet::new(),
             stanzas: 0,
             converted: BTreeMap::new(),
         }
@@ -185,9 +187,9 @@ impl Disk {
         self.chat_out.contains(key) || self.chat_in.contains(key)
     }
 
-    /// Messages that wait for the local server.
-    pub fn chat_in(&self) -> impl Iterator<Item = &MessageKey> {
-        self.chat_in.iter()
+    /// Messages that the local server may have been given.
+    pub fn chat_given(&self) -> impl Iterator<Item = &MessageKey> {
+        self.chat_given.iter()
     }
 
     fn chat_changed(&mut self) {
@@ -195,6 +197,8 @@ impl Disk {
         let (out, local) = (self.store.rows(Space::ChatOut), self.store.rows(Space::ChatIn));
         let keys = |rows: &[Row]| rows.iter().filter_map(|row| message_key(&row.value)).collect();
         (self.chat_out, self.chat_in) = (keys(&out), keys(&local));
+        let given = local.iter().filter(|row| Record::decode(&row.value).is_ok_and(|record| record.given));
+        self.chat_given = given.filter_map(|row| message_key(&row.value)).collect();
         self.stanzas = out.len() + local.len();
     }
 

@@ -1,7 +1,8 @@
 //! Stanzas that wait for local servers, in lanes: one for each local domain, in the order in which they came.
 //!
-//! Promises: a server has at most [`GIVEN_MAX`] stanzas that it has not confirmed; what comes back because a connection
-//! broke waits in its old place and is given again after a pause that grows, and before anything that came later.
+//! Promises: a server has at most [`GIVEN_MAX`] stanzas that it has not confirmed; what has a row is given only once the
+//! row says so; what comes back because a connection broke waits in its old place and is given again after a pause that
+//! grows, and before anything that came later.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -25,6 +26,8 @@ pub struct Handing {
     pub durable: bool,
     /// Whether it was made here.
     pub own: bool,
+    /// Its row says that the server may have it.
+    pub given: bool,
     /// Whether the server may have it already.
     pub repeated: bool,
     /// It tells a sender that the stanza in this row towards the link was given up: the row ends with it.
@@ -35,6 +38,8 @@ pub struct Handing {
 struct Lane {
     waiting: BTreeSet<u64>,
     given: BTreeSet<u64>,
+    /// Rows that are being written to say that the server may have these.
+    marking: BTreeSet<u64>,
     /// Nothing is given before; the last wait.
     pause: Option<(Instant, Duration)>,
 }
@@ -42,6 +47,29 @@ struct Lane {
 impl Lane {
     fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.given.is_empty() && self.pause.is_none()
+    }
+
+    /// Whether something can be given now.
+    fn is_ready(&self, now: Instant) -> bool {
+        self.given.len() < GIVEN_MAX && self.pause.is_none_or(|(until, _)| until <= now)
+    }
+
+    /// Waits longer than the last time.
+    fn wait(&mut self, now: Instant) {
+        let wait = match self.pause {
+            // All that a broken connection gives back comes at one moment.
+            Some((until, wait)) if until > now => wait,
+            Some((_, wait)) => (wait * 2).min(GIVE_AGAIN_LONGEST),
+            None => GIVE_AGAIN_FIRST,
+        };
+        self.pause = Some((now + wait, wait));
+    }
+}
+
+impl Handing {
+    /// Whether its row has to say that the server may have it before it goes there.
+    const fn needs_mark(&self) -> bool {
+        self.durable && !self.given
     }
 }
 
@@ -69,11 +97,54 @@ impl LocalQueue {
 
     /// The next stanza that can be given to its server now.
     pub fn next(&mut self, now: Instant) -> Option<(u64, Stanza)> {
-        let ready = |lane: &&mut Lane| lane.given.len() < GIVEN_MAX && lane.pause.is_none_or(|(until, _)| until <= now);
-        let lane = self.lanes.values_mut().filter(ready).find(|lane| !lane.waiting.is_empty())?;
+        let handings = &self.handings;
+        let first = |lane: &Lane| {
+            lane.waiting.first().is_some_and(|number| !handings.get(number).is_some_and(Handing::needs_mark))
+        };
+        let lane = self.lanes.values_mut().find(|lane| lane.is_ready(now) && first(lane))?;
         let number = lane.waiting.pop_first()?;
         lane.given.insert(number);
         self.handings.get(&number).map(|handing| (number, handing.stanza.clone()))
+    }
+
+    /// Whether a stanza that came now would go to its server at once.
+    pub fn is_free(&self, now: Instant, stanza: &Stanza) -> bool {
+        let lane = self.lanes.get(stanza.to().domain().as_str());
+        lane.is_none_or(|lane| lane.waiting.is_empty() && lane.is_ready(now))
+    }
+
+    /// Those that could be given now but for their rows, which are to say so first; each is named once.
+    pub fn unmarked(&mut self, now: Instant) -> Vec<u64> {
+        let mut unmarked = Vec::new();
+        for lane in self.lanes.values_mut().filter(|lane| lane.is_ready(now)) {
+            let room = GIVEN_MAX - lane.given.len();
+            for number in lane.waiting.iter().take(room) {
+                let needs = self.handings.get(number).is_some_and(Handing::needs_mark);
+                if needs && lane.marking.insert(*number) {
+                    unmarked.push(*number);
+                }
+            }
+        }
+        unmarked
+    }
+
+    /// A row says by now that the server may have it.
+    pub fn mark(&mut self, number: u64) {
+        let Some(handing) = self.handings.get_mut(&number) else { return };
+        handing.given = true;
+        if let Some(lane) = self.lanes.get_mut(handing.stanza.to().domain().as_str()) {
+            lane.marking.remove(&number);
+        }
+    }
+
+    /// The row could not be written: it is tried again after a pause.
+    pub fn not_marked(&mut self, now: Instant, number: u64) {
+        let Some(handing) = self.handings.get(&number) else { return };
+        if let Some(lane) = self.lanes.get_mut(handing.stanza.to().domain().as_str())
+            && lane.marking.remove(&number)
+        {
+            lane.wait(now);
+        }
     }
 
     /// The server has it, or nobody wants it any more.
@@ -83,6 +154,7 @@ impl LocalQueue {
         let domain = handing.stanza.to().domain().to_string();
         if let Some(lane) = self.lanes.get_mut(&domain) {
             lane.waiting.remove(&number);
+            lane.marking.remove(&number);
             // What a server takes shows that it works.
             if lane.given.remove(&number) {
                 lane.pause = None;
@@ -100,13 +172,7 @@ impl LocalQueue {
         let lane = self.lanes.get_mut(handing.stanza.to().domain().as_str())?;
         if lane.given.remove(&number) {
             lane.waiting.insert(number);
-            let wait = match lane.pause {
-                // All that a broken connection gives back comes at one moment.
-                Some((until, wait)) if until > now => wait,
-                Some((_, wait)) => (wait * 2).min(GIVE_AGAIN_LONGEST),
-                None => GIVE_AGAIN_FIRST,
-            };
-            lane.pause = Some((now + wait, wait));
+            lane.wait(now);
         }
         Some(handing)
     }
@@ -164,9 +230,34 @@ mod tests {
             since: WallTime::default(),
             durable: true,
             own: false,
+            given: true,
             repeated: false,
             settles: None,
         }
+    }
+
+    #[test]
+    fn a_row_says_that_the_server_may_have_it_before_it_goes_there() {
+        let mut queue = LocalQueue::default();
+        let now = Instant::ZERO;
+        let row = |to| Handing { given: false, ..handing(to) };
+        assert!(queue.is_free(now, &handing("a@hq.test").stanza));
+        (1..=2).for_each(|number| queue.push(number, row("a@hq.test")));
+        queue.push(3, Handing { durable: false, ..row("a@hq.test") });
+        queue.push(4, handing("a@other.test"));
+        assert!(!queue.is_free(now, &handing("a@hq.test").stanza), "something waits there");
+        assert_eq!(given(&mut queue, now), [4]);
+        assert_eq!((queue.unmarked(now), queue.unmarked(now)), (vec![1, 2], vec![]));
+        queue.mark(1);
+        assert_eq!(given(&mut queue, now), [1]);
+        queue.not_marked(now, 2);
+        assert!(queue.unmarked(now).is_empty(), "the disk is tried again after a pause");
+        let later = now + GIVE_AGAIN_FIRST;
+        assert_eq!(queue.unmarked(later), [2]);
+        queue.mark(2);
+        assert_eq!(given(&mut queue, later), [2, 3]);
+        queue.returned(later, 1).unwrap();
+        assert!(queue.unmarked(later + GIVE_AGAIN_LONGEST).is_empty(), "its row says so already");
     }
 
     fn given(queue: &mut LocalQueue, now: Instant) -> Vec<u64> {

@@ -1,15 +1,18 @@
 //! Stanzas that wait for one far site.
 //!
-//! Promises: at most so many and so many octets; a stanza reaches the session only after its row is on the disk (if its
-//! kind is kept there) and after everything that came before it in its conversation; what is replaced by something newer,
-//! or late, is named once. The order between conversations is the session's, by precedence.
+//! Promises: at most so many and so many octets; a stanza reaches a session only after its row is on the disk (if its
+//! kind is kept there) and after everything that came before it in its conversation; it takes no other link than what
+//! came before it in its conversation, at its precedence, until that is gone; what is replaced by something newer, or
+//! late, is named once. The order between conversations is the session's, by precedence.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use skywave_protocols::message::precedence::MtPriority;
 use skywave_protocols::time::{Instant, WallTime};
-use skywave_protocols::xmpp::Stanza;
-use skywave_protocols::xmpp::fate::Fate;
+use skywave_protocols::xmpp::fate::{Fate, is_directed};
+use skywave_protocols::xmpp::{Kind, Stanza};
+
+use crate::chat::Way;
 
 /// A stanza on its way to a link.
 #[derive(Clone, Debug)]
@@ -30,8 +33,21 @@ pub struct Waiting {
     pub replace: Option<Vec<u8>>,
     /// A rule lets it wait at least so long.
     pub hold: Option<Instant>,
+    /// A rule has it take this link.
+    pub route: Option<Way>,
+    /// A rule lets it wait for a link that is at least so fast, in bit/s.
+    pub bits_per_second_min: Option<u32>,
+    /// It took the place of one that left a room, which has not left this site.
+    pub stands_for_leave: bool,
     /// What the door calls it, until it was told that we have it.
     pub arrival: Option<u64>,
+}
+
+impl Waiting {
+    /// Whether with it the far site would not learn that a user has left a room.
+    pub fn is_leave(&self) -> bool {
+        self.stands_for_leave || self.stanza.kind() == Kind::Presence && self.stanza.typ() == Some("unavailable")
+    }
 }
 
 /// Who talks to whom: bare addresses.
@@ -44,8 +60,19 @@ struct Entry {
     stored: bool,
     /// A rule holds it back.
     held: bool,
-    /// It was handed to the session.
+    /// It is its turn: it is with a session, or waits for a link.
     released: bool,
+    /// The link whose session has it.
+    way: Option<Way>,
+}
+
+/// A conversation's stanzas by number.
+#[derive(Debug, Default)]
+struct Talk {
+    /// Whose turn has not come, in order.
+    held: VecDeque<u64>,
+    /// Whose turn has come.
+    released: BTreeSet<u64>,
 }
 
 /// Why a stanza cannot wait.
@@ -67,8 +94,11 @@ pub struct OutQueue {
     until: BTreeSet<(Instant, u64)>,
     holds: BTreeSet<(Instant, u64)>,
     replaceable: BTreeMap<Vec<u8>, u64>,
-    /// What is not yet with the session, by conversation, in order.
-    held: BTreeMap<Conversation, VecDeque<u64>>,
+    talks: BTreeMap<Conversation, Talk>,
+    /// Whose turn has come and that no session has.
+    parked: usize,
+    /// How many a rule has take a link.
+    routed: BTreeMap<Way, usize>,
 }
 
 impl OutQueue {
@@ -98,10 +128,13 @@ impl OutQueue {
         if let Some(hold) = waiting.hold {
             self.holds.insert((hold, number));
         }
+        if let Some(way) = waiting.route {
+            *self.routed.entry(way).or_default() += 1;
+        }
         let conversation = conversation(&waiting.stanza);
-        self.held.entry(conversation.clone()).or_default().push_back(number);
+        self.talks.entry(conversation.clone()).or_default().held.push_back(number);
         let held = waiting.hold.is_some();
-        self.entries.insert(number, Entry { waiting, stored, held, released: false });
+        self.entries.insert(number, Entry { waiting, stored, held, released: false, way: None });
         self.release(&conversation)
     }
 
@@ -116,22 +149,88 @@ impl OutQueue {
     //= xmpp/CHAT-005
     fn release(&mut self, conversation: &Conversation) -> Vec<u64> {
         let mut released = Vec::new();
-        let Some(held) = self.held.get_mut(conversation) else { return released };
-        while let Some(&number) = held.front() {
+        let Some(talk) = self.talks.get_mut(conversation) else { return released };
+        while let Some(&number) = talk.held.front() {
             match self.entries.get_mut(&number) {
                 Some(entry) if !entry.stored || entry.held => break,
                 Some(entry) => {
                     entry.released = true;
+                    self.parked += 1;
+                    talk.released.insert(number);
                     released.push(number);
                 }
                 None => {}
             }
-            held.pop_front();
+            talk.held.pop_front();
         }
-        if held.is_empty() {
-            self.held.remove(conversation);
+        if talk.held.is_empty() && talk.released.is_empty() {
+            self.talks.remove(conversation);
         }
         released
+    }
+
+    /// Notes that the session of a link gets it; false while something before it in its conversation, of its precedence,
+    /// waits for a link or is with another one's session: then it waits too.
+    //= xmpp/CHAT-005
+    pub fn place(&mut self, number: u64, way: Way) -> bool {
+        let Some(entry) = self.entries.get(&number).filter(|entry| entry.released && entry.way.is_none()) else {
+            return false;
+        };
+        let priority = entry.waiting.priority;
+        let talk = self.talks.get(&conversation(&entry.waiting.stanza));
+        let before = talk.into_iter().flat_map(|talk| talk.released.range(..number).rev());
+        let mut before = before.filter_map(|other| self.entries.get(other)).filter(|it| it.waiting.priority == priority);
+        // What came before the last one went where that went.
+        if before.next().is_some_and(|last| last.way != Some(way)) {
+            return false;
+        }
+        if let Some(entry) = self.entries.get_mut(&number) {
+            entry.way = Some(way);
+            self.parked -= 1;
+        }
+        true
+    }
+
+    /// Its session has given it back: it waits for a link.
+    pub fn unplace(&mut self, number: u64) {
+        if let Some(entry) = self.entries.get_mut(&number)
+            && entry.way.take().is_some()
+        {
+            self.parked += 1;
+        }
+    }
+
+    /// The link whose session has it.
+    pub fn way(&self, number: u64) -> Option<Way> {
+        self.entries.get(&number)?.way
+    }
+
+    /// Whether some have their turn and no session.
+    pub const fn has_parked(&self) -> bool {
+        self.parked > 0
+    }
+
+    /// Whether a rule has some take this link.
+    pub fn is_routed(&self, way: Way) -> bool {
+        self.routed.contains_key(&way)
+    }
+
+    /// All whose turn has come, the oldest first.
+    pub fn released(&self) -> Vec<u64> {
+        self.entries.iter().filter(|(_, entry)| entry.released).map(|(&number, _)| number).collect()
+    }
+
+    /// The presence of the same client to the same room, or to another of its seats, the oldest first.
+    pub fn same_seat(&self, stanza: &Stanza) -> Vec<u64> {
+        let Some(talk) = self.talks.get(&conversation(stanza)) else { return Vec::new() };
+        let same = |number: &u64| {
+            self.get(*number).is_some_and(|waiting| {
+                let other = &waiting.stanza;
+                let says = matches!(other.typ(), None | Some("unavailable"));
+                other.kind() == Kind::Presence && says && is_directed(other) && other.from() == stanza.from()
+            })
+        };
+        talk.released.iter().chain(&talk.held).copied().filter(same).collect()
     }
 
     /// Lets go what no rule holds back any more. What can go to the session now is yielded.
@@ -187,8 +286,36 @@ impl OutQueue {
         {
             self.replaceable.remove(key);
         }
-        let freed = if entry.released { Vec::new() } else { self.release(&conversation(&entry.waiting.stanza)) };
+        if let Some(way) = entry.waiting.route
+            && let Some(count) = self.routed.get_mut(&way)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.routed.remove(&way);
+            }
+        }
+        let freed = self.leave(number, &entry);
         Some((entry.waiting, freed))
+    }
+
+    /// Takes one out of its conversation; what it held back is yielded.
+    fn leave(&mut self, number: u64, entry: &Entry) -> Vec<u64> {
+        let conversation = conversation(&entry.waiting.stanza);
+        if !entry.released {
+            return self.release(&conversation);
+        }
+        if entry.way.is_none() {
+            self.parked -= 1;
+        }
+        let Some(talk) = self.talks.get_mut(&conversation) else { return Vec::new() };
+        talk.released.remove(&number);
+        let entries = &self.entries;
+        let parked = |number: &&u64| entries.get(number).is_some_and(|entry| entry.way.is_none());
+        let freed = talk.released.iter().filter(parked).copied().collect();
+        if talk.held.is_empty() && talk.released.is_empty() {
+            self.talks.remove(&conversation);
+        }
+        freed
     }
 
     /// Those whose time has passed; each is named once.
@@ -251,6 +378,9 @@ mod tests {
             priority: Precedence::Routine.mt_priority(),
             replace: None,
             hold: None,
+            route: None,
+            bits_per_second_min: None,
+            stands_for_leave: false,
             arrival: None,
         }
     }
@@ -289,7 +419,32 @@ mod tests {
         assert_eq!((queue.len(), queue.octets()), (1, 10));
         assert!(queue.remove(1).is_none());
         queue.remove(2).unwrap();
-        assert!(queue.is_empty() && queue.held.is_empty() && queue.next_late().is_none());
+        assert!(queue.is_empty() && queue.talks.is_empty() && queue.next_late().is_none());
+    }
+
+    #[test]
+    fn a_conversation_takes_one_link_at_a_time_but_for_what_is_more_urgent() {
+        let mut queue = OutQueue::default();
+        let (first, second) = (Way::Stream, Way::Alternate(0));
+        for number in 1..=3 {
+            assert_eq!(queue.push(number, waiting("a@hq.test/x", 1), true), [number]);
+        }
+        let priority = Precedence::Flash.mt_priority();
+        queue.push(4, Waiting { priority, route: Some(second), ..waiting("a@hq.test/x", 1) }, true);
+        queue.push(5, waiting("c@hq.test", 1), true);
+        assert!(queue.place(1, first) && !queue.place(2, second), "the first is on its way by another link");
+        assert!(!queue.place(3, first), "the second waits");
+        assert!(queue.place(4, second) && queue.place(5, second) && queue.is_routed(second));
+        assert_eq!((queue.way(1), queue.way(2), queue.has_parked()), (Some(first), None, true));
+        let (_, freed) = queue.remove(1).unwrap();
+        assert_eq!(freed, [2, 3]);
+        assert!(queue.place(2, second) && queue.place(3, second) && !queue.has_parked());
+        queue.unplace(3);
+        assert!(queue.has_parked() && queue.place(3, second) && !queue.place(3, second));
+        for number in 2..=5 {
+            queue.remove(number).unwrap();
+        }
+        assert!(queue.talks.is_empty() && !queue.has_parked() && !queue.is_routed(second));
     }
 
     #[test]

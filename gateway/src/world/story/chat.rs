@@ -7,7 +7,8 @@
 //! - `SITE server down [TIME]`, `SITE server up`
 //! - `then SITE hears "TEXT"`, `then SITE hears "A" before "B"`, `then SITE hears "TEXT" delayed`, `then SITE hears N texts`
 //! - `then SITE sees ADDRESS online`, `… offline`, `… away`: the last presence that came from there
-//! - `then SITE room ROOM has NICK`, `then SITE gets CONDITION for USER`, `then SITE gets pong from ADDRESS`
+//! - `then SITE room ROOM has NICK`, `then SITE room ROOM got N stanzas`
+//! - `then SITE gets CONDITION for USER`, `then SITE gets pong from ADDRESS`
 
 use skywave_protocols::time::Duration;
 use skywave_protocols::xmpp::{Kind, ns};
@@ -59,6 +60,8 @@ pub enum Heard {
     Presence(String, String),
     /// Somebody sits in a room.
     Seat(String, String),
+    /// A room got so many stanzas from the other site.
+    RoomGot(String, usize),
     /// A user got an error with this condition.
     Error(String, String),
     /// A ping was answered.
@@ -75,6 +78,10 @@ impl Heard {
             ["hears", first, "before", second] => Self::Before(owned(first), owned(second)),
             ["hears", text, "delayed"] => Self::Delayed(owned(text)),
             ["sees", address, state] => Self::Presence(owned(address), owned(state)),
+            ["room", room, "got", count, "stanzas"] => {
+                let count = count.parse().map_err(|_| "stanzas are counted in numbers")?;
+                Self::RoomGot(owned(room), count)
+            }
             ["room", room, "has", nick] => Self::Seat(owned(room), owned(nick)),
             ["gets", "pong", "from", address] => Self::Pong(owned(address)),
             ["gets", condition, "for", user] => Self::Error(owned(condition), owned(user)),
@@ -100,6 +107,10 @@ impl Heard {
             Self::Count(count) => server.heard().count() == *count,
             Self::Presence(address, state) => seen(server, address).as_deref() == Some(state),
             Self::Seat(room, nick) => server.occupants(room).contains(nick),
+            Self::RoomGot(room, count) => {
+                let to_it = |got: &&crate::world::xmpp_server::Got| got.stanza.to().to_bare().as_str() == room;
+                server.at_rooms().iter().filter(to_it).count() == *count
+            }
             Self::Error(condition, user) => server.got().iter().any(|got| {
                 got.condition().as_ref() == Some(condition)
                     && got.stanza.to().node().is_some_and(|node| node.as_str() == user)

@@ -102,8 +102,9 @@ impl Story {
     }
 }
 
-/// `chat` alone, or with what differs: `over=tcp filter=none emcon=units life=10m delay-after=30s profile=standard queue=5`, and
-/// who is urgent: `flash=captain@*`.
+/// `chat` alone, or with what differs: `over=tcp filter=none emcon=units life=10m delay-after=30s profile=standard queue=5`,
+/// who is urgent: `flash=captain@*`, `alternate=tcp` for a second link, and what takes it: `route-over=500` (octets), or
+/// waits for it: `hold-over=500`.
 fn chat(values: &[&str]) -> Result<ChatPlan, String> {
     let mut plan = ChatPlan::default();
     for value in values {
@@ -116,6 +117,9 @@ fn chat(values: &[&str]) -> Result<ChatPlan, String> {
                     other => return Err(format!("chat goes over rcop or tcp, not {other}")),
                 }
             }
+            "alternate" if value == "tcp" => plan.alternate = true,
+            "route-over" => plan.route_over = Some(octets(value)?),
+            "hold-over" => plan.hold_over = Some(octets(value)?),
             "filter" => plan.filter = builtin(value).ok_or_else(|| format!("there is no filter {value}"))?,
             "emcon" => {
                 plan.emcon = match value {

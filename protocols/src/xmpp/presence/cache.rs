@@ -18,7 +18,7 @@ use super::contacts::{Authorised, Contacts, LinkView, Question};
 use super::limits::PER_WAKEUP_MAX;
 use super::own::Own;
 use super::record::{self, RowKind};
-use super::seats::Seats;
+use super::seats::{Move, Seats};
 use crate::time::{Duration, Instant, Now, Wakeup};
 
 /// What becomes of a stanza, and what else is to be said.
@@ -28,6 +28,8 @@ pub struct Presence {
     pub cross: Option<Stanza>,
     /// What older stanza it replaces in the queue for the link: one with the same key.
     pub replace: Option<Vec<u8>>,
+    /// The stanza is the leave of a room that has not answered the join: if the join still waits, neither need cross.
+    pub ends_join: bool,
     /// Further stanzas for the side that the stanza came from; without a stanza, for the local side.
     pub back: Vec<Stanza>,
     /// Further stanzas for the other side; without a stanza, for the link.
@@ -190,7 +192,11 @@ impl PresenceCache {
         if self.config.to_link == PresenceMode::None && !self.config.allow_rooms {
             return Presence::default();
         }
-        if self.seats.outbound(&mut self.pool, &stanza) { Presence::newest(stanza) } else { Presence::cross(stanza) }
+        match self.seats.outbound(&mut self.pool, &stanza) {
+            Move::Newest => Presence::newest(stanza),
+            Move::Further => Presence::cross(stanza),
+            Move::LeavesUnseen => Presence { ends_join: true, ..Presence::newest(stanza) },
+        }
     }
 
     fn broadcast(&mut self, now: Now, stanza: Stanza) -> Presence {

@@ -29,27 +29,36 @@ pub(super) struct Seats {
     pub(super) changed: BTreeSet<Pair>,
 }
 
+/// What presence of a local user to a room means to the presence before it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Move {
+    /// It takes the place of what waits.
+    Newest,
+    /// A change behind a join that the room has not answered: in its place it would lose the join.
+    Further,
+    /// The leave behind such a join.
+    LeavesUnseen,
+}
+
 impl Seats {
-    /// Presence of a local user to an occupant's address: a join, a change, a leave. Says whether newer presence may take
-    /// its place in the queue: not that of a change behind a join that the room has not answered, which would lose the
-    /// join.
-    pub(super) fn outbound(&mut self, pool: &mut Pool, stanza: &Stanza) -> bool {
-        let Some(nick) = stanza.to().resource().map(|nick| nick.as_str().to_owned()) else { return true };
+    /// Presence of a local user to an occupant's address: a join, a change, a leave.
+    pub(super) fn outbound(&mut self, pool: &mut Pool, stanza: &Stanza) -> Move {
+        let Some(nick) = stanza.to().resource().map(|nick| nick.as_str().to_owned()) else { return Move::Newest };
         let pair = pool.pair(stanza.to().to_bare().as_str(), stanza.from().as_str());
         if stanza.typ() == Some("unavailable") {
-            if self.seats.remove(&pair).is_some() {
-                self.changed.insert(pair);
-            }
-            return true;
+            let Some(seat) = self.seats.remove(&pair) else { return Move::Newest };
+            self.changed.insert(pair);
+            return if seat.taken { Move::Newest } else { Move::LeavesUnseen };
         }
         let join = stanza.child(ns::MUC, "x").is_some();
         match self.seats.get(&pair) {
-            Some(seat) => join || seat.taken,
+            Some(seat) if join || seat.taken => Move::Newest,
+            Some(_) => Move::Further,
             None if join && self.seats.len() < SEATS_MAX => {
                 self.seats.insert(pair, Seat { nick, taken: false });
-                true
+                Move::Newest
             }
-            None => true,
+            None => Move::Newest,
         }
     }
 

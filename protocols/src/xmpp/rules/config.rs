@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 use super::super::local::{Answer, Condition, ErrorType, Identity};
 use super::super::stanza::Kind;
 pub use super::many::Many;
+use super::name::Glob;
 use crate::message::precedence::Precedence;
 
 /// One filter: what may cross between a peer and this site, in both directions.
@@ -52,6 +53,24 @@ pub struct FilterConfig {
     /// From the link.
     #[serde(alias = "from-link")]
     pub from_link: DirectionConfig,
+}
+
+impl FilterConfig {
+    /// The links that stanza rules have stanzas of a peer take.
+    pub fn routes(&self, peer: &str) -> Vec<&str> {
+        let concerns = |rule: &&RuleConfig| {
+            let named = &rule.condition.peer.0;
+            named.is_empty() || named.iter().any(|name| Glob::new(name).is_ok_and(|glob| glob.matches(peer)))
+        };
+        let rules = self.rule.iter().chain(&self.to_link.rule).filter(concerns);
+        let actions = rules.flat_map(|rule| &rule.action.0);
+        actions
+            .filter_map(|action| match action {
+                ActionConfig::Route(link) => Some(link.as_str()),
+                _other => None,
+            })
+            .collect()
+    }
 }
 
 /// What disco#info says about a domain.

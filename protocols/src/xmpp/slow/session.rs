@@ -155,6 +155,15 @@ impl Session {
         each!(self, session => session.withdraw(number))
     }
 
+    /// Whether a stanza is in one of its units, or was lately.
+    pub fn knows(&self, number: u64) -> bool {
+        match &self.profile {
+            Inner::Skywave(session) => session.knows(number),
+            // These remember nothing of an earlier run, and give back what is in no unit.
+            Inner::Standard(_) | Inner::Units(_) => false,
+        }
+    }
+
     /// The medium can be used, from its beginning.
     pub fn medium_up(&mut self, now: Now, medium: Medium) {
         each!(self, session => session.medium_up(now, medium));

@@ -207,6 +207,10 @@ impl Skywave {
         self.work(now);
     }
 
+    pub(super) fn knows(&self, number: u64) -> bool {
+        self.senders.values().any(|sender| sender.knows_row(number).is_some())
+    }
+
     pub(super) fn withdraw(&mut self, number: u64) -> bool {
         self.queue.remove(number).is_some()
     }
