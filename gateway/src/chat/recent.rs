@@ -78,9 +78,8 @@ impl Recent {
 
 impl Life {
     fn history(&self) -> Value {
-        let entry = |(at, what): &(WallTime, String)| {
-            json!({ "at_unix_seconds": at.unix_micros() as f64 / 1e6, "what": what })
-        };
+        let entry =
+            |(at, what): &(WallTime, String)| json!({ "at_unix_seconds": at.unix_micros() as f64 / 1e6, "what": what });
         self.history.iter().map(entry).collect()
     }
 }

@@ -64,8 +64,7 @@ impl Chat {
     /// Stanzas that wait for links and for local servers, the oldest first.
     pub fn list(&self, now: Now, limit: usize, peer: Option<&str>) -> Vec<Value> {
         let wanted = |name: &str| peer.is_none_or(|peer| peer == name);
-        let peers =
-            self.peers.iter().filter(|it| wanted(it.name()) || it.config.ways().any(|(_, link)| wanted(link)));
+        let peers = self.peers.iter().filter(|it| wanted(it.name()) || it.config.ways().any(|(_, link)| wanted(link)));
         let out = peers
             .flat_map(|peer| peer.queue.iter().map(move |(number, waiting)| self.out_line(now, peer, number, waiting)));
         let local =

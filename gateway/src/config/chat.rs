@@ -420,13 +420,7 @@ impl Check<'_> {
     }
 
     /// Further links for the stream of a far site.
-    fn alternates(
-        &self,
-        key: &Key,
-        raw: &RawPeer,
-        site: Option<&str>,
-        found: &mut Found<'_>,
-    ) -> Vec<&LinkConfig> {
+    fn alternates(&self, key: &Key, raw: &RawPeer, site: Option<&str>, found: &mut Found<'_>) -> Vec<&LinkConfig> {
         let key = key.at("alternate_links");
         if raw.alternate_links.len() > ALTERNATES_MAX {
             found.wrong(&key, format!("{} are more than {ALTERNATES_MAX}", raw.alternate_links.len()));

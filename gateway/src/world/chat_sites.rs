@@ -8,11 +8,11 @@ use std::sync::Arc;
 
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::Duration;
+use skywave_protocols::xmpp::Kind;
 use skywave_protocols::xmpp::door::{ComponentConfig, DoorConfig};
 use skywave_protocols::xmpp::fate::Lives;
 use skywave_protocols::xmpp::precedence::PrecedenceConfig;
 use skywave_protocols::xmpp::presence::PresenceConfig;
-use skywave_protocols::xmpp::Kind;
 use skywave_protocols::xmpp::rules::config::{ActionConfig, HoldConfig, Many, MatchConfig, RuleConfig};
 use skywave_protocols::xmpp::rules::{FilterConfig, builtin};
 use skywave_transports::io::Authority;

@@ -231,10 +231,8 @@ impl Lone {
             }
             PipeOutput::Pause => self.paused.push(pipe),
             PipeOutput::Resume => self.paused.retain(|paused| *paused != pipe),
-            PipeOutput::Open { .. }
-            | PipeOutput::Secure(_)
-            | PipeOutput::TellDrained
-            | PipeOutput::LimitSending(_) => {}
+            PipeOutput::Open { .. } | PipeOutput::Secure(_) | PipeOutput::TellDrained | PipeOutput::LimitSending(_) => {
+            }
         }
     }
 

@@ -10,8 +10,8 @@ use skywave_protocols::s5066::sis::fields::SapId;
 use skywave_protocols::time::Duration;
 
 use super::limits::{
-    REJECTED_WAIT, REJECTED_WAIT_MAX, TCP_ACCEPT_MAX, TCP_BUFFER_OCTETS, TCP_NETWORK_OCTETS_MIN, TCP_NETWORK_TIME, TCP_UNIT_OCTETS_MAX, TCP_WAIT, TCP_WAIT_MAX,
-    WINDOW_MAX,
+    REJECTED_WAIT, REJECTED_WAIT_MAX, TCP_ACCEPT_MAX, TCP_BUFFER_OCTETS, TCP_NETWORK_OCTETS_MIN, TCP_NETWORK_TIME,
+    TCP_UNIT_OCTETS_MAX, TCP_WAIT, TCP_WAIT_MAX, WINDOW_MAX,
 };
 use crate::io::Trust;
 use crate::radio::{Port, Service};
@@ -220,7 +220,9 @@ impl TcpConfig {
     /// known.
     pub(super) fn network_octets(&self) -> usize {
         let octets = u64::from(self.bits_per_second) * TCP_NETWORK_TIME.as_secs() / 8;
-        usize::try_from(octets).unwrap_or(usize::MAX).clamp(TCP_NETWORK_OCTETS_MIN, self.buffer_octets.max(TCP_NETWORK_OCTETS_MIN))
+        usize::try_from(octets)
+            .unwrap_or(usize::MAX)
+            .clamp(TCP_NETWORK_OCTETS_MIN, self.buffer_octets.max(TCP_NETWORK_OCTETS_MIN))
     }
 
     /// To a peer at `target` from which connections are taken as well, all else as usual.

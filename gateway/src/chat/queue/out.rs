@@ -179,7 +179,8 @@ impl OutQueue {
         let priority = entry.waiting.priority;
         let talk = self.talks.get(&conversation(&entry.waiting.stanza));
         let before = talk.into_iter().flat_map(|talk| talk.released.range(..number).rev());
-        let mut before = before.filter_map(|other| self.entries.get(other)).filter(|it| it.waiting.priority == priority);
+        let mut before =
+            before.filter_map(|other| self.entries.get(other)).filter(|it| it.waiting.priority == priority);
         // What came before the last one went where that went.
         if before.next().is_some_and(|last| last.way != Some(way)) {
             return false;
