@@ -193,7 +193,8 @@ fn what_went_on_the_air_is_dissected() {
     let sis = fields(&capture, &[], "s5066sis", &["s5066sis.type"]);
     assert!(sis.len() > 100, "{} packets with primitives", sis.len());
     assert_eq!(fields(&capture, &[], "tcp.analysis.flags", &["frame.number"]), Vec::<Vec<String>>::new());
-    sound(&capture);
+    let dissected = sound(&capture);
+    assert!(dissected > 30, "{dissected} D_PDUs");
 }
 
 /// Nothing malformed, and every CRC correct; how many D_PDUs were dissected.
