@@ -269,6 +269,34 @@ fn tries_grow_apart_and_a_connection_that_was_good_begins_them_anew() {
     }
 }
 
+/// The session cannot read on: what it sent on that connection is in doubt, and both begin with a new one.
+#[test]
+fn a_reset_ends_the_connection_and_what_is_on_it_and_begins_anew() {
+    let lost = ["failed 1: connection lost: the stream begins anew", "down: the stream begins anew"];
+    let mut rig = Rig::new(config(Opener::Either));
+    rig.accepted(THEIRS, PEER).pipe(OURS, PipeInput::Opened).submit(1).said();
+    rig.link.reset(rig.now);
+    assert_eq!(rig.said(), ["close ours", "close theirs", lost[0], lost[1]]);
+    assert_eq!(rig.pipe(OURS, read("late")).pipe(OURS, PipeInput::Closed(None)).said(), Vec::<String>::new());
+    let (units, again) = (rig.link.room().units, rig.link.next_wakeup().unwrap().at.since(rig.now.mono));
+    assert!(units == 0 && again > Duration::ZERO && again <= Duration::from_secs(5), "{units} {again:?}");
+    assert_eq!(rig.wait(6).said(), ["open field.test:5270"]);
+    assert_eq!(rig.pipe(PipeId(2), PipeInput::Opened).submit(2).said(), ["up", "write another: unit 2"]);
+    // Who is called waits to be called again.
+    let mut rig = Rig::new(config(Opener::They));
+    rig.accepted(THEIRS, PEER).submit(1).said();
+    rig.link.reset(rig.now);
+    assert_eq!(rig.said(), ["close theirs", lost[0], lost[1]]);
+    assert_eq!(rig.wait(10_000).said(), Vec::<String>::new());
+    assert_eq!(rig.accepted(THEIRS_TOO, PEER).submit(2).said(), ["up", "write theirs too: unit 2"]);
+    // Without a stream there is nothing to begin anew, and no try is put off.
+    let mut rig = Rig::new(config(Opener::We));
+    rig.said();
+    rig.link.reset(rig.now);
+    assert_eq!(rig.said(), Vec::<String>::new());
+    assert_eq!(rig.pipe(OURS, PipeInput::Opened).said(), ["up"]);
+}
+
 #[test]
 fn a_link_on_demand_opens_when_there_is_something_to_send() {
     let mut rig = Rig::new(TcpConfig { permanent: false, ..config(Opener::We) });
