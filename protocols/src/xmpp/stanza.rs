@@ -1,5 +1,7 @@
 //! One message, presence or iq: checked, in one form, with one sender and one recipient.
 
+use std::sync::Arc;
+
 use jid::Jid;
 use minidom::{Element, Node};
 use rxml::{Namespace, xml_ncname};
@@ -43,9 +45,13 @@ impl Kind {
     }
 }
 
-/// A stanza. Its namespace is `jabber:server`, its addresses are normalised.
+/// A stanza. Its namespace is `jabber:server`, its addresses are normalised. Copies share one tree: what waits is known to
+/// a queue and to a session.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Stanza {
+pub struct Stanza(Arc<Parts>);
+
+#[derive(Clone, PartialEq, Debug)]
+struct Parts {
     kind: Kind,
     element: Element,
     from: Jid,
@@ -67,7 +73,7 @@ impl Stanza {
         //= xmpp/STANZA-004
         element = in_server_namespace(element);
         let (from, to) = addresses(&mut element)?;
-        Ok(Self { kind, element, from, to })
+        Ok(Self(Arc::new(Parts { kind, element, from, to })))
     }
 
     /// The same, with addresses for a stanza that names none.
@@ -100,47 +106,47 @@ impl Stanza {
 
     /// The canonical octets: see [`super::writer`].
     pub fn octets(&self) -> Vec<u8> {
-        write_element(&self.element, Scope::LINK)
+        write_element(&self.0.element, Scope::LINK)
     }
 
     /// The octets on a stream with this scope.
     pub fn octets_for(&self, scope: Scope<'_>) -> Vec<u8> {
-        write_stanza_for(&self.element, scope)
+        write_stanza_for(&self.0.element, scope)
     }
 
     /// Message, presence or iq.
-    pub const fn kind(&self) -> Kind {
-        self.kind
+    pub fn kind(&self) -> Kind {
+        self.0.kind
     }
 
     /// The sender.
-    pub const fn from(&self) -> &Jid {
-        &self.from
+    pub fn from(&self) -> &Jid {
+        &self.0.from
     }
 
     /// The recipient.
-    pub const fn to(&self) -> &Jid {
-        &self.to
+    pub fn to(&self) -> &Jid {
+        &self.0.to
     }
 
     /// The attribute `type`.
     pub fn typ(&self) -> Option<&str> {
-        self.element.attr("type")
+        self.0.element.attr("type")
     }
 
     /// The attribute `id`.
     pub fn id(&self) -> Option<&str> {
-        self.element.attr("id")
+        self.0.element.attr("id")
     }
 
     /// The tree.
-    pub const fn element(&self) -> &Element {
-        &self.element
+    pub fn element(&self) -> &Element {
+        &self.0.element
     }
 
     /// The tree, taken.
     pub fn into_element(self) -> Element {
-        self.element
+        Arc::unwrap_or_clone(self.0).element
     }
 
     /// Changes the tree and checks it again; on a fault the stanza is as before.
@@ -148,7 +154,7 @@ impl Stanza {
     /// # Errors
     /// What it became is no stanza.
     pub fn edit(&mut self, change: impl FnOnce(&mut Element)) -> Result<(), XmppFault> {
-        let mut element = self.element.clone();
+        let mut element = self.0.element.clone();
         change(&mut element);
         *self = Self::from_element(element)?;
         Ok(())
@@ -156,12 +162,12 @@ impl Stanza {
 
     /// The first child with this namespace and name.
     pub fn child(&self, namespace: &str, name: &str) -> Option<&Element> {
-        self.element.get_child(name, namespace)
+        self.0.element.get_child(name, namespace)
     }
 
     /// Whether it is a message that says something.
     pub fn has_body(&self) -> bool {
-        self.kind == Kind::Message && self.child(ns::SERVER, "body").is_some()
+        self.kind() == Kind::Message && self.child(ns::SERVER, "body").is_some()
     }
 
     /// Whether it is an error; such a one is never answered with an error.
