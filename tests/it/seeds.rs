@@ -1,6 +1,8 @@
 //! Plays seeded worlds: random mail and troubles, then calm, then everything must come to its end.
 
-use skywave::world::seeds::play;
+use skywave::world::account::log;
+use skywave::world::disk::Disk;
+use skywave::world::seeds::{play, play_through};
 
 /// Seeds in the everyday loop; `SKYWAVE_SEEDS=200` for more.
 const SEEDS: u64 = 20;
@@ -18,11 +20,15 @@ fn seeded_worlds_come_to_their_end() {
     assert!(bad.is_empty(), "{} of {count} seeds failed:\n{}\n\n{shown}", bad.len(), firsts.join("\n"));
 }
 
-/// `SKYWAVE_SEED=17` plays that one seed.
+/// `SKYWAVE_SEED=17` plays that one seed; `SKYWAVE_LOG=1` prints all that its sites told.
 #[test]
 fn one_seed() {
     let seed = from_environment("SKYWAVE_SEED").unwrap_or(1);
-    let world = play(seed).unwrap_or_else(|why| panic!("{why}"));
+    let (world, end) = play_through(seed, Disk::default, "cargo test -p skywave-tests --test it one_seed");
+    if from_environment("SKYWAVE_LOG").is_some() {
+        log(&world).iter().for_each(|line| println!("{line}"));
+    }
+    end.unwrap_or_else(|why| panic!("{why}"));
     println!(
         "seed {seed}: {} steps, {:.0} s, digest {:016x}",
         world.steps(),

@@ -32,6 +32,15 @@ pub fn failure(world: &World, place: &str, why: &str) -> String {
             site.mta.received().len()
         );
     }
+    let log = log(world);
+    for line in log.iter().skip(log.len().saturating_sub(LOG_LINES_SHOWN)) {
+        let _ = write!(text, "\n{line}");
+    }
+    text
+}
+
+/// The lines of all logs that are still known, in order.
+pub fn log(world: &World) -> Vec<String> {
     let mut log: Vec<(u64, &str, String)> = Vec::new();
     for site in &world.sites {
         let line = |told: &super::site::Told| {
@@ -40,8 +49,5 @@ pub fn failure(world: &World, place: &str, why: &str) -> String {
         log.extend(site.told.iter().map(line));
     }
     log.sort();
-    for (at, site, line) in log.iter().rev().take(LOG_LINES_SHOWN).rev() {
-        let _ = write!(text, "\n{:>12.3} {site:<6} {line}", *at as f64 / 1e6);
-    }
-    text
+    log.iter().map(|(at, site, line)| format!("{:>12.3} {site:<6} {line}", *at as f64 / 1e6)).collect()
 }

@@ -4,17 +4,29 @@
 //!   to its sender, told as given up where nobody may be told, or on some disk.
 //! - Nothing reaches a user twice, except what was under way to a local server when a node crashed or a connection broke.
 //! - Inside a conversation messages of one precedence arrive in the order in which they were accepted.
+//!
+//! The profiles of the XEPs (`standard`, `m-link-r17`) are held to what their confirmations say, which is less: what a
+//! node told as written to the link, or as confirmed by the far node, is lost if the link broke, a gateway was away or a
+//! stream could not be read on while it was on its way to the far disk; and what was not confirmed by then may come
+//! again. Without such a break nothing is excused: `docs/adr/0030`.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::Instant;
+use skywave_protocols::xmpp::slow::Profile;
 use skywave_protocols::xmpp::{Kind, Stanza, ns};
 
 use super::World;
+use super::chat_sites::CHAT_LINK;
 use super::site::Site;
 use super::xmpp_server::Got;
-use crate::telemetry::{StanzaFate, StanzaLine};
+use crate::telemetry::{Event, StanzaFate, StanzaLine};
+
+/// Told of a stanza that is with the link or the far node, and perhaps on nobody's disk.
+const WEAKLY_SENT: [&str; 2] = ["written to the link", "confirmed by the far node"];
+/// Told when a stream that others may have written to cannot be read on.
+const STREAM_BREAKS: [&str; 2] = ["chat-stream-broken", "chat-stream-ended"];
 
 /// Sender, addressee and text of a message: its id may be another one beyond the link.
 pub type MessageKey = (String, String, String);
@@ -42,12 +54,18 @@ pub struct ChatDuty {
     pub returned: bool,
     /// A node said that it gave it up without telling anybody.
     pub given_up: bool,
+    /// It crosses by a profile that confirms no more than the XEPs do.
+    pub plain: bool,
+    /// A node said that it is with the link or the far node, which is not the far disk.
+    pub sent: bool,
+    /// Something broke while it was on no disk of the far site.
+    pub in_doubt: bool,
 }
 
 impl ChatDuty {
     /// Whether nothing more is owed.
     pub fn is_met(&self) -> bool {
-        !self.delivered.is_empty() || self.returned || self.given_up
+        !self.delivered.is_empty() || self.returned || self.given_up || (self.sent && self.in_doubt)
     }
 }
 
@@ -70,6 +88,8 @@ pub struct ChatDuties {
     /// The last of a conversation and precedence that arrived, by its place among the duties.
     last: BTreeMap<(String, String, Precedence), usize>,
     seen: BTreeMap<(usize, bool), usize>,
+    /// A link or a gateway broke since the last step.
+    broken: bool,
 }
 
 impl ChatDuties {
@@ -84,6 +104,12 @@ impl ChatDuties {
                 let id = (line.from.clone(), line.to.clone(), line.id.clone());
                 if let Some(duty) = self.by_id.get(&id).and_then(|&index| self.duties.get_mut(index)) {
                     duty.given_up = true;
+                }
+            }
+            StanzaFate::Sent if WEAKLY_SENT.contains(&line.text.as_str()) => {
+                let id = (line.from.clone(), line.to.clone(), line.id.clone());
+                if let Some(duty) = self.by_id.get(&id).and_then(|&index| self.duties.get_mut(index)) {
+                    duty.sent = true;
                 }
             }
             // Whether it had reached the server nobody can tell.
@@ -117,12 +143,42 @@ impl ChatDuties {
                 delivered: delivered.into_iter().collect(),
                 returned: self.returned.contains(&id),
                 given_up: false,
+                plain: is_plain(world, site, &line.to),
+                sent: false,
+                in_doubt: false,
             });
+        }
+    }
+
+    /// A node told something else: does it break what is on its way?
+    pub(super) fn told_of_link(&mut self, event: &Event) {
+        self.broken |= match event {
+            // What a node confirmed while its gateway was away nobody has.
+            Event::LinkDown { link, .. } | Event::LinkUp { link } => link.starts_with(CHAT_LINK),
+            Event::Notice { name, .. } => STREAM_BREAKS.contains(&name.as_str()),
+            _other => false,
+        };
+    }
+
+    /// A site begins a life: what went to it meanwhile, or came from it before, may be lost or come again.
+    pub(super) fn started(&mut self) {
+        self.broken = true;
+    }
+
+    /// Something broke. What is on no disk of the far site may be lost, and what its sender keeps may come again.
+    fn broke(&mut self, world: &World) {
+        let disks = || world.sites.iter().map(|site| &site.disk);
+        for duty in self.duties.iter_mut().filter(|duty| duty.plain) {
+            duty.in_doubt |= !disks().any(|disk| disk.hands_chat(&duty.key));
+            if disks().any(|disk| disk.sends_chat(&duty.key)) {
+                *self.repeats_allowed.entry(duty.key.clone()).or_default() += 1;
+            }
         }
     }
 
     /// A site crashed: what was under way to its server there may have been handed over; its row says so.
     pub(super) fn crashed(&mut self, site: &Site) {
+        self.broken = true;
         for key in site.disk.chat_given() {
             *self.repeats_allowed.entry(key.clone()).or_default() += 1;
         }
@@ -131,6 +187,9 @@ impl ChatDuties {
     /// Looks at what users got since the last step; yields what is wrong.
     pub(super) fn after_step(&mut self, world: &World) -> Vec<String> {
         self.accept(world);
+        if std::mem::take(&mut self.broken) {
+            self.broke(world);
+        }
         let mut wrong = Vec::new();
         for (index, site) in world.sites.iter().enumerate() {
             for (rooms, all) in [(false, site.xmpp.got()), (true, site.xmpp.at_rooms())] {
@@ -187,7 +246,7 @@ impl ChatDuties {
 
     /// What is nowhere.
     pub(super) fn conservation(&self, world: &World) -> Vec<String> {
-        let open = self.duties.iter().filter(|duty| !duty.is_met());
+        let open = self.duties.iter().filter(|duty| !duty.is_met() && !duty.sent);
         let lost = open.filter(|duty| !world.sites.iter().any(|site| site.disk.owes_chat(&duty.key)));
         let words = |duty: &ChatDuty| {
             format!(
@@ -210,9 +269,85 @@ fn bare(address: &str) -> String {
     address.split('/').next().unwrap_or_default().to_owned()
 }
 
+/// Whether a site reaches an address by a profile without confirmations of its own.
+fn is_plain(world: &World, site: usize, to: &str) -> bool {
+    let domain = bare(to).rsplit('@').next().unwrap_or_default().to_owned();
+    let chat = world.sites.get(site).and_then(|site| site.config.chat.as_ref());
+    let peer = chat.and_then(|chat| chat.peers.iter().find(|peer| peer.has_domain(&domain)));
+    peer.is_some_and(|peer| matches!(peer.session.profile, Profile::Standard | Profile::MLinkR17))
+}
+
 /// Between users and rooms of one server.
 fn is_local(site: &Site, stanza: &Stanza) -> bool {
     let own = &*site.config.site;
     let domain = stanza.from().domain();
     domain.as_str() == own || domain.as_str().strip_suffix(own).is_some_and(|rest| rest.ends_with('.'))
+}
+
+#[cfg(test)]
+mod tests {
+    use skywave_transports::modem::weather::Weather;
+
+    use super::*;
+
+    fn line(status: StanzaFate, text: &str) -> StanzaLine {
+        StanzaLine {
+            number: "1".to_owned(),
+            kind: "message",
+            id: "x1".to_owned(),
+            from: "a@hq.test/desk".to_owned(),
+            to: "b@field.test".to_owned(),
+            peer: "field".to_owned(),
+            bytes: 100,
+            delay_seconds: 0.0,
+            precedence: Precedence::Routine,
+            status,
+            text: text.to_owned(),
+        }
+    }
+
+    fn owing(plain: bool) -> ChatDuties {
+        let line = line(StanzaFate::Accepted, "on disk");
+        let key = (line.from.clone(), line.to.clone(), "hello".to_owned());
+        let duty = ChatDuty {
+            key: key.clone(),
+            id: line.id.clone(),
+            accepted_at: Instant::ZERO,
+            precedence: line.precedence,
+            delivered: Vec::new(),
+            returned: false,
+            given_up: false,
+            plain,
+            sent: false,
+            in_doubt: false,
+        };
+        let by_id = BTreeMap::from([((line.from, line.to, line.id), 0)]);
+        ChatDuties { duties: vec![duty], by_id, by_key: BTreeMap::from([(key, vec![0])]), ..ChatDuties::default() }
+    }
+
+    #[test]
+    fn only_what_broke_on_its_way_by_a_plain_profile_may_stay_away() {
+        let world = World::new(1, &Weather::default());
+        let down = |link: &str| Event::LinkDown { link: link.to_owned(), why: "x".to_owned() };
+        for (plain, said, breaks, lost_now, lost_at_the_end) in [
+            (true, "", false, 1, 1),
+            (true, "", true, 1, 1),
+            (true, "written to the link", false, 0, 1),
+            (true, "written to the link", true, 0, 0),
+            (true, "confirmed by the far node", true, 0, 0),
+            (true, "taken over by the far gateway", true, 1, 1),
+            (false, "taken over by the far gateway", true, 1, 1),
+        ] {
+            let mut duties = owing(plain);
+            duties.told(Instant::ZERO, 0, &line(StanzaFate::Sent, said));
+            duties.told_of_link(&down("hf"));
+            assert!(!duties.broken, "another link");
+            if breaks {
+                duties.told_of_link(&down("chat-field"));
+            }
+            assert_eq!(duties.after_step(&world), Vec::<String>::new());
+            let found = (duties.conservation(&world).len(), duties.at_the_end().len());
+            assert_eq!(found, (lost_now, lost_at_the_end), "{plain} {said} {breaks}");
+        }
+    }
 }

@@ -1,15 +1,16 @@
 //! Configurations of chat between the sites that worlds, stories and the demo are made of.
 //!
-//! Each site fronts the domains of all others, as components at its own XMPP server: `field.test` for the people there,
-//! `chat.field.test` for their rooms.
+//! Each site fronts the domains of all others, as components at its own XMPP server or as a server towards it:
+//! `field.test` for the people there, `chat.field.test` for their rooms.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::Duration;
 use skywave_protocols::xmpp::Kind;
-use skywave_protocols::xmpp::door::{ComponentConfig, DoorConfig};
+use skywave_protocols::xmpp::door::{ComponentConfig, DoorConfig, LocalServer, ServerAuth};
 use skywave_protocols::xmpp::fate::Lives;
 use skywave_protocols::xmpp::precedence::PrecedenceConfig;
 use skywave_protocols::xmpp::presence::PresenceConfig;
@@ -17,6 +18,7 @@ use skywave_protocols::xmpp::rules::config::{ActionConfig, HoldConfig, Many, Mat
 use skywave_protocols::xmpp::rules::{FilterConfig, builtin};
 use skywave_transports::io::Authority;
 
+use super::site::host;
 use super::sites::{LinkKind, Plan, full_name};
 use super::xmpp_server::{COMPONENT_SECRET, XmppServer};
 use crate::chat::config::{AlternateLink, ChatConfig, EmconRule, ErrorPolicy, PeerConfig, PeerQueue};
@@ -33,12 +35,28 @@ pub const UNITS_LINK: &str = "chat-units";
 const ALTERNATE_LINK: &str = "chat-sat";
 /// A rate that only those have, in bit/s.
 const FAST_BITS_PER_SECOND: u32 = 32_000;
+/// Servers find a gateway at this port.
+const GATEWAY_PORT: u16 = 5268;
 /// Largest stanza.
 const STANZA_OCTETS: usize = 64 << 10;
+
+/// How a site's XMPP server and its gateway meet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Servers {
+    /// The gateway is a component for each far domain.
+    #[default]
+    Components,
+    /// They are servers to each other, in clear, and ask each other back.
+    Dialback,
+    /// They are servers to each other inside TLS, and show certificates.
+    External,
+}
 
 /// Chat between all sites of a plan, over the radio or over IP.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ChatPlan {
+    /// How the sites' servers are met.
+    pub servers: Servers,
     /// Over TCP, and not by RCOP over the radio.
     pub over_tcp: bool,
     /// Besides the radio there is a link over TCP for when it cannot be used, and for what a rule sends there.
@@ -49,6 +67,8 @@ pub struct ChatPlan {
     pub hold_over: Option<usize>,
     /// What is on the wire.
     pub profile: XmppProfile,
+    /// Stream management over TCP.
+    pub stream_management: StreamManagement,
     /// What may cross.
     pub filter: FilterConfig,
     /// What happens while a far site keeps silence.
@@ -66,11 +86,13 @@ pub struct ChatPlan {
 impl Default for ChatPlan {
     fn default() -> Self {
         Self {
+            servers: Servers::Components,
             over_tcp: false,
             alternate: false,
             route_over: None,
             hold_over: None,
             profile: XmppProfile::Skywave,
+            stream_management: StreamManagement::Off,
             filter: builtin("hf-fast").unwrap_or_default(),
             emcon: EmconRule::Hold,
             lives: Lives::HF,
@@ -88,12 +110,17 @@ impl ChatPlan {
             profile,
             compression: profile != XmppProfile::Standard,
             dictionary: None,
-            stream_management: StreamManagement::Off,
+            stream_management: self.stream_management,
             block_octets_max: None,
             linger: self.linger,
             stanza_octets_max: STANZA_OCTETS,
         }
     }
+}
+
+/// Where servers find the gateway of a site.
+fn door_address(index: usize) -> SocketAddr {
+    SocketAddr::new(host(index), GATEWAY_PORT)
 }
 
 /// The domains of a site: its people, its rooms.
@@ -175,28 +202,44 @@ impl Plan {
         let own = full_name(&self.names[index]);
         let others: Vec<&String> = self.others(index).map(|other| &self.names[other]).collect();
         let fronted: Vec<String> = others.iter().flat_map(|name| domains(name)).collect();
-        let component = |name: &String| ComponentConfig {
-            name: name.clone(),
-            target: XmppServer::target(&own),
-            secret: COMPONENT_SECRET.to_owned(),
-            locals: domains(&self.names[index]),
-        };
-        let door = DoorConfig {
-            components: fronted.iter().map(component).collect(),
-            fronted,
-            tls_required: false,
-            ..DoorConfig::default()
-        };
         Some(ChatConfig {
             domain: own.to_string(),
-            listen: Vec::new(),
+            listen: if chat.servers == Servers::Components { Vec::new() } else { vec![door_address(index)] },
             listen_direct_tls: Vec::new(),
             authority: Authority::System,
-            door,
+            door: self.door(chat, index, fronted),
             secret_files: BTreeMap::new(),
             dialback_secret_file: None,
             peers: self.others(index).map(|other| self.chat_peer(chat, index, other)).collect(),
         })
+    }
+
+    fn door(&self, chat: &ChatPlan, index: usize, fronted: Vec<String>) -> DoorConfig {
+        let own = full_name(&self.names[index]);
+        let locals = domains(&self.names[index]);
+        let component = |name: &String| ComponentConfig {
+            name: name.clone(),
+            target: XmppServer::target(&own),
+            secret: COMPONENT_SECRET.to_owned(),
+            locals: locals.clone(),
+        };
+        let plain = DoorConfig { tls_required: false, ..DoorConfig::default() };
+        if chat.servers == Servers::Components {
+            return DoorConfig { components: fronted.iter().map(component).collect(), fronted, ..plain };
+        }
+        let by_certificate = chat.servers == Servers::External;
+        let server = LocalServer {
+            auth: if by_certificate { ServerAuth::External } else { ServerAuth::Dialback },
+            ..LocalServer::at(locals, XmppServer::server_target(&own))
+        };
+        DoorConfig {
+            fronted,
+            locals: vec![server],
+            dialback_secret: format!("of the gateway of {own}"),
+            certificate: by_certificate.then(|| "gateway".to_owned()),
+            tls_required: by_certificate,
+            ..plain
+        }
     }
 
     fn chat_peer(&self, chat: &ChatPlan, index: usize, other: usize) -> PeerConfig {

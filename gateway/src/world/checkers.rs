@@ -139,6 +139,7 @@ impl Checkers {
     pub(super) fn started(&mut self, site: usize, at: Instant) {
         self.flashes_again(site, at);
         self.silent_links.retain(|(of, _)| *of != site);
+        self.chat.started();
     }
 
     /// A site crashed; its open hand-overs may be repeated: those under way, and those that ended when the disk did not
@@ -176,6 +177,7 @@ impl Checkers {
 
     /// A node told something.
     pub(super) fn told(&mut self, site: usize, at: Instant, event: &Event) {
+        self.chat.told_of_link(event);
         match event {
             Event::Stanza(line) => self.chat.told(at, site, line),
             Event::MailAccepted { ticket, message_id, precedence, .. } => {

@@ -187,6 +187,16 @@ impl Disk {
         self.chat_out.contains(key) || self.chat_in.contains(key)
     }
 
+    /// Whether a row towards a link holds this message.
+    pub fn sends_chat(&self, key: &MessageKey) -> bool {
+        self.chat_out.contains(key)
+    }
+
+    /// Whether a row towards the local server holds this message.
+    pub fn hands_chat(&self, key: &MessageKey) -> bool {
+        self.chat_in.contains(key)
+    }
+
     /// Messages that the local server may have been given.
     pub fn chat_given(&self) -> impl Iterator<Item = &MessageKey> {
         self.chat_given.iter()

@@ -145,8 +145,11 @@ impl World {
             }
             (PipeOutput::Pause, Some(_)) => self.pause(site, pipe, true),
             (PipeOutput::Resume, Some(_)) => self.pause(site, pipe, false),
+            (PipeOutput::Secure(secure), Some(FarEnd::Xmpp(session))) => {
+                self.secure_xmpp(session, |ends| ends.node = Some(secure));
+            }
             (PipeOutput::Secure(_), Some(_)) => {
-                let failed = PipeInput::SecureFailed("there is no TLS in the world".to_owned());
+                let failed = PipeInput::SecureFailed("there is no TLS between sites in the world".to_owned());
                 self.tell_node(site, PIPE_DELAY, Input::Pipe(pipe, failed));
             }
             // All pipes of the world say when they have drained.

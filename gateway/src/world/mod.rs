@@ -8,7 +8,7 @@
 //! Promises: the same seed, sites, weather and calls give the same bytes ([`World::digest`]). Pure: no clock, socket,
 //! file or thread. Limits: [`limits`]. Stories ([`story`]) and seeded worlds ([`seeds`]) are built on it.
 
-mod account;
+pub mod account;
 pub mod air;
 pub mod chat;
 pub mod chat_duties;
@@ -33,6 +33,8 @@ mod streams;
 mod trouble;
 pub mod xmpp_server;
 
+use std::collections::BTreeMap;
+
 use skywave_protocols::random::Seeded;
 use skywave_protocols::time::{Duration, Instant};
 use skywave_transports::modem::weather::Weather;
@@ -43,6 +45,7 @@ use crate::node::config::SiteConfig;
 use crate::node::seam::ReplyTo;
 use crate::pump::pump;
 use air::Air;
+use chat::Securing;
 use checkers::Checkers;
 use digest::Digest;
 use disk::Disk;
@@ -71,8 +74,10 @@ pub struct World {
     steps: u64,
     steps_at_this_instant: u32,
     next_reply: u64,
-    /// Connections to XMPP servers so far.
+    /// Connections to and from XMPP servers so far.
     xmpp_sessions: u64,
+    /// Those of them that are being secured.
+    securing: BTreeMap<u64, Securing>,
 }
 
 impl World {
@@ -92,6 +97,7 @@ impl World {
             steps_at_this_instant: 0,
             next_reply: 0,
             xmpp_sessions: 0,
+            securing: BTreeMap::new(),
             random,
         }
     }
@@ -213,7 +219,8 @@ impl World {
 
     fn next_at(&self) -> Option<Instant> {
         let sites = self.sites.iter().filter_map(|site| site.wakeup);
-        let next = sites.chain(self.heap.next_at()).chain(self.air.next_at()).min()?;
+        let servers = self.sites.iter().filter_map(|site| Some(site.xmpp.next_wakeup()?.at));
+        let next = sites.chain(servers).chain(self.heap.next_at()).chain(self.air.next_at()).min()?;
         Some(next.max(self.at))
     }
 
@@ -228,6 +235,8 @@ impl World {
             self.air.handle_wakeup(next);
         } else if let Some(site) = self.sites.iter().position(|site| site.wakeup.is_some_and(|at| at <= next)) {
             self.feed(site, Input::Woken);
+        } else if let Some(site) = self.sites.iter_mut().find(|site| site.xmpp.is_due(next)) {
+            site.xmpp.handle_wakeup(next);
         }
         self.drain_air();
         self.drain_xmpp();

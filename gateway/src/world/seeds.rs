@@ -11,13 +11,14 @@ use skywave_transports::modem::weather::Weather;
 
 use super::account::failure;
 use super::chat::Deed;
-use super::chat_sites::ChatPlan;
+use super::chat_sites::{ChatPlan, Servers};
 use super::disk::{Ailment, Disk};
 use super::heap::Happening;
 use super::local_mta::Mood;
 use super::sites::{LinkKind, Plan};
 use super::story::step::body;
 use super::{MailOrder, Trouble, World};
+use crate::node::config::{StreamManagement, XmppProfile};
 
 /// How long the calm may take to bring everything to its end.
 const CALM_MAX: Duration = Duration::from_secs(8 * 86_400);
@@ -34,7 +35,13 @@ pub fn play(seed: u64) -> Result<World, String> {
 ///
 /// # Errors
 /// What went wrong, and how to see it again.
-pub fn play_on(seed: u64, mut disk: impl FnMut() -> Disk, command: &str) -> Result<World, String> {
+pub fn play_on(seed: u64, disk: impl FnMut() -> Disk, command: &str) -> Result<World, String> {
+    let (world, end) = play_through(seed, disk, command);
+    end.map(|()| world)
+}
+
+/// The same, good or bad: the world as it then is, and what went wrong.
+pub fn play_through(seed: u64, mut disk: impl FnMut() -> Disk, command: &str) -> (World, Result<(), String>) {
     let mut random = Seeded::new(seed).fork("plan");
     let mut plan = plan(&mut random);
     // Randomness of its own: worlds without chat stay what they were.
@@ -68,13 +75,15 @@ pub fn play_on(seed: u64, mut disk: impl FnMut() -> Disk, command: &str) -> Resu
     calm(&mut world);
     let settled = world.run_until_settled(CALM_MAX);
     world.checkers.at_the_end();
-    let with_chat = if plan.chat.is_some() { ", chat" } else { "" };
+    let with_chat = plan.chat.as_ref().map_or_else(String::new, described);
     let place = format!("seed {seed} ({} sites, {:?}{with_chat})", plan.names.len(), plan.links);
     let again = format!("see it again: SKYWAVE_SEED={seed} {command}");
     if !settled {
-        return Err(failure(&world, &place, &format!("not everything came to its end; {again}")));
+        let why = failure(&world, &place, &format!("not everything came to its end; {again}"));
+        return (world, Err(why));
     }
-    if world.violations().is_empty() { Ok(world) } else { Err(failure(&world, &place, &again)) }
+    let end = if world.violations().is_empty() { Ok(()) } else { Err(failure(&world, &place, &again)) };
+    (world, end)
 }
 
 fn plan(random: &mut Seeded) -> Plan {
@@ -97,7 +106,7 @@ fn plan(random: &mut Seeded) -> Plan {
     plan
 }
 
-/// Chat over the radio in some worlds.
+/// Chat in some worlds, over the radio or over IP.
 fn chat_plan(random: &mut Seeded, plan: &Plan) -> Option<ChatPlan> {
     if !plan.links.contains(&LinkKind::Hf) || !random.chance(500_000) {
         return None;
@@ -112,10 +121,31 @@ fn chat_plan(random: &mut Seeded, plan: &Plan) -> Option<ChatPlan> {
     if random.chance(200_000) {
         chat.queue.stanzas_max = 4;
     }
+    chat.profile = match random.below(10) {
+        0 | 1 => XmppProfile::Standard,
+        2 | 3 => XmppProfile::MLinkR17,
+        _ => XmppProfile::Skywave,
+    };
+    chat.over_tcp = random.chance(300_000);
+    if chat.over_tcp && chat.profile != XmppProfile::Skywave {
+        chat.stream_management = StreamManagement::ALL[pick(random, StreamManagement::ALL.len())];
+    }
+    chat.servers = match random.below(10) {
+        0..=2 => Servers::Dialback,
+        3 | 4 => Servers::External,
+        _ => Servers::Components,
+    };
     Some(chat)
 }
 
-/// People chat, and their servers have troubles.
+/// What a failing world says of its chat.
+fn described(chat: &ChatPlan) -> String {
+    let way = if chat.over_tcp { "tcp" } else { "rcop" };
+    let (profile, management) = (chat.profile.name(), chat.stream_management.name());
+    format!(", chat {profile} over {way}, stream management {management}, {:?}", chat.servers)
+}
+
+/// People chat, and their servers and the network between sites have troubles.
 fn chat(world: &mut World, random: &mut Seeded, plan: &Plan, rough: Duration) {
     for number in 0..5 + random.below(25) {
         let (after, site) = (within(random, rough), pick(random, plan.names.len()));
@@ -127,6 +157,11 @@ fn chat(world: &mut World, random: &mut Seeded, plan: &Plan, rough: Duration) {
         let span = Duration::from_secs(1 + random.below(900));
         world.trouble(after, Trouble::Xmpp(site, false));
         world.trouble(after + span, Trouble::Xmpp(site, true));
+    }
+    let by_network = plan.chat.as_ref().is_some_and(|chat| chat.over_tcp);
+    for _ in 0..if by_network { random.below(4) } else { 0 } {
+        let after = within(random, rough);
+        world.trouble(after, Trouble::NetworkOutage(Duration::from_secs(1 + random.below(600))));
     }
 }
 

@@ -148,7 +148,7 @@ impl Site {
             outputs_until_crash: None,
             restart_after: None,
             mta: LocalMta::new(),
-            xmpp: XmppServer::new(&config.site),
+            xmpp: XmppServer::of(&config.site, config.chat.as_ref(), random.fork("xmpp server")),
             config,
             hand_overs: BTreeMap::new(),
             told: VecDeque::new(),

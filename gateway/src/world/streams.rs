@@ -1,7 +1,7 @@
 //! Connections between sites: one opens, another listens, octets take their time and keep their order.
 //!
 //! In an outage of the network what is written waits, as TCP would repeat it; connections that an outage outlasts break
-//! at both ends, and what was on its way is lost. There is no TLS in the world.
+//! at both ends, and what was on its way is lost. There is no TLS between sites in the world.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -110,7 +110,7 @@ impl World {
     }
 
     /// Who listens at `host:port`; the host is an address or the name of a site.
-    fn listener_at(&self, target: &str) -> Option<(usize, ListenerId)> {
+    pub(super) fn listener_at(&self, target: &str) -> Option<(usize, ListenerId)> {
         let (host, port) = target.rsplit_once(':')?;
         let port: u16 = port.parse().ok()?;
         let of_name = || self.sites.iter().find(|site| &*site.config.site == host).map(|site| site.host);

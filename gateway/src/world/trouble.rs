@@ -113,7 +113,8 @@ impl World {
         self.sites[site].crash();
         self.net.forget(site);
         self.air.hang_up(self.at, site);
-        self.sites[site].xmpp.hang_up();
+        let at = self.at;
+        self.sites[site].xmpp.hang_up(at);
         for errand in self.errands.of_site(site) {
             self.close_client(errand);
         }

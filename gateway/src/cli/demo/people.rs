@@ -179,7 +179,7 @@ impl StandIn {
                     Some(octets) => self.server.read(self.clock.now().mono, session, &octets),
                     None => {
                         self.writers.remove(&session);
-                        self.server.close(session);
+                        self.server.close(self.clock.now().mono, session);
                     }
                 },
                 order = orders.recv() => match order {
@@ -224,6 +224,8 @@ impl StandIn {
                 ServerOutput::Close(session) => {
                     self.writers.remove(&session);
                 }
+                // It meets components only.
+                ServerOutput::Open(..) | ServerOutput::Secure(..) => {}
             }
         }
         for got in self.server.got().iter().skip(self.told) {

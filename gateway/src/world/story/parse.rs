@@ -10,8 +10,8 @@ use super::check::Check;
 use super::step::Step;
 use super::{Does, Line, Story, StoryFault};
 use crate::chat::config::EmconRule;
-use crate::node::config::XmppProfile;
-use crate::world::chat_sites::ChatPlan;
+use crate::node::config::{StreamManagement, XmppProfile};
+use crate::world::chat_sites::{ChatPlan, Servers};
 use crate::world::limits::STORY_LINES_MAX;
 use crate::world::sites::{LinkKind, Plan};
 
@@ -102,9 +102,9 @@ impl Story {
     }
 }
 
-/// `chat` alone, or with what differs: `over=tcp filter=none emcon=units life=10m delay-after=30s profile=standard queue=5`,
-/// who is urgent: `flash=captain@*`, `alternate=tcp` for a second link, and what takes it: `route-over=500` (octets), or
-/// waits for it: `hold-over=500`.
+/// `chat` alone, or with what differs: `over=tcp servers=dialback filter=none emcon=units life=10m delay-after=30s
+/// profile=standard sm=explicit queue=5`, who is urgent: `flash=captain@*`, `alternate=tcp` for a second link, and what
+/// takes it: `route-over=500` (octets), or waits for it: `hold-over=500`.
 fn chat(values: &[&str]) -> Result<ChatPlan, String> {
     let mut plan = ChatPlan::default();
     for value in values {
@@ -120,6 +120,14 @@ fn chat(values: &[&str]) -> Result<ChatPlan, String> {
             "alternate" if value == "tcp" => plan.alternate = true,
             "route-over" => plan.route_over = Some(octets(value)?),
             "hold-over" => plan.hold_over = Some(octets(value)?),
+            "servers" => {
+                plan.servers = match value {
+                    "components" => Servers::Components,
+                    "dialback" => Servers::Dialback,
+                    "external" => Servers::External,
+                    other => return Err(format!("servers are components, dialback or external, not {other}")),
+                }
+            }
             "filter" => plan.filter = builtin(value).ok_or_else(|| format!("there is no filter {value}"))?,
             "emcon" => {
                 plan.emcon = match value {
@@ -132,6 +140,10 @@ fn chat(values: &[&str]) -> Result<ChatPlan, String> {
             "profile" => {
                 let known = XmppProfile::ALL.into_iter().find(|profile| profile.name() == value);
                 plan.profile = known.ok_or_else(|| format!("there is no profile {value}"))?;
+            }
+            "sm" => {
+                let known = StreamManagement::ALL.into_iter().find(|management| management.name() == value);
+                plan.stream_management = known.ok_or_else(|| format!("there is no stream management {value}"))?;
             }
             "life" => plan.lives.chat_seconds = duration(value)?.as_secs(),
             "request-life" => plan.lives.request_seconds = duration(value)?.as_secs(),

@@ -1,4 +1,5 @@
-//! The stand-in for a site's XMPP server: components connect to it (XEP-0114), its users say what a story tells them to.
+//! The stand-in for a site's XMPP server: components connect to it (XEP-0114), or it speaks as a server with servers
+//! ([`streams`]); its users say what a story tells them to.
 //!
 //! It keeps subscriptions and answers probes as servers do ([`roster`]), has a room service ([`room`]), and remembers
 //! every stanza that reached a user. It is strict where real servers are: a component's stanza from another domain closes
@@ -7,21 +8,29 @@
 mod connection;
 mod room;
 mod roster;
+mod streams;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use skywave_protocols::bytes::Bytes;
-use skywave_protocols::time::Instant;
+use skywave_protocols::random::Seeded;
+use skywave_protocols::time::{Instant, Wakeup};
+use skywave_protocols::xmpp::door::{ConnInput, DoorSecure};
 use skywave_protocols::xmpp::{Kind, Stanza, ns};
 
 use connection::{Connection, Heard};
 use room::Rooms;
 use roster::Roster;
+use streams::{Brought, Streams};
+
+use crate::chat::config::ChatConfig;
 
 /// The secret that components share with it in all worlds.
 pub const COMPONENT_SECRET: &str = "world";
 /// The port for components.
 pub const COMPONENT_PORT: u16 = 5347;
+/// The port for servers.
+pub const SERVER_PORT: u16 = 5269;
 /// Users have this resource.
 pub const RESOURCE: &str = "desk";
 
@@ -57,7 +66,7 @@ pub struct Sent {
     pub at: Instant,
     /// The stanza.
     pub stanza: Stanza,
-    /// Whether a connection took it.
+    /// Whether a connection took it, or will be made for it.
     pub taken: bool,
 }
 
@@ -68,15 +77,20 @@ pub enum ServerOutput {
     Write(u64, Bytes),
     /// The connection is closed.
     Close(u64),
+    /// A connection of this number is to be opened to the gateway: answered by [`XmppServer::opened`].
+    Open(u64, String),
+    /// Both ends are to secure the connection: answered by [`XmppServer::secured`].
+    Secure(u64, DoorSecure),
 }
 
 /// The server. See the module.
 #[derive(Debug)]
 pub struct XmppServer {
     domain: String,
-    /// Whether anybody answers at its port.
-    pub up: bool,
+    /// Whether anybody answers at its ports.
+    up: bool,
     connections: BTreeMap<u64, Connection>,
+    streams: Option<Streams>,
     roster: Roster,
     rooms: Rooms,
     got: Vec<Got>,
@@ -93,6 +107,7 @@ impl XmppServer {
             domain: domain.to_owned(),
             up: true,
             connections: BTreeMap::new(),
+            streams: None,
             roster: Roster::default(),
             rooms: Rooms::new(format!("chat.{domain}")),
             got: Vec::new(),
@@ -101,6 +116,21 @@ impl XmppServer {
             ids: 0,
             out: VecDeque::new(),
         }
+    }
+
+    /// The server of a site as its gateway's configuration expects it; `random` makes its stream ids.
+    pub fn of(domain: &str, chat: Option<&ChatConfig>, random: Seeded) -> Self {
+        Self { streams: chat.and_then(|chat| Streams::of(chat, random)), ..Self::new(domain) }
+    }
+
+    /// Where servers find it.
+    pub fn server_target(domain: &str) -> String {
+        Streams::target(domain)
+    }
+
+    /// What its certificate proves.
+    pub fn names(&self) -> Vec<String> {
+        self.streams.as_ref().map_or_else(Vec::new, |streams| streams.names().to_vec())
     }
 
     /// Where components find it.
@@ -128,28 +158,107 @@ impl XmppServer {
         self.rooms.occupants(room)
     }
 
-    /// Somebody connected.
+    /// Whether it takes connections at a target.
+    pub fn listens_at(&self, target: &str) -> bool {
+        let as_server = self.streams.is_some() && target == Self::server_target(&self.domain);
+        self.up && (as_server || target == Self::target(&self.domain))
+    }
+
+    /// Somebody connected to a target.
+    pub fn accept(&mut self, at: Instant, session: u64, target: &str) {
+        match self.streams.as_mut().filter(|_| target == Self::server_target(&self.domain)) {
+            Some(streams) => streams.accept(at, session),
+            None => self.open(session),
+        }
+        self.settle(at);
+    }
+
+    /// A component connected.
     pub fn open(&mut self, session: u64) {
         self.connections.insert(session, Connection::new(session));
     }
 
     /// Whether a connection is open.
     pub fn is_open(&self, session: u64) -> bool {
-        self.connections.contains_key(&session)
+        self.connections.contains_key(&session) || self.streams.as_ref().is_some_and(|it| it.is_open(session))
+    }
+
+    /// The connection of this number has a session, or could not be made.
+    pub fn opened(&mut self, at: Instant, conn: u64, session: Option<u64>) {
+        if let Some(streams) = self.streams.as_mut() {
+            streams.opened(at, conn, session);
+        }
+        self.settle(at);
+    }
+
+    /// TLS is there; the names that the gateway's certificate proves.
+    pub fn secured(&mut self, at: Instant, session: u64, peer_names: Vec<String>) {
+        if let Some(streams) = self.streams.as_mut() {
+            streams.handle(at, session, ConnInput::Secured { peer_names, alpn: None });
+        }
+        self.settle(at);
     }
 
     /// A connection was closed by the gateway.
-    pub fn close(&mut self, session: u64) {
+    pub fn close(&mut self, at: Instant, session: u64) {
         self.connections.remove(&session);
+        if let Some(streams) = self.streams.as_mut() {
+            streams.handle(at, session, ConnInput::Closed(None));
+        }
+        self.settle(at);
     }
 
-    /// All connections break.
-    pub fn hang_up(&mut self) -> Vec<u64> {
-        std::mem::take(&mut self.connections).into_keys().collect()
+    /// The gateway is gone, and all connections with it.
+    pub fn hang_up(&mut self, at: Instant) {
+        self.connections.clear();
+        let sessions = self.streams.as_ref().map(Streams::sessions).unwrap_or_default();
+        sessions.into_iter().for_each(|session| self.close(at, session));
+    }
+
+    /// It goes down, or comes up; the connections that break.
+    pub fn set_power(&mut self, up: bool) -> Vec<u64> {
+        self.up = up;
+        if up {
+            return Vec::new();
+        }
+        let broken = self.streams.as_mut().map(Streams::begin_anew).unwrap_or_default();
+        std::mem::take(&mut self.connections).into_keys().chain(broken).collect()
+    }
+
+    /// When it wants to be woken.
+    pub fn next_wakeup(&self) -> Option<Wakeup> {
+        self.streams.as_ref().filter(|_| self.up)?.next_wakeup()
+    }
+
+    /// Whether it wants to be woken by then.
+    pub fn is_due(&self, at: Instant) -> bool {
+        self.next_wakeup().is_some_and(|wakeup| wakeup.at <= at)
+    }
+
+    /// Takes a wakeup.
+    pub fn handle_wakeup(&mut self, at: Instant) {
+        if let Some(streams) = self.streams.as_mut() {
+            streams.handle_wakeup(at);
+        }
+        self.settle(at);
+    }
+
+    /// Takes everything that its streams bring.
+    fn settle(&mut self, at: Instant) {
+        while let Some(brought) = self.streams.as_mut().and_then(|streams| streams.poll(at)) {
+            match brought {
+                Brought::Output(output) => self.out.push_back(output),
+                Brought::Stanza(stanza) => self.take(at, stanza),
+            }
+        }
     }
 
     /// Octets of a connection.
     pub fn read(&mut self, at: Instant, session: u64, octets: &[u8]) {
+        if let Some(streams) = self.streams.as_mut().filter(|streams| streams.is_open(session)) {
+            streams.handle(at, session, ConnInput::Read(Bytes::copy_from_slice(octets)));
+            return self.settle(at);
+        }
         let Some(connection) = self.connections.get_mut(&session) else { return };
         connection.read(octets);
         let heard: Vec<Heard> = std::iter::from_fn(|| connection.hear()).collect();
@@ -188,6 +297,14 @@ impl XmppServer {
         let domain = stanza.to().domain().to_string();
         if domain == self.domain || domain == self.rooms.domain() {
             return self.take(at, stanza);
+        }
+        if let Some(streams) = self.streams.as_mut() {
+            self.sent.push(Sent { at, stanza: stanza.clone(), taken: self.up });
+            if self.up {
+                streams.deliver(at, stanza);
+                self.settle(at);
+            }
+            return;
         }
         let connection = self.connections.values().find(|connection| connection.name() == Some(&domain));
         let session = connection.map(Connection::session);
