@@ -40,8 +40,19 @@ pub struct Process {
 impl Process {
     /// Starts it with this configuration; the log lies beside it.
     pub fn start(arguments: &[&str], config: &Path, capture: Option<&Path>) -> Self {
+        Self::run(Command::new(program()), arguments, config, capture)
+    }
+
+    /// Starts it where names are looked up as this file says: it sees a `/etc/resolv.conf` of its own.
+    pub fn start_with_dns(arguments: &[&str], config: &Path, capture: Option<&Path>, resolv_conf: &Path) -> Self {
+        let mut command = Command::new("unshare");
+        let bind = "mount --bind \"$0\" /etc/resolv.conf && exec \"$@\"";
+        command.args(["--mount", "sh", "-c", bind]).arg(resolv_conf).arg(program());
+        Self::run(command, arguments, config, capture)
+    }
+
+    fn run(mut command: Command, arguments: &[&str], config: &Path, capture: Option<&Path>) -> Self {
         let log = config.with_extension("log");
-        let mut command = Command::new(program());
         command.args(arguments).arg("-c").arg(config);
         if let Some(capture) = capture {
             command.arg("--capture").arg(capture);

@@ -77,6 +77,19 @@ fn certificates_over_tcp() {
     assert!(log.contains("mechanism='EXTERNAL'") && !log.contains("sent dialback key"));
 }
 
+/// The gateways find their servers by DNS, which offers TLS from the first octet; the servers connect with STARTTLS.
+//= xmpp/SRV-001
+#[test]
+fn direct_tls_by_srv_over_tcp() {
+    let way = Way::open(Setup::Srv, Medium::Tcp);
+    converse(&way);
+    let dns = way.dns.as_ref().unwrap();
+    for domain in ["hq.test", "field.test", "rooms.field.test"] {
+        assert!(dns.was_asked_for(domain), "nobody asked where {domain} is");
+    }
+    assert!(way.server_logs().contains("mechanism='EXTERNAL'"));
+}
+
 #[test]
 fn components_over_hf() {
     let mut way = Way::open(Setup::Components, Medium::Hf);

@@ -2,6 +2,7 @@
 //! client. The same conversation is also held between two servers directly: what differs is ours.
 
 mod client;
+mod dns;
 mod ejabberd;
 mod gateways;
 mod servers;

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use skywave::bench::xmpp::gateway::{GatewayPlan, Medium as Link, Side};
+use skywave::bench::xmpp::gateway::{GatewayPlan, LinkTls, Medium as Link, ServerAt, Side};
 use skywave::bench::xmpp::{Authority, Identity, Prosody, ProsodyPlan, Trust, Wire};
 use skywave::config::{self, Text};
 use skywave::shell::Site;
@@ -17,6 +17,7 @@ use skywave_transports::modem::weather::Weather;
 use skywave_transports::node::{SimulatorStation, StationConfig};
 use tempfile::TempDir;
 
+use super::dns::Dns;
 use super::ejabberd::Ejabberd;
 use super::servers::{FIELD, HQ, plans};
 use super::talk::{Ends, FIELD_USERS};
@@ -40,6 +41,17 @@ pub enum Setup {
     Dialback,
     /// As servers, by certificates.
     External,
+    /// The same; the gateway finds its server by DNS, which offers TLS from the first octet.
+    Srv,
+}
+
+impl Setup {
+    const fn trust(self) -> Trust {
+        match self {
+            Self::External | Self::Srv => Trust::External,
+            Self::Components | Self::Dialback => Trust::Dialback,
+        }
+    }
 }
 
 /// What lies between the gateways.
@@ -71,6 +83,8 @@ pub struct Way {
     hq: Prosody,
     field: FieldServer,
     gateways: Option<Gateways>,
+    /// The name server, where there is one.
+    pub dns: Option<Dns>,
     folder: TempDir,
 }
 
@@ -95,14 +109,14 @@ impl Way {
         let place = folder.path();
         let authority = Authority::new(place).unwrap();
         let doors = GATEWAYS.map(free_port);
-        let trust = |setup| if setup == Setup::External { Trust::External } else { Trust::Dialback };
-        let mut plans = plans(trust(setups[0]));
-        plans[1].trust = trust(setups[1]);
+        let mut plans = plans(setups[0].trust());
+        plans[1].trust = setups[1].trust();
         let mut sides = Vec::new();
         for index in 0..2 {
             let far = ["field.test", "hq.test"][index];
             sides.push(meet(&mut plans[index], far, setups[index], doors[index], &authority));
         }
+        let dns = setups.contains(&Setup::Srv).then(|| Dns::start(places(&plans)));
         let [hq, field] = plans;
         let field_side = sides.pop().unwrap();
         let hq_side = sides.pop().unwrap();
@@ -116,7 +130,10 @@ impl Way {
             (FieldServer::Prosody(Box::new(Prosody::start(&place.join("server-field"), field).unwrap())), field_side)
         };
         let gateways = match medium {
-            Medium::Tcp => processes(place, [hq_side, field_side]),
+            Medium::Tcp => {
+                let resolv_conf = dns.as_ref().map(|_| Dns::resolv_conf(place));
+                processes(place, [hq_side, field_side], link_tls(setups[0], &authority), resolv_conf.as_deref())
+            }
             Medium::Hf => inside(place, [hq_side, field_side]),
         };
         let for_clients = match &field {
@@ -124,7 +141,7 @@ impl Way {
             FieldServer::Ejabberd(ejabberd) => ejabberd.for_clients,
         };
         let ends = Ends { hq: hq.plan.for_clients, field: for_clients };
-        let way = Self { ends, hq, field, gateways: Some(gateways), folder };
+        let way = Self { ends, hq, field, gateways: Some(gateways), dns, folder };
         if setups.contains(&Setup::Components) {
             way.wait_for_components(setups[0] == Setup::Components);
         }
@@ -233,14 +250,39 @@ fn meet(plan: &mut ProsodyPlan, far: &str, setup: Setup, door: SocketAddr, autho
         return Side::Components { target: plan.for_components, secret: "secret".to_owned() };
     }
     plan.routes = vec![(far.to_owned(), door), (rooms.clone(), door)];
+    let target = match setup {
+        Setup::Srv => {
+            plan.for_servers_direct_tls = Some(free_port(plan.for_servers.ip()));
+            ServerAt::Dns
+        }
+        Setup::Components | Setup::Dialback | Setup::External => ServerAt::Place(plan.for_servers),
+    };
     plan.identity = Some(authority.issue(&[&plan.domain, &format!("rooms.{}", plan.domain)]).unwrap());
     let folder = format!("for-{}", plan.domain);
-    Side::Servers {
-        listen: door,
-        target: plan.for_servers,
-        trust: plan.trust,
-        identity: Some(fronting(authority, far, &rooms, &folder)),
+    Side::Servers { listen: door, target, trust: plan.trust, identity: Some(fronting(authority, far, &rooms, &folder)) }
+}
+
+/// Where DNS says that the servers and their rooms are.
+fn places(plans: &[ProsodyPlan; 2]) -> BTreeMap<String, SocketAddr> {
+    let of = |plan: &ProsodyPlan| {
+        let address = plan.for_servers_direct_tls?;
+        Some([plan.domain.clone(), format!("rooms.{}", plan.domain)].map(|name| (name, address)))
+    };
+    plans.iter().filter_map(of).flatten().collect()
+}
+
+/// How the link over TCP is secured: by certificates of the authority where the servers use theirs, by pinned ones where
+/// they use dialback, else not at all.
+fn link_tls(setup: Setup, authority: &Authority) -> [Option<LinkTls>; 2] {
+    if setup == Setup::Components {
+        return [None, None];
     }
+    let identities =
+        ["hq", "field"].map(|name| authority.issue(&[&format!("{name}.link.test"), &format!("{name}.test")]).unwrap());
+    let pins = |of: &Identity| (setup == Setup::Dialback).then(|| vec![of.digest().unwrap()]);
+    let [hq, field] = identities;
+    let (of_hq, of_field) = (pins(&hq), pins(&field));
+    [Some(LinkTls { identity: hq, pins: of_field }), Some(LinkTls { identity: field, pins: of_hq })]
 }
 
 /// The certificate of a gateway names the far site, as does that of the far site's own server: it needs files of its own.
@@ -268,14 +310,18 @@ fn write(place: &Path, name: &str, plan: &GatewayPlan) -> PathBuf {
     path
 }
 
-fn processes(place: &Path, sides: [Side; 2]) -> Gateways {
+fn processes(place: &Path, sides: [Side; 2], tls: [Option<LinkTls>; 2], resolv_conf: Option<&Path>) -> Gateways {
     let listen = free_port(GATEWAYS[1]);
     let wire = Wire::start(GATEWAYS[0], listen, Duration::ZERO).unwrap();
-    let [hq, field] = sides;
-    let field = plan(1, field, Link::Tcp { listen: Some(listen), connect: None });
-    let field = Process::start(&["run"], &write(place, "field", &field), None);
-    let hq = plan(0, hq, Link::Tcp { listen: None, connect: Some(wire.address) });
-    let hq = Process::start(&["run"], &write(place, "hq", &hq), Some(&place.join("hq.pcapng")));
+    let start = |config: &Path, capture: Option<&Path>| match resolv_conf {
+        Some(resolv_conf) => Process::start_with_dns(&["run"], config, capture, resolv_conf),
+        None => Process::start(&["run"], config, capture),
+    };
+    let ([hq, field], [hq_tls, field_tls]) = (sides, tls);
+    let field = plan(1, field, Link::Tcp { listen: Some(listen), connect: None, tls: field_tls });
+    let field = start(&write(place, "field", &field), None);
+    let hq = plan(0, hq, Link::Tcp { listen: None, connect: Some(wire.address), tls: hq_tls });
+    let hq = start(&write(place, "hq", &hq), Some(&place.join("hq.pcapng")));
     Gateways::Processes { sites: [Some(hq), Some(field)], wire }
 }
 

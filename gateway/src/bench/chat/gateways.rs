@@ -33,7 +33,7 @@ impl Gateways {
                 own: own.to_owned(),
                 far: far.to_owned(),
                 side: Side::Components { target: host.address, secret: "bench".to_owned() },
-                medium: Medium::Tcp { listen, connect: Some(link).filter(|_| listen.is_none()) },
+                medium: Medium::Tcp { listen, connect: Some(link).filter(|_| listen.is_none()), tls: None },
                 filter: "none".to_owned(),
                 profile: profile.to_owned(),
             };

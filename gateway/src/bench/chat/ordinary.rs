@@ -144,8 +144,8 @@ impl Pair {
             let place = folder.join(format!("gateway-{own}"));
             gateways::run(&place, &GatewayPlan { own, far: far.to_owned(), side, medium, filter, profile })
         };
-        let at_field = gateway(&field, "hq.test", Medium::Tcp { listen: Some(listen), connect: None })?;
-        let at_hq = gateway(&hq, "field.test", Medium::Tcp { listen: None, connect: Some(wire.address) })?;
+        let at_field = gateway(&field, "hq.test", Medium::Tcp { listen: Some(listen), connect: None, tls: None })?;
+        let at_hq = gateway(&hq, "field.test", Medium::Tcp { listen: None, connect: Some(wire.address), tls: None })?;
         hq.wait_for_components()?;
         field.wait_for_components()?;
         Ok(Self { servers: [hq, field], wires: vec![wire], _gateways: vec![at_hq, at_field] })

@@ -79,6 +79,19 @@ impl Authority {
     }
 }
 
+impl Identity {
+    /// The SHA-256 digest of its certificate, in hex with colons.
+    ///
+    /// # Errors
+    /// When `openssl` fails.
+    pub fn digest(&self) -> Result<String, BenchFault> {
+        let mut command = Command::new("openssl");
+        command.args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(&self.chain);
+        let said = process::run(&mut command)?;
+        Ok(said.trim().rsplit('=').next().unwrap_or_default().to_owned())
+    }
+}
+
 fn openssl(words: &[&str], files: &[(&str, &Path)]) -> Result<(), BenchFault> {
     let mut command = Command::new("openssl");
     command.args(words);

@@ -20,13 +20,33 @@ pub enum Side {
     Servers {
         /// Where the gateway listens.
         listen: SocketAddr,
-        /// Where the local server listens.
-        target: SocketAddr,
+        /// Where the local server is.
+        target: ServerAt,
         /// How they prove who they are.
         trust: Trust,
         /// What the gateway shows, with the names of the far site in it.
         identity: Option<Identity>,
     },
+}
+
+/// Where a local server is found.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ServerAt {
+    /// Here, with STARTTLS.
+    Place(SocketAddr),
+    /// Here, with TLS from the first octet.
+    DirectTls(SocketAddr),
+    /// Where DNS says.
+    Dns,
+}
+
+/// TLS between the gateways: both show a certificate.
+#[derive(Clone, Debug)]
+pub struct LinkTls {
+    /// What this one shows.
+    pub identity: Identity,
+    /// The digests of what the other may show; without, the authority vouches for it.
+    pub pins: Option<Vec<String>>,
 }
 
 /// What lies between the gateways.
@@ -38,6 +58,8 @@ pub enum Medium {
         listen: Option<SocketAddr>,
         /// Where it connects; the other does.
         connect: Option<SocketAddr>,
+        /// How it is secured, if at all.
+        tls: Option<LinkTls>,
     },
     /// XEP-0365 over RCOP through a STANAG 5066 node.
     Radio {
@@ -84,7 +106,7 @@ impl GatewayPlan {
             "\n[chat.peer.far]\nsite = \"{far}\"\ndomains = [\"{far}\", \"rooms.{far}\"]\nlink = \"chat\"\nfilter = \"{filter}\"\n"
         );
         match &self.medium {
-            Medium::Tcp { listen, connect } => {
+            Medium::Tcp { listen, connect, tls } => {
                 let _ = write!(
                     text,
                     "\n[link.chat]\ncarriage = \"xmpp\"\ntransport = \"xmpp_tcp\"\nprofile = \"{profile}\"\n"
@@ -99,7 +121,13 @@ impl GatewayPlan {
                 if listen.is_some() {
                     text.push_str("accept_from = [\"127.0.0.0/8\"]\n");
                 }
+                if let Some(tls) = tls {
+                    text.push_str(&tls.keys());
+                }
                 let _ = writeln!(text, "[link.chat.site.\"{far}\"]");
+                if let Some(tls) = tls {
+                    text.push_str(&tables("link", &tls.identity));
+                }
             }
             Medium::Radio { node, own, far: address, bits_per_second } => {
                 let _ = write!(
@@ -132,25 +160,47 @@ impl GatewayPlan {
                     text.push_str("certificate = \"own\"\n");
                 }
                 if *trust == Trust::External {
-                    text.push_str("authority = \"private\"\n");
+                    text.push_str("authority = \"own\"\n");
                 }
                 let authentication = if *trust == Trust::External { "external" } else { "dialback" };
+                let place = match target {
+                    ServerAt::Place(address) => format!("target = \"{address}\"\n"),
+                    ServerAt::DirectTls(address) => format!("target = \"{address}\"\ndirect_tls = true\n"),
+                    ServerAt::Dns => String::new(),
+                };
                 let _ = write!(
                     text,
-                    "\n[chat.local.server]\ndomains = [\"{own}\", \"rooms.{own}\"]\ntarget = \"{target}\"\n\
+                    "\n[chat.local.server]\ndomains = [\"{own}\", \"rooms.{own}\"]\n{place}\
                      authentication = \"{authentication}\"\n"
                 );
-                if let Some(Identity { chain, key, roots }) = identity {
-                    let (chain, key, roots) = (chain.display(), key.display(), roots.display());
-                    let _ = write!(
-                        text,
-                        "\n[certificate.own]\nchain_file = \"{chain}\"\nkey_file = \"{key}\"\n\
-                         [authority.private]\nfile = \"{roots}\"\n"
-                    );
+                if let Some(identity) = identity {
+                    text.push_str(&tables("own", identity));
                 }
             }
         }
     }
+}
+
+impl LinkTls {
+    /// The keys of the link.
+    fn keys(&self) -> String {
+        let trust = match &self.pins {
+            Some(pins) => {
+                format!("pins = [{}]", pins.iter().map(|pin| format!("\"{pin}\"")).collect::<Vec<_>>().join(", "))
+            }
+            None => "authority = \"link\"".to_owned(),
+        };
+        format!("tls = \"mutual\"\ncertificate = \"link\"\n{trust}\n")
+    }
+}
+
+/// The tables of a certificate, and of the authority behind it, under one name.
+fn tables(name: &str, identity: &Identity) -> String {
+    let (chain, key, roots) = (identity.chain.display(), identity.key.display(), identity.roots.display());
+    format!(
+        "\n[certificate.{name}]\nchain_file = \"{chain}\"\nkey_file = \"{key}\"\n\
+         [authority.{name}]\nfile = \"{roots}\"\n"
+    )
 }
 
 #[cfg(test)]
@@ -161,26 +211,31 @@ mod tests {
     use super::*;
     use crate::config::{self, Text};
 
+    fn identity() -> Identity {
+        Identity { chain: "/x/c.pem".into(), key: "/x/k.pem".into(), roots: PathBuf::from("/x/r.pem") }
+    }
+
     fn sides() -> Vec<Side> {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let identity = Identity { chain: "/x/c.pem".into(), key: "/x/k.pem".into(), roots: PathBuf::from("/x/r.pem") };
-        let servers = |trust, identity| Side::Servers { listen: at(1), target: at(2), trust, identity };
+        let servers = |trust, identity, target| Side::Servers { listen: at(1), target, trust, identity };
         vec![
             Side::Components { target: at(3), secret: "s".to_owned() },
-            servers(Trust::DialbackInClear, None),
-            servers(Trust::Dialback, Some(identity.clone())),
-            servers(Trust::External, Some(identity)),
+            servers(Trust::DialbackInClear, None, ServerAt::Place(at(2))),
+            servers(Trust::Dialback, Some(identity()), ServerAt::Dns),
+            servers(Trust::External, Some(identity()), ServerAt::DirectTls(at(2))),
         ]
     }
 
     #[test]
     fn the_configurations_are_in_order() {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let tls = |pins| LinkTls { identity: identity(), pins };
         let radio =
             Medium::Radio { node: at(4), own: "1.1.0.1".to_owned(), far: "1.1.0.2".to_owned(), bits_per_second: 1200 };
         let media = [
-            Medium::Tcp { listen: Some(at(5)), connect: None },
-            Medium::Tcp { listen: None, connect: Some(at(5)) },
+            Medium::Tcp { listen: Some(at(5)), connect: None, tls: None },
+            Medium::Tcp { listen: None, connect: Some(at(5)), tls: Some(tls(None)) },
+            Medium::Tcp { listen: None, connect: Some(at(5)), tls: Some(tls(Some(vec!["AB:".repeat(31) + "AB"]))) },
             radio,
         ];
         for side in sides() {

@@ -56,6 +56,8 @@ pub struct ProsodyPlan {
     pub for_clients: SocketAddr,
     /// Where servers connect.
     pub for_servers: SocketAddr,
+    /// Where servers connect that begin with TLS, if they may.
+    pub for_servers_direct_tls: Option<SocketAddr>,
     /// Where components connect.
     pub for_components: SocketAddr,
 }
@@ -78,6 +80,7 @@ impl ProsodyPlan {
             managed: false,
             for_clients: free_port(address)?,
             for_servers: free_port(address)?,
+            for_servers_direct_tls: None,
             for_components: free_port(address)?,
         })
     }
@@ -101,7 +104,7 @@ interfaces = {{ \"{address}\" }}
 local_interfaces = {{ \"{address}\" }}
 c2s_ports = {{ {clients} }}
 s2s_ports = {{ {servers} }}
-s2s_direct_tls_ports = {{ }}
+s2s_direct_tls_ports = {{ {direct_tls} }}
 component_ports = {{ {components} }}
 component_interfaces = {{ \"{address}\" }}
 http_ports = {{ }}
@@ -118,6 +121,7 @@ modules_enabled = {{ {modules} }}
 VirtualHost \"{domain}\"
 ",
             address = self.for_clients.ip(),
+            direct_tls = self.for_servers_direct_tls.map_or_else(String::new, |at| at.port().to_string()),
             encrypted = self.trust != Trust::DialbackInClear,
             secure = self.trust == Trust::External,
             static_routes = self.static_routes(),
