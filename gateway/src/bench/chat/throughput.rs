@@ -3,7 +3,8 @@
 //! A host for components at each site takes the place of the local server. The rate is taken with so many stanzas under
 //! way at a time; the latency with arrivals that do not wait (open loop), from the moment a stanza is due to be written
 //! to the moment it is read at the other host. Lines of chat are durable: on the disk of the first gateway before it is
-//! sent, on that of the second before it is handed on. Chat states are not.
+//! sent, on that of the second before it is handed on. Chat states are not. Each bears its number in a thread: ids do not
+//! cross as they are.
 
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -32,6 +33,8 @@ const STILL: Duration = Duration::from_secs(30);
 const MEDIAN_MAX: f64 = 2.0;
 const P99_MAX: f64 = 20.0;
 const SEED: u64 = 1;
+/// What stands before the number of a stanza.
+const NUMBER_BEFORE: &str = "<thread>n";
 
 /// What is sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,7 +57,8 @@ impl Kind {
             Self::State => "<composing xmlns='http://jabber.org/protocol/chatstates'/>",
         };
         format!(
-            "<message to='bob@field.test/tent' from='alice@hq.test/desk' id='n{number}' type='chat'>{content}</message>"
+            "<message to='bob@field.test/tent' from='alice@hq.test/desk' id='n{number}' type='chat'>{content}\
+             {NUMBER_BEFORE}{number}</thread></message>"
         )
     }
 }
@@ -77,7 +81,7 @@ pub fn run(seconds: u32, profile: &str, place: &Path) -> Result<Report, BenchFau
     let hq = Host::start(|| Box::new(|_: &[u8]| {}))?;
     let noting = Arc::clone(&heard);
     let field = Host::start(move || {
-        let (noting, numbers) = (Arc::clone(&noting), Mutex::new(Numbers::new("id='n")));
+        let (noting, numbers) = (Arc::clone(&noting), Mutex::new(Numbers::new(NUMBER_BEFORE)));
         Box::new(move |octets: &[u8]| {
             let moments = noting.lock().unwrap_or_else(PoisonError::into_inner).clone();
             numbers.lock().unwrap_or_else(PoisonError::into_inner).read(octets, |number| moments.note(number, &clock));
@@ -237,7 +241,7 @@ mod tests {
 
     #[test]
     fn stanzas_have_the_number_that_is_looked_for() {
-        let (mut numbers, mut found) = (Numbers::new("id='n"), Vec::new());
+        let (mut numbers, mut found) = (Numbers::new(NUMBER_BEFORE), Vec::new());
         numbers.read(Kind::Line.stanza(17).as_bytes(), |number| found.push(number));
         assert_eq!(found, [17]);
     }
