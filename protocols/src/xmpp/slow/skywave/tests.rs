@@ -42,11 +42,43 @@ fn nothing_altered_is_taken() {
     });
 }
 
-/// The long run: `cargo test -p skywave-protocols --lib -- --ignored skywave::tests::thousands`.
-#[test]
-#[ignore = "takes minutes; the others are its beginning"]
-fn thousands_of_seeds() {
-    (0..5_000).for_each(|seed| {
-        run(seed, BAD, 300, 40);
-    });
+/// The long run, a thousand seeds to a test: `cargo test -p skywave-protocols --lib -- --ignored skywave::tests::long_run`.
+mod long_run {
+    use super::*;
+
+    fn thousand(number: u64) {
+        (1_000 * number..1_000 * (number + 1)).for_each(|seed| {
+            run(seed, BAD, 300, 40);
+        });
+    }
+
+    #[test]
+    #[ignore = "takes minutes; the others are its beginning"]
+    fn of_the_first_thousand() {
+        thousand(0);
+    }
+
+    #[test]
+    #[ignore = "takes minutes; the others are its beginning"]
+    fn of_the_second_thousand() {
+        thousand(1);
+    }
+
+    #[test]
+    #[ignore = "takes minutes; the others are its beginning"]
+    fn of_the_third_thousand() {
+        thousand(2);
+    }
+
+    #[test]
+    #[ignore = "takes minutes; the others are its beginning"]
+    fn of_the_fourth_thousand() {
+        thousand(3);
+    }
+
+    #[test]
+    #[ignore = "takes minutes; the others are its beginning"]
+    fn of_the_fifth_thousand() {
+        thousand(4);
+    }
 }
