@@ -95,13 +95,13 @@ impl Engine {
     /// A message does not wait for a group of its own any longer.
     pub fn hurry(&mut self, now: Now, handle: u64) {
         if let Some(number) = self.transmitter.number(handle) {
-            self.to_fixed_group(now, number);
+            self.take_fixed_group(now, number);
             self.turn(now);
         }
     }
 
     /// Only while it waits: what was announced stays.
-    fn to_fixed_group(&mut self, now: Now, number: u32) {
+    fn take_fixed_group(&mut self, now: Now, number: u32) {
         let waits = self.transmitter.messages.get(&number).is_some_and(|t| t.held);
         if let Some(groups) = self.grouping.groups.as_mut().filter(|_| waits) {
             groups.close(now, number);

@@ -59,7 +59,7 @@ impl Joining {
     /// [`SharedFault`]: it refuses, or is no host.
     pub fn handle_read(&mut self, octets: &[u8]) -> Result<Option<GuestModem>, SharedFault> {
         self.stream.add(octets);
-        match self.stream.next()? {
+        match self.stream.next_message()? {
             None => Ok(None),
             Some(Message::Welcome(welcome)) => {
                 let stream = std::mem::take(&mut self.stream);
@@ -93,7 +93,7 @@ impl GuestModem {
     /// [`SharedFault`]: the connection is of no more use.
     pub fn handle_read(&mut self, octets: &[u8]) -> Result<(), SharedFault> {
         self.stream.add(octets);
-        while let Some(message) = self.stream.next()? {
+        while let Some(message) = self.stream.next_message()? {
             match message {
                 Message::Sent(number) => {
                     // Of one that we have stopped meanwhile nobody wants to know.

@@ -59,7 +59,7 @@ impl Guests {
         let Some(guest) = self.guests.get_mut(&id).filter(|guest| !guest.closing) else { return };
         guest.stream.add(octets);
         loop {
-            let next = self.guests.get_mut(&id).map_or(Ok(None), |guest| guest.stream.next());
+            let next = self.guests.get_mut(&id).map_or(Ok(None), |guest| guest.stream.next_message());
             let done = match next {
                 Ok(Some(message)) => self.take(now, id, message, channel),
                 Ok(None) => return,

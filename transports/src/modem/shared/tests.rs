@@ -214,7 +214,7 @@ fn messages_survive_being_written() {
         for cut in 0..octets.len() {
             stream.add(&octets[cut..=cut]);
             let whole = cut + 1 == octets.len();
-            assert_eq!(stream.next().unwrap(), whole.then(|| message.clone()));
+            assert_eq!(stream.next_message().unwrap(), whole.then(|| message.clone()));
         }
     }
     let refused = Message::Goodbye("no".into()).encode();

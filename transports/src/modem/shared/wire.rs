@@ -204,7 +204,7 @@ impl Stream {
     ///
     /// # Errors
     /// [`SharedFault`]; the connection is of no more use.
-    pub fn next(&mut self) -> Result<Option<Message>, SharedFault> {
+    pub fn next_message(&mut self) -> Result<Option<Message>, SharedFault> {
         let Some(&[a, b, c, d]) = self.octets.get(..4).and_then(|head| head.first_chunk()) else { return Ok(None) };
         let length = u32::from_be_bytes([a, b, c, d]) as usize;
         if length > GUEST_MESSAGE_OCTETS_MAX {
