@@ -202,6 +202,16 @@ impl ExpeditedReceiver {
         Some(c_pdu.freeze())
     }
 
+    /// Takes note of a segment that came damaged: of which C_PDU is known. `false` when nothing may be told of it, since
+    /// that would speak of a C_PDU that has come out.
+    pub(super) fn damaged(&mut self, c_pdu_id: u8) -> bool {
+        if self.id != Some(c_pdu_id) {
+            (self.id, self.done) = (Some(c_pdu_id), false);
+            self.parts.clear();
+        }
+        !self.done
+    }
+
     /// What is to be told to the sender.
     pub(super) fn ack(&self) -> AckPart {
         let lwe = self.contiguous();

@@ -171,8 +171,12 @@ impl Dts {
     fn on_expedited(&mut self, source: NodeAddress, part: &ExpeditedPart, intact: bool) {
         let full = self.events.len() >= EVENTS_MAX;
         let Some(peer) = self.peers.get_mut(&source).filter(|_| !full) else { return };
+        if !intact {
+            peer.owes_expedited_ack |= peer.expedited_in.damaged(part.c_pdu_id);
+            return;
+        }
         peer.owes_expedited_ack = true;
-        let whole = if intact { peer.expedited_in.take(part) } else { None };
+        let whole = peer.expedited_in.take(part);
         self.arrived(source, Brought::ExpeditedArq, whole.into_iter().collect());
     }
 

@@ -229,6 +229,24 @@ fn expedited_data_goes_first_and_waits_for_itself() {
 }
 
 #[test]
+fn an_expedited_c_pdu_is_not_acknowledged_by_the_one_before() {
+    let (mut a, mut b) = (linked(A, B), linked(B, A));
+    let plan = Plan::new(600, 100);
+    for number in [1, 2] {
+        a.submit(at(0), sending(number, B, Service::ExpeditedArq, 0, 50));
+    }
+    turn(&mut a, &mut b, at(1), &plan, calm);
+    turn(&mut b, &mut a, at(2), &plan, calm);
+    // The second one comes damaged: what B says of it must not be what it knows of the first.
+    turn(&mut a, &mut b, at(3), &plan, |_| (1, true));
+    turn(&mut b, &mut a, at(4), &plan, calm);
+    assert_eq!(events(&mut a), [DtsEvent::Delivered(CPduNumber(1))]);
+    turn(&mut a, &mut b, at(100), &plan, calm);
+    turn(&mut b, &mut a, at(101), &plan, calm);
+    assert_eq!((events(&mut a), received(&events(&mut b)).len()), (vec![DtsEvent::Delivered(CPduNumber(2))], 2));
+}
+
+#[test]
 fn copies_without_arq_merge_and_gaps_are_told() {
     let group = NodeAddress::group(77);
     let mut a = dts(A);
