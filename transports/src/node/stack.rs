@@ -5,11 +5,12 @@
 //!                                              └─ CAS: which peers are linked
 //! ```
 //! It decides which service carries a U_PDU: non-ARQ to groups and where asked for; ARQ to one node, once a link with it
-//! is made; by expedited ARQ what is urgent and wants its order, or would wait inside a C_PDU that has begun. A U_PDU
-//! stays here until it is delivered, or its time to live ends: a link that breaks or a peer that is silent ends nothing.
+//! is made; by expedited ARQ what is urgent and wants its order. A U_PDU stays here until it is delivered, or its time to live ends: a link that breaks or a peer that is silent ends nothing.
 //!
 //! Promises: every U_PDU handed down gets one outcome. Limits: what waits is bounded by the SIS server, what arrives by
 //! the data transfer sublayer.
+
+mod arrivals;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -18,23 +19,21 @@ use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::Seeded;
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::node::cas::{Cas, CasConfig, CasOutput};
-use skywave_protocols::s5066::node::cpdu::{self, CPdu, LinkBreak};
+use skywave_protocols::s5066::node::cpdu::{CPdu, LinkBreak};
 use skywave_protocols::s5066::node::dpdu::{DPdu, Received};
-use skywave_protocols::s5066::node::dts::{
-    Block, Brought, CPduNumber, Dts, DtsEvent, Plan, SendFault, Sending, Service, Waiting,
-};
+use skywave_protocols::s5066::node::dts::{CPduNumber, Dts, DtsEvent, Plan, SendFault, Sending, Service, Waiting};
 use skywave_protocols::s5066::node::limits::{PRIORITY_URGENT, QUEUE_SHARES_MAX};
 use skywave_protocols::s5066::node::sis_server::{ServerCounters, ServerOutput, SisServer};
-use skywave_protocols::s5066::node::spdu::{self, Delivery, DeliveryFailure, SPdu, TimeToDie};
-use skywave_protocols::s5066::node::{Carriage, ClientId, Content, Incoming, Outcome, Outgoing, RequestId};
-use skywave_protocols::s5066::sis::fields::{Rank, SapId, TransmissionMode};
-use skywave_protocols::time::{Instant, Now, Wakeup, WallTime};
+use skywave_protocols::s5066::node::spdu::{self, SPdu, TimeToDie};
+use skywave_protocols::s5066::node::{Carriage, ClientId, Content, Outcome, Outgoing, RequestId};
+use skywave_protocols::s5066::sis::fields::{Rank, SapId};
+use skywave_protocols::time::{Instant, Now, Wakeup};
 
+use self::arrivals::Arrival;
 use super::asks::is_of_arq;
 use super::config::StationConfig;
-use super::limits::{
-    CLOCK_TOLERANCE, LINK_MESSAGE_LIFE, LINK_PDU_OCTETS, LINK_RETRY_FIRST, LINK_RETRY_MAX, REPLY_LIFE,
-};
+use super::limits::{LINK_MESSAGE_LIFE, LINK_PDU_OCTETS, LINK_RETRY_FIRST, LINK_RETRY_MAX};
+
 /// Messages about links go before all data.
 const PRIORITY_LINK: u8 = 15;
 /// How often the pause before a refused link is asked for again is doubled.
@@ -496,84 +495,6 @@ impl Stack {
         self.link(now, peer);
     }
 
-    fn on_c_pdu(&mut self, now: Now, arrival: &Arrival, octets: &Bytes) {
-        let s_pdu = match CPdu::decode(octets) {
-            Ok(CPdu::Link(message)) => return self.cas.heard(now, arrival.source, message),
-            Ok(CPdu::Data(s_pdu)) => s_pdu,
-            Err(_) => return self.counters.unreadable += 1,
-        };
-        match SPdu::decode(&s_pdu) {
-            Ok(SPdu::Data(data)) => self.on_data(now, arrival, data),
-            Ok(SPdu::DeliveryConfirm(delivery)) => self.at_client(arrival.source, &delivery, Outcome::Delivered),
-            Ok(SPdu::DeliveryFail(_, delivery)) => self.at_client(arrival.source, &delivery, Outcome::NotBound),
-            Ok(SPdu::HardLink(message)) => self.server.handle_hard_link(now, arrival.source, message),
-            Err(_) => self.counters.unreadable += 1,
-        }
-    }
-
-    /// A U_PDU arrived.
-    fn on_data(&mut self, now: Now, arrival: &Arrival, data: spdu::Data) {
-        //= s5066/NODE-021
-        if data.ttd.is_some_and(|ttd| ttd.has_passed(a_little_before(now.wall))) {
-            self.counters.late += 1;
-            return;
-        }
-        let header = cpdu::DATA_HEADER_OCTETS + data.octets() - data.u_pdu.len();
-        let blocks = [&arrival.errored, &arrival.missing].map(|blocks| behind(blocks, header));
-        let [Some(errored), Some(missing)] = blocks else { return self.counters.incomplete += 1 };
-        let with_errors = !errored.is_empty() || !missing.is_empty();
-        if with_errors && !self.server.takes_errors(data.destination) {
-            self.counters.incomplete += 1;
-            return;
-        }
-        let (client_confirm, source, destination) = (data.client_confirm, data.source, data.destination);
-        let leading = data.u_pdu.slice(..data.u_pdu.len().min(self.response_octets));
-        let bound = self.server.deliver(Incoming {
-            source: arrival.source,
-            destination: arrival.destination,
-            source_sap: data.source,
-            sap: data.destination,
-            priority: data.priority,
-            // What its node sent so on its own account, since it is urgent, says how urgent.
-            expedited: arrival.is_expedited() && data.priority < PRIORITY_URGENT,
-            transmission: match (arrival.is_arq(), with_errors) {
-                (true, _) => TransmissionMode::Arq,
-                (false, true) => TransmissionMode::NonArqWithErrors,
-                (false, false) => TransmissionMode::NonArq,
-            },
-            errored,
-            missing,
-            u_pdu: data.u_pdu,
-        });
-        if client_confirm && arrival.is_arq() {
-            self.reply(now, arrival, data.priority, Delivery { source, destination, leading }, bound);
-        }
-    }
-
-    /// Tells the SIS of a peer whether a client has its U_PDU, by the service that it came by.
-    //= s5066/NODE-022
-    fn reply(&mut self, now: Now, arrival: &Arrival, priority: u8, delivery: Delivery, bound: bool) {
-        let s_pdu = if bound {
-            SPdu::DeliveryConfirm(delivery)
-        } else {
-            SPdu::DeliveryFail(DeliveryFailure::NotBound, delivery)
-        };
-        self.next_number += 1;
-        let number = CPduNumber(self.next_number);
-        self.loads.insert(number, Load::Reply);
-        self.dts.submit(
-            now,
-            Sending {
-                number,
-                destination: arrival.source,
-                service: if arrival.is_expedited() { Service::ExpeditedArq } else { Service::Arq { in_order: false } },
-                priority,
-                deadline: now.mono + REPLY_LIFE,
-                c_pdu: CPdu::Data(s_pdu.encode()).encode(),
-            },
-        );
-    }
-
     /// The peer's node has a U_PDU.
     fn at_node(&mut self, id: RequestId) {
         let Some(unit) = self.units.get_mut(&id) else { return };
@@ -582,25 +503,6 @@ impl Stack {
             Some(outcome) => self.finish(id, outcome),
             None if unit.outgoing.client_confirm => {}
             None => self.finish(id, Outcome::Delivered),
-        }
-    }
-
-    /// The peer's SIS says what became of a U_PDU, which it names by its leading octets; the oldest is meant.
-    fn at_client(&mut self, peer: NodeAddress, delivery: &Delivery, outcome: Outcome) {
-        let key = (peer, saps(delivery.source, delivery.destination));
-        let units = &self.units;
-        let is_meant = |id: &&RequestId| {
-            units.get(id).is_some_and(|unit| match &unit.outgoing.content {
-                Content::Data(u_pdu) => unit.at_client.is_none() && u_pdu.starts_with(&delivery.leading),
-                Content::HardLink(_) => false,
-            })
-        };
-        let Some(&id) = self.confirming.get(&key).and_then(|ids| ids.iter().find(is_meant)) else { return };
-        if let Some(unit) = self.units.get_mut(&id) {
-            unit.at_client = Some(outcome);
-            if unit.at_node {
-                self.finish(id, outcome);
-            }
         }
     }
 
@@ -646,32 +548,6 @@ impl Stack {
     }
 }
 
-/// How a C_PDU arrived.
-#[derive(Debug)]
-struct Arrival {
-    source: NodeAddress,
-    destination: NodeAddress,
-    brought: Brought,
-    errored: Vec<Block>,
-    missing: Vec<Block>,
-}
-
-impl Arrival {
-    const fn is_arq(&self) -> bool {
-        matches!(self.brought, Brought::Arq | Brought::ExpeditedArq)
-    }
-
-    const fn is_expedited(&self) -> bool {
-        matches!(self.brought, Brought::ExpeditedArq | Brought::ExpeditedNonArq)
-    }
-}
-
-/// Blocks of a C_PDU counted from the end of a header of so many octets; `None` when the header is hit.
-fn behind(blocks: &[Block], header: usize) -> Option<Vec<Block>> {
-    let header = u16::try_from(header).ok()?;
-    blocks.iter().map(|&(offset, octets)| Some((offset.checked_sub(header)?, octets))).collect()
-}
-
 /// Which service carries a U_PDU.
 //= s5066/NODE-020
 const fn service(outgoing: &Outgoing) -> Service {
@@ -694,10 +570,4 @@ const fn saps(source: SapId, destination: SapId) -> u8 {
 
 fn confirming_key(outgoing: &Outgoing) -> (NodeAddress, u8) {
     (outgoing.destination, saps(outgoing.source_sap, outgoing.sap))
-}
-
-/// By so much the clock of whoever set a time to die may be behind ours.
-fn a_little_before(wall: WallTime) -> WallTime {
-    let tolerance = u64::try_from(CLOCK_TOLERANCE.as_micros()).unwrap_or(u64::MAX);
-    WallTime::from_unix_micros(wall.unix_micros().saturating_sub(tolerance))
 }

@@ -1,0 +1,145 @@
+//! What arrives: C_PDUs to the sublayer of links, S_PDUs to the SIS server, and what is said about U_PDUs of ours.
+
+use skywave_protocols::bytes::Bytes;
+use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::s5066::node::cpdu::{self, CPdu};
+use skywave_protocols::s5066::node::dts::{Block, Brought, CPduNumber, Sending, Service};
+use skywave_protocols::s5066::node::limits::PRIORITY_URGENT;
+use skywave_protocols::s5066::node::spdu::{self, Delivery, DeliveryFailure, SPdu};
+use skywave_protocols::s5066::node::{Content, Incoming, Outcome, RequestId};
+use skywave_protocols::s5066::sis::fields::TransmissionMode;
+use skywave_protocols::time::{Now, WallTime};
+
+use super::{Load, Stack, saps};
+use crate::node::limits::{CLOCK_TOLERANCE, REPLY_LIFE};
+
+/// How a C_PDU arrived.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) source: NodeAddress,
+    pub(super) destination: NodeAddress,
+    pub(super) brought: Brought,
+    pub(super) errored: Vec<Block>,
+    pub(super) missing: Vec<Block>,
+}
+
+impl Arrival {
+    const fn is_arq(&self) -> bool {
+        matches!(self.brought, Brought::Arq | Brought::ExpeditedArq)
+    }
+
+    const fn is_expedited(&self) -> bool {
+        matches!(self.brought, Brought::ExpeditedArq | Brought::ExpeditedNonArq)
+    }
+}
+
+/// Blocks of a C_PDU counted from the end of a header of so many octets; `None` when the header is hit.
+fn behind(blocks: &[Block], header: usize) -> Option<Vec<Block>> {
+    let header = u16::try_from(header).ok()?;
+    blocks.iter().map(|&(offset, octets)| Some((offset.checked_sub(header)?, octets))).collect()
+}
+
+impl Stack {
+    pub(super) fn on_c_pdu(&mut self, now: Now, arrival: &Arrival, octets: &Bytes) {
+        let s_pdu = match CPdu::decode(octets) {
+            Ok(CPdu::Link(message)) => return self.cas.heard(now, arrival.source, message),
+            Ok(CPdu::Data(s_pdu)) => s_pdu,
+            Err(_) => return self.counters.unreadable += 1,
+        };
+        match SPdu::decode(&s_pdu) {
+            Ok(SPdu::Data(data)) => self.on_data(now, arrival, data),
+            Ok(SPdu::DeliveryConfirm(delivery)) => self.at_client(arrival.source, &delivery, Outcome::Delivered),
+            Ok(SPdu::DeliveryFail(_, delivery)) => self.at_client(arrival.source, &delivery, Outcome::NotBound),
+            Ok(SPdu::HardLink(message)) => self.server.handle_hard_link(now, arrival.source, message),
+            Err(_) => self.counters.unreadable += 1,
+        }
+    }
+
+    /// A U_PDU arrived.
+    fn on_data(&mut self, now: Now, arrival: &Arrival, data: spdu::Data) {
+        //= s5066/NODE-021
+        if data.ttd.is_some_and(|ttd| ttd.has_passed(a_little_before(now.wall))) {
+            self.counters.late += 1;
+            return;
+        }
+        let header = cpdu::DATA_HEADER_OCTETS + data.octets() - data.u_pdu.len();
+        let blocks = [&arrival.errored, &arrival.missing].map(|blocks| behind(blocks, header));
+        let [Some(errored), Some(missing)] = blocks else { return self.counters.incomplete += 1 };
+        let with_errors = !errored.is_empty() || !missing.is_empty();
+        if with_errors && !self.server.takes_errors(data.destination) {
+            self.counters.incomplete += 1;
+            return;
+        }
+        let (client_confirm, source, destination) = (data.client_confirm, data.source, data.destination);
+        let leading = data.u_pdu.slice(..data.u_pdu.len().min(self.response_octets));
+        let bound = self.server.deliver(Incoming {
+            source: arrival.source,
+            destination: arrival.destination,
+            source_sap: data.source,
+            sap: data.destination,
+            priority: data.priority,
+            // What its node sent so on its own account, since it is urgent, says how urgent.
+            expedited: arrival.is_expedited() && data.priority < PRIORITY_URGENT,
+            transmission: match (arrival.is_arq(), with_errors) {
+                (true, _) => TransmissionMode::Arq,
+                (false, true) => TransmissionMode::NonArqWithErrors,
+                (false, false) => TransmissionMode::NonArq,
+            },
+            errored,
+            missing,
+            u_pdu: data.u_pdu,
+        });
+        if client_confirm && arrival.is_arq() {
+            self.reply(now, arrival, data.priority, Delivery { source, destination, leading }, bound);
+        }
+    }
+
+    /// Tells the SIS of a peer whether a client has its U_PDU, by the service that it came by.
+    //= s5066/NODE-022
+    fn reply(&mut self, now: Now, arrival: &Arrival, priority: u8, delivery: Delivery, bound: bool) {
+        let s_pdu = if bound {
+            SPdu::DeliveryConfirm(delivery)
+        } else {
+            SPdu::DeliveryFail(DeliveryFailure::NotBound, delivery)
+        };
+        self.next_number += 1;
+        let number = CPduNumber(self.next_number);
+        self.loads.insert(number, Load::Reply);
+        self.dts.submit(
+            now,
+            Sending {
+                number,
+                destination: arrival.source,
+                service: if arrival.is_expedited() { Service::ExpeditedArq } else { Service::Arq { in_order: false } },
+                priority,
+                deadline: now.mono + REPLY_LIFE,
+                c_pdu: CPdu::Data(s_pdu.encode()).encode(),
+            },
+        );
+    }
+
+    /// The peer's SIS says what became of a U_PDU, which it names by its leading octets; the oldest is meant.
+    fn at_client(&mut self, peer: NodeAddress, delivery: &Delivery, outcome: Outcome) {
+        let key = (peer, saps(delivery.source, delivery.destination));
+        let units = &self.units;
+        let is_meant = |id: &&RequestId| {
+            units.get(id).is_some_and(|unit| match &unit.outgoing.content {
+                Content::Data(u_pdu) => unit.at_client.is_none() && u_pdu.starts_with(&delivery.leading),
+                Content::HardLink(_) => false,
+            })
+        };
+        let Some(&id) = self.confirming.get(&key).and_then(|ids| ids.iter().find(is_meant)) else { return };
+        if let Some(unit) = self.units.get_mut(&id) {
+            unit.at_client = Some(outcome);
+            if unit.at_node {
+                self.finish(id, outcome);
+            }
+        }
+    }
+}
+
+/// By so much the clock of whoever set a time to die may be behind ours.
+fn a_little_before(wall: WallTime) -> WallTime {
+    let tolerance = u64::try_from(CLOCK_TOLERANCE.as_micros()).unwrap_or(u64::MAX);
+    WallTime::from_unix_micros(wall.unix_micros().saturating_sub(tolerance))
+}
