@@ -41,13 +41,15 @@ pub const BY_PAYLOAD: [(usize, f64, f64); 8] = [
 /// At 1200 bit/s, no payload: typing delay, first, average with the delay in it.
 pub const BY_DELAY: [(u64, f64, f64); 6] =
     [(0, 18.0, 11.7), (1, 18.9, 11.9), (2, 18.1, 10.7), (3, 18.6, 9.7), (5, 41.5, 53.0), (10, 38.4, 47.8)];
+/// First round trip and average of the later ones, in seconds.
+pub type FirstAndAverage = (f64, f64);
 /// At 1200 bit/s under backlog: payload, bit/s of user data as measured, share of the rate as printed.
 pub const BY_BACKLOG: [(usize, f64, f64); 4] =
     [(10, 695.0, 0.29), (100, 1070.0, 0.45), (1024, 1720.0, 0.73), (10_240, 1970.0, 0.79)];
 /// With 1024 octets of payload under backlog: rate, bit/s measured, share of the rate as printed.
 pub const BACKLOG_BY_RATE: [(u32, f64, f64); 3] = [(75, 100.0, 0.68), (1200, 1720.0, 0.73), (9600, 14_800.0, 0.78)];
 /// Over TCP/IP on the same radio: rate, XEP-0361 first and average, ordinary S2S first and average.
-pub const BY_TCP: [(u32, f64, f64, Option<(f64, f64)>); 2] =
+pub const BY_TCP: [(u32, f64, f64, Option<FirstAndAverage>); 2] =
     [(1200, 39.1, 12.9, Some((330.0, 12.7))), (9600, 41.7, 14.9, None)];
 /// What random hex digits compress to there; 50 % is ideal.
 pub const HEX_COMPRESSES_TO: f64 = 0.51;
