@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::Seeded;
 use skywave_protocols::s5066::address::NodeAddress;
-use skywave_protocols::s5066::node::cas::{Cas, CasConfig, CasOutput};
+use skywave_protocols::s5066::node::cas::{Cas, CasConfig, CasOutput, LinkRefusal};
 use skywave_protocols::s5066::node::cpdu::{CPdu, LinkBreak};
 use skywave_protocols::s5066::node::dpdu::{DPdu, Received};
 use skywave_protocols::s5066::node::dts::{CPduNumber, Dts, DtsEvent, Plan, SendFault, Sending, Service, Waiting};
@@ -206,6 +206,9 @@ impl Stack {
     /// The answer that a peer owes is over: it `answered`, or did not.
     pub(super) fn missed(&mut self, now: Now, peer: NodeAddress, answered: bool) {
         self.dts.missed(now, peer, answered);
+        if !answered {
+            self.cas.missed(now, peer);
+        }
     }
 
     /// What wants the air, and since or from when on.
@@ -327,6 +330,8 @@ impl Stack {
             ServerOutput::Write(client, octets) => self.outputs.push_back((client, ClientOutput::Write(octets))),
             ServerOutput::Close(client) => self.outputs.push_back((client, ClientOutput::Close)),
             ServerOutput::Send(outgoing) => self.submit(now, outgoing),
+            ServerOutput::WantLink(peer) => self.cas.want(now, peer, true),
+            ServerOutput::ReleaseLink(peer) => self.cas.release(now, peer, LinkBreak::HigherLayer),
         }
     }
 
@@ -424,7 +429,7 @@ impl Stack {
                     self.dts.cancel(number);
                 }
             }
-            CasOutput::Connected { peer, .. } => {
+            CasOutput::Connected { peer, exclusive, .. } => {
                 self.counters.links += 1;
                 self.linked.insert(peer);
                 self.dts.connect(now, peer);
@@ -432,9 +437,15 @@ impl Stack {
                     (waiters.refusals, waiters.retry_at) = (0, None);
                 }
                 self.link(now, peer);
+                self.server.link_made(now, peer, exclusive);
             }
-            CasOutput::Refused { peer, .. } => self.link_later(now, peer),
+            CasOutput::Refused { peer, reason } => {
+                let is_busy = matches!(reason, LinkRefusal::Rejected(_));
+                self.server.link_refused(peer, is_busy);
+                self.link_later(now, peer);
+            }
             CasOutput::Disconnected { peer, .. } => {
+                self.server.link_lost(peer);
                 self.linked.remove(&peer);
                 self.dts.disconnect(now, peer);
             }

@@ -426,6 +426,27 @@ fn a_hard_link_is_made_over_the_air() {
     assert_eq!(kinds, [10, 10]);
 }
 
+/// While two clients have a link for themselves, others wait; what waited goes when it ends.
+#[test]
+fn a_hard_link_keeps_the_air_for_its_clients() {
+    let mut bench = Bench::new("", 3);
+    let link = HardLink { kind: HardLinkType::Full, priority: 1, remote_sap: SapId::UDOP, node: address(1) };
+    bench.say(0, RCOP, &Primitive::HardLinkEstablish(link));
+    bench.run(60.0);
+    bench.say(1, UDOP, &Primitive::HardLinkAccept(HardLink { remote_sap: SapId::RCOP, node: address(0), ..link }));
+    bench.run(120.0);
+    assert_eq!(bench.told[1].primitive, Primitive::HardLinkEstablished(HardLinkStatus::Good, link));
+    bench.arq(2, 0, 3, 3600, unit(1, 200));
+    bench.arq(1, 0, 3, 3600, unit(2, 200));
+    bench.run(600.0);
+    assert_eq!(bench.arrived(0, RCOP), [], "neither from without nor from another client");
+    bench.say(0, RCOP, &Primitive::HardLinkTerminate(address(1)));
+    bench.run(1800.0);
+    let mut tags: Vec<u32> = bench.arrived(0, RCOP).iter().map(|&(tag, _)| tag).collect();
+    tags.sort_unstable();
+    assert_eq!(tags, [1, 2]);
+}
+
 #[test]
 fn weather_files_with_wrong_names_are_refused() {
     let rows = [

@@ -17,6 +17,15 @@ impl Cas {
         }
     }
 
+    /// Whoever waits for the answer of `peer` knows that it does not come: what it would answer is said again at once.
+    pub fn missed(&mut self, now: Now, peer: NodeAddress) {
+        let is_waiting = |known: &Peer| matches!(known.state, State::Calling | State::Breaking);
+        let has_left = !self.unsent.keys().any(|&(known, _)| known == peer);
+        if !self.silent && has_left && self.peers.get(&peer).is_some_and(is_waiting) {
+            self.on_due(now, peer);
+        }
+    }
+
     /// When the sublayer wants to be woken.
     pub fn next_wakeup(&self) -> Option<Wakeup> {
         self.earliest().map(|(at, _)| Wakeup { at, why: "link" })
@@ -136,6 +145,10 @@ impl Cas {
                 }
                 let idle = self.idle_at(known);
                 Some(if is_crowded || self.others_wait { idle.min(last.max(self.called_until(known))) } else { idle })
+            }
+            // Somebody asked for a hard link and never came back to it.
+            State::Linked if known.exclusive && !known.skipped && !known.by_us && !known.moved => {
+                Some(known.made_at + self.config.first_data_wait)
             }
             State::Idle | State::Riding | State::Linked => None,
         }

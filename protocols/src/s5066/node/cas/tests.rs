@@ -134,6 +134,11 @@ fn a_call_without_an_answer_is_repeated_and_given_up() {
     wanted.push(refused(B, LinkRefusal::NotResponding));
     assert_eq!(rig.pass(HOUR), wanted);
     assert_eq!(rig.want(B), [send(B, request(0))], "it may be wanted again");
+    rig.cas.missed(rig.now, B);
+    assert_eq!(rig.said(), [], "it has not left");
+    rig.cas.sent(rig.now, B);
+    rig.cas.missed(rig.now, B);
+    assert_eq!(rig.said(), [send(B, request(0))], "nobody needs to wait for the timer");
     assert_eq!(
         rig.hear(B, LinkMessage::Rejected(LinkRejection::Exclusive)),
         [refused(B, LinkRefusal::Rejected(LinkRejection::Exclusive))]

@@ -15,8 +15,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::hard_link::{HardLinkMessage, HardLinkState, LinkClient};
+use super::hard_link::HardLinkState;
 use super::limits::{CLIENTS_MAX, CONNECTIONS_UNBOUND_MAX};
+use super::queue::TransmitQueue;
 use super::{ClientId, Incoming, Outcome, Outgoing, RequestId};
 use crate::bytes::Bytes;
 use crate::s5066::address::NodeAddress;
@@ -28,6 +29,7 @@ use crate::s5066::sis::unidata::{Block, Quirks, Returned, UnidataIndication};
 use crate::time::{Duration, Instant, Now, Wakeup};
 use session::{Binding, Session};
 
+mod hard_links;
 mod requests;
 mod session;
 
@@ -96,6 +98,11 @@ pub enum ServerOutput {
     Close(ClientId),
     /// Carry this to other nodes; answered once by [`SisServer::finish`].
     Send(Outgoing),
+    /// Make an exclusive physical link with a node, for a hard link; answered by [`SisServer::link_made`] or
+    /// [`SisServer::link_refused`].
+    WantLink(NodeAddress),
+    /// Break the exclusive physical link with a node, or do not make it.
+    ReleaseLink(NodeAddress),
 }
 
 /// What the server counted.
@@ -136,6 +143,8 @@ pub struct SisServer {
     next_request: u64,
     queued_octets: usize,
     hard_link: HardLinkState,
+    /// What must wait until a hard link for others ends.
+    held: TransmitQueue<()>,
     /// Until when messages about hard links are worth sending: set by every input that may cause one.
     hard_link_deadline: Instant,
     emcon: bool,
@@ -154,6 +163,7 @@ impl SisServer {
             next_request: 0,
             queued_octets: 0,
             hard_link,
+            held: TransmitQueue::new(),
             hard_link_deadline: Instant::ZERO,
             emcon: false,
             counters: ServerCounters::default(),
@@ -175,7 +185,7 @@ impl SisServer {
     pub fn closed(&mut self, now: Now, client: ClientId) {
         self.hard_link_deadline = now.mono + self.config.hard_link_wait;
         if self.sessions.remove(&client).is_some() {
-            self.hard_link.client_gone(client);
+            self.hard_link.client_gone(self.hard_link_deadline, client);
             self.drain_hard_link();
         }
     }
@@ -274,21 +284,6 @@ impl SisServer {
         self.bound_at(sap).map(mode) == Some(TransmissionMode::NonArqWithErrors)
     }
 
-    /// The SIS of another node says something about a hard link.
-    pub fn handle_hard_link(&mut self, now: Now, source: NodeAddress, message: HardLinkMessage) {
-        self.hard_link_deadline = now.mono + self.config.hard_link_wait;
-        let bound = match message {
-            HardLinkMessage::Request { remote, .. } => self.bound_at(remote),
-            HardLinkMessage::Confirm
-            | HardLinkMessage::Rejected(_)
-            | HardLinkMessage::Terminate(_)
-            | HardLinkMessage::TerminateConfirm => None,
-        };
-        let bound = bound.map(|(id, binding)| LinkClient { id, sap: binding.sap, rank: binding.rank });
-        self.hard_link.message(now, source, message, bound, self.config.hard_link_rank);
-        self.drain_hard_link();
-    }
-
     /// The node begins or ends its silence; clients are told.
     //= s5066/NODE-004
     pub fn set_emcon(&mut self, emcon: bool) {
@@ -308,6 +303,9 @@ impl SisServer {
         self.hard_link_deadline = now.mono + self.config.hard_link_wait;
         self.hard_link.handle_wakeup(now);
         self.drain_hard_link();
+        while let Some(entry) = self.held.pop_expired(now.mono) {
+            self.finish(entry.unit.id, Outcome::Expired);
+        }
         let due: Vec<ClientId> = self
             .sessions
             .iter()
@@ -329,7 +327,8 @@ impl SisServer {
         let sessions = self.sessions.values().filter_map(|session| session.due(&self.config)).min();
         let keep_alive = sessions.map(|at| Wakeup { at, why: "keep-alive" });
         let hard_link = self.hard_link.deadline().map(|at| Wakeup { at, why: "hard link answer" });
-        Wakeup::earlier(keep_alive, hard_link)
+        let held = self.held.next_deadline().map(|at| Wakeup { at, why: "time to live" });
+        Wakeup::earlier(Wakeup::earlier(keep_alive, hard_link), held)
     }
 
     /// What was counted.
@@ -345,11 +344,6 @@ impl SisServer {
     /// SAP and rank of every bound client, and the octets it has waiting.
     pub fn clients(&self) -> impl Iterator<Item = (ClientId, SapId, Rank, usize)> + '_ {
         self.bound().map(|(client, session, binding)| (client, binding.sap, binding.rank, session.queued_octets))
-    }
-
-    /// The node at the other end of the hard link, while there is one.
-    pub fn hard_link_peer(&self) -> Option<NodeAddress> {
-        self.hard_link.peer()
     }
 
     fn bound(&self) -> impl Iterator<Item = (ClientId, &Session, Binding)> + '_ {

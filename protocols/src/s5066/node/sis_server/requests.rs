@@ -1,12 +1,11 @@
 //! What clients ask for.
 
-use super::super::hard_link::{HardLinkOutput, LinkClient};
 use super::super::limits::{CLIENTS_MAX, FLOW_OFF_TOLERANCE, QUEUE_SHARES_MAX};
 use super::super::{Carriage, ClientId, Content, Outgoing, RequestId};
 use super::session::{Binding, cost};
 use super::{Pending, ServerOutput, SisServer};
 use crate::bytes::Bytes;
-use crate::s5066::sis::fields::{Confirmation, HardLink, Order, Rank, SapId, ServiceType, TransmissionMode};
+use crate::s5066::sis::fields::{Confirmation, Order, Rank, SapId, ServiceType, TransmissionMode};
 use crate::s5066::sis::pdu::{Management, Primitive};
 use crate::s5066::sis::reason::{Availability, AvailabilityReason, BindRejection, DataRejection, UnbindReason};
 use crate::s5066::sis::unidata::{Returned, UnidataRequest};
@@ -14,8 +13,6 @@ use crate::time::Now;
 
 /// SAPs that Annex F reserves: nobody may bind there.
 const SAPS_RESERVED: [u8; 2] = [10, 11];
-/// Priority of messages about hard links, which go expedited.
-const HARD_LINK_PRIORITY: u8 = 15;
 
 impl SisServer {
     pub(super) fn on_primitive(&mut self, now: Now, client: ClientId, primitive: Primitive) {
@@ -31,18 +28,9 @@ impl SisServer {
                 self.on_expedited(now, client, binding, request);
             }
             (Primitive::HardLinkEstablish(link), Some(binding)) => self.on_establish(now, client, binding, link),
-            (Primitive::HardLinkTerminate(node), Some(_)) => {
-                let known = self.hard_link.terminate(now, client, node);
-                self.after_hard_link(client, known);
-            }
-            (Primitive::HardLinkAccept(link), Some(_)) => {
-                let known = self.hard_link.answer(client, link.node, true);
-                self.after_hard_link(client, known);
-            }
-            (Primitive::HardLinkReject(_, link), Some(_)) => {
-                let known = self.hard_link.answer(client, link.node, false);
-                self.after_hard_link(client, known);
-            }
+            (Primitive::HardLinkTerminate(node), Some(_)) => self.on_terminate(now, client, node),
+            (Primitive::HardLinkAccept(link), Some(_)) => self.on_answer(now, client, link.node, true),
+            (Primitive::HardLinkReject(_, link), Some(_)) => self.on_answer(now, client, link.node, false),
             (Primitive::ManagementRequest(message), Some(binding)) => self.on_management(client, binding, message),
             // What only a node may send, what is unknown, and whatever comes before the bind.
             (
@@ -96,7 +84,7 @@ impl SisServer {
             self.counters.unbound += 1;
         }
         self.outputs.push_back(ServerOutput::Close(client));
-        self.hard_link.client_gone(client);
+        self.hard_link.client_gone(self.hard_link_deadline, client);
         self.drain_hard_link();
     }
 
@@ -116,41 +104,6 @@ impl SisServer {
         } else {
             session.asked = Some(now.mono);
             self.write(client, &Primitive::KeepAlive);
-        }
-    }
-
-    pub(super) fn drain_hard_link(&mut self) {
-        for output in self.hard_link.take_outputs() {
-            match output {
-                HardLinkOutput::Tell(client, primitive) | HardLinkOutput::TellUsers(Some(client), primitive) => {
-                    if self.sessions.contains_key(&client) {
-                        self.write(client, &primitive);
-                    }
-                }
-                HardLinkOutput::TellUsers(None, primitive) => {
-                    let bound: Vec<ClientId> = self.bound().map(|(client, ..)| client).collect();
-                    for client in bound {
-                        self.write(client, &primitive);
-                    }
-                }
-                HardLinkOutput::Send(node, message) => {
-                    let deadline = self.hard_link_deadline;
-                    let id = self.next_id();
-                    self.outputs.push_back(ServerOutput::Send(Outgoing {
-                        id,
-                        destination: node,
-                        sap: SapId::MANAGEMENT,
-                        source_sap: SapId::MANAGEMENT,
-                        priority: HARD_LINK_PRIORITY,
-                        expedited: true,
-                        carriage: Carriage::Arq,
-                        in_order: true,
-                        client_confirm: false,
-                        deadline,
-                        content: Content::HardLink(message),
-                    }));
-                }
-            }
         }
     }
 
@@ -192,7 +145,7 @@ impl SisServer {
         if let Some(session) = self.sessions.get_mut(&client) {
             (session.binding, session.queued_octets, session.flow_off, session.asked) = (None, 0, false, None);
         }
-        self.hard_link.client_gone(client);
+        self.hard_link.client_gone(self.hard_link_deadline, client);
         self.drain_hard_link();
     }
 
@@ -257,7 +210,7 @@ impl SisServer {
         self.counters.requests += 1;
         self.pending.insert(id, Pending { client, sap: binding.sap, cost, confirmation, expedited, returned });
         let outgoing = outgoing(now, id, binding.sap, service, request, expedited, self.config.ttl_max);
-        self.outputs.push_back(ServerOutput::Send(outgoing));
+        self.hand_down(outgoing);
         if switched_off {
             self.write(client, &Primitive::DataFlowOff);
         }
@@ -277,19 +230,6 @@ impl SisServer {
             return Err(DataRejection::NotResponding);
         }
         Ok(())
-    }
-
-    fn on_establish(&mut self, now: Now, client: ClientId, binding: Binding, link: HardLink) {
-        self.hard_link.establish(now, LinkClient { id: client, sap: binding.sap, rank: binding.rank }, link);
-        self.drain_hard_link();
-    }
-
-    fn after_hard_link(&mut self, client: ClientId, known: bool) {
-        if known {
-            self.drain_hard_link();
-        } else {
-            self.on_invalid(client);
-        }
     }
 
     /// Answers a management message; only a client of rank 15 may send one. The contents are ours: the node's counters
@@ -312,7 +252,7 @@ impl SisServer {
         self.write(client, &Primitive::ManagementIndication(Management { kind: message.kind, body }));
     }
 
-    fn next_id(&mut self) -> RequestId {
+    pub(super) fn next_id(&mut self) -> RequestId {
         self.next_request += 1;
         RequestId(self.next_request)
     }

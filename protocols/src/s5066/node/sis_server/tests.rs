@@ -24,6 +24,9 @@ struct Rig {
     readers: BTreeMap<ClientId, FrameReader>,
     sent: Vec<Outgoing>,
     closed: Vec<ClientId>,
+    /// Physical links are made as soon as they are wanted.
+    makes_links: bool,
+    released: Vec<NodeAddress>,
 }
 
 impl Rig {
@@ -31,7 +34,9 @@ impl Rig {
         let mut config = SisServerConfig::new(OWN);
         change(&mut config);
         let server = SisServer::new(config);
-        Self { server, now: Now::default(), readers: BTreeMap::new(), sent: Vec::new(), closed: Vec::new() }
+        let readers = BTreeMap::new();
+        let (now, sent, closed, released) = (Now::default(), Vec::new(), Vec::new(), Vec::new());
+        Self { server, now, readers, sent, closed, makes_links: true, released }
     }
 
     fn connect(&mut self, client: ClientId) {
@@ -50,6 +55,9 @@ impl Rig {
                 ServerOutput::Write(client, octets) => self.readers.entry(client).or_default().push(&octets),
                 ServerOutput::Close(client) => self.closed.push(client),
                 ServerOutput::Send(outgoing) => self.sent.push(outgoing),
+                ServerOutput::WantLink(node) if self.makes_links => self.server.link_made(self.now, node, true),
+                ServerOutput::WantLink(_) => {}
+                ServerOutput::ReleaseLink(node) => self.released.push(node),
             }
         }
         let reader = self.readers.entry(client).or_default();
@@ -348,6 +356,133 @@ fn a_hard_link_is_asked_for_made_and_ended() {
     let ended = Primitive::HardLinkTerminated(HardLinkEnd::Remote, reservation);
     assert_eq!((rig.hear(A), rig.hear(B)), (vec![ended.clone()], vec![ended]), "all clients share type 0");
     assert_eq!(rig.server.hard_link_peer(), None);
+    assert_eq!(rig.released, [PEER], "who ended it breaks the physical link");
+}
+
+#[test]
+fn a_hard_link_waits_for_its_physical_link() {
+    let full = link(HardLinkType::Full, 1);
+    for busy in [true, false] {
+        let mut rig = Rig::new(|_| ());
+        rig.makes_links = false;
+        rig.bound(A, 6, 2);
+        assert_eq!(rig.say(A, &Primitive::HardLinkEstablish(full)), []);
+        assert_eq!(messages(&mut rig), [], "nothing is said before there is a link");
+        rig.server.link_lost(PEER);
+        assert_eq!(rig.hear(A), [], "that was the soft link in its way");
+        rig.server.link_refused(PEER, busy);
+        let reason = if busy { HardLinkRejection::Busy } else { HardLinkRejection::NotResponding };
+        assert_eq!(rig.hear(A), [Primitive::HardLinkRejected(reason, full)]);
+        rig.server.link_made(rig.now, PEER, true);
+        assert_eq!(messages(&mut rig), [], "too late");
+    }
+    let mut rig = Rig::new(|_| ());
+    rig.bound(A, 6, 2);
+    rig.say(A, &Primitive::HardLinkEstablish(full));
+    rig.server.handle_hard_link(rig.now, PEER, HardLinkMessage::Confirm);
+    rig.hear(A);
+    rig.server.link_lost(PEER);
+    assert_eq!(rig.hear(A), [Primitive::HardLinkTerminated(HardLinkEnd::Broken, full)]);
+    assert_eq!(rig.released, [PEER], "it is not to be made anew");
+    rig.server.link_lost(PEER);
+    assert_eq!(rig.hear(A), []);
+}
+
+/// Which of three requests pass while a hard link of each type is up, asked for here and there; all pass after it.
+#[test]
+fn a_hard_link_holds_other_traffic_back() {
+    let other = NodeAddress::individual(9);
+    let rows = [
+        (HardLinkType::Reservation, true, [true, true, true]),
+        (HardLinkType::Partial, true, [true, false, false]),
+        (HardLinkType::Full, true, [true, false, false]),
+        (HardLinkType::Reservation, false, [true, true, true]),
+        (HardLinkType::Partial, false, [true, true, false]),
+        (HardLinkType::Full, false, [true, false, false]),
+    ];
+    for (kind, by_us, passes) in rows {
+        let mut rig = Rig::new(|config| (config.keep_alive, config.hard_link_wait) = (None, Duration::from_secs(10)));
+        rig.bound(A, 6, 2);
+        rig.bound(B, 7, 1);
+        let wanted = link(kind, 1);
+        if by_us {
+            rig.say(A, &Primitive::HardLinkEstablish(wanted));
+            rig.server.handle_hard_link(rig.now, PEER, HardLinkMessage::Confirm);
+        } else {
+            rig.server.link_made(rig.now, PEER, true);
+            let ask = HardLinkMessage::Request { kind, priority: 1, requesting: sap(6), remote: sap(6) };
+            rig.server.handle_hard_link(rig.now, PEER, ask);
+            if kind == HardLinkType::Full {
+                rig.say(A, &Primitive::HardLinkAccept(wanted));
+            }
+        }
+        rig.hear(A);
+        assert!(rig.server.hard_link_peer().is_some());
+        rig.sent.clear();
+        let requests = [(A, PEER), (B, PEER), (A, other)];
+        for ((client, node), passes) in requests.into_iter().zip(passes) {
+            rig.say(client, &Primitive::UnidataRequest(request(arq(Confirmation::Node), node, vec![1])));
+            assert_eq!(!rig.sent.is_empty(), passes, "{kind:?} {by_us} {node}");
+            rig.sent.clear();
+        }
+        let held = passes.iter().filter(|passes| !**passes).count();
+        rig.server.handle_hard_link(rig.now, PEER, HardLinkMessage::Terminate(HardLinkTermination::ClientRequest));
+        rig.hear(A);
+        let data = rig.sent.iter().filter(|sent| matches!(sent.content, Content::Data(_))).count();
+        assert_eq!(data, held);
+        assert!(rig.released.is_empty(), "the other node breaks it");
+        rig.later(10);
+        rig.hear(A);
+        assert_eq!(rig.released, [PEER], "unless it does not");
+    }
+}
+
+#[test]
+fn what_is_held_back_expires() {
+    let mut rig = Rig::new(|config| config.keep_alive = None);
+    rig.bound(A, 6, 2);
+    rig.bound(B, 7, 1);
+    rig.say(A, &Primitive::HardLinkEstablish(link(HardLinkType::Full, 1)));
+    rig.server.handle_hard_link(rig.now, PEER, HardLinkMessage::Confirm);
+    assert_eq!(rig.say(B, &Primitive::UnidataRequest(request(arq(Confirmation::Node), PEER, vec![1]))), []);
+    assert_eq!(rig.server.next_wakeup().map(|wakeup| wakeup.why), Some("time to live"));
+    rig.later(60);
+    let rejected = Primitive::UnidataRequestRejected(DataRejection::TtlExpired, returned(&[1]));
+    assert_eq!(rig.hear(B), [rejected]);
+    assert_eq!(rig.server.queued_octets(), 0);
+}
+
+/// The existing link, the link asked for by another client here, and what becomes of both.
+#[test]
+fn a_hard_link_of_higher_precedence_displaces_another() {
+    let other = NodeAddress::individual(9);
+    let elsewhere = HardLink { node: other, ..link(HardLinkType::Partial, 1) };
+    let mut rig = Rig::new(|config| config.keep_alive = None);
+    rig.bound(A, 6, 2);
+    rig.bound(B, 7, 3);
+    let first = link(HardLinkType::Partial, 1);
+    rig.say(A, &Primitive::HardLinkEstablish(first));
+    rig.server.handle_hard_link(rig.now, PEER, HardLinkMessage::Confirm);
+    rig.hear(A);
+    rig.sent.clear();
+    rig.makes_links = false;
+    assert_eq!(rig.say(B, &Primitive::HardLinkEstablish(elsewhere)), []);
+    assert_eq!(rig.hear(A), [Primitive::HardLinkTerminated(HardLinkEnd::HigherPriority, first)]);
+    assert_eq!(messages(&mut rig), [HardLinkMessage::Terminate(HardLinkTermination::HigherPriority)]);
+    assert!(rig.released.is_empty(), "the message needs the link");
+    rig.server.handle_hard_link(rig.now, PEER, HardLinkMessage::TerminateConfirm);
+    rig.hear(A);
+    assert_eq!(rig.released, [PEER]);
+    rig.server.link_lost(PEER);
+    rig.server.link_made(rig.now, other, true);
+    let ask = HardLinkMessage::Request { kind: elsewhere.kind, priority: 1, requesting: sap(7), remote: sap(6) };
+    assert_eq!(messages(&mut rig), [ask]);
+    // The client goes before the other node has answered.
+    rig.server.closed(rig.now, B);
+    assert_eq!(messages(&mut rig), [HardLinkMessage::Terminate(HardLinkTermination::NotBound)]);
+    rig.later(120);
+    rig.hear(A);
+    assert_eq!(rig.released, [PEER, other]);
 }
 
 #[test]
