@@ -101,8 +101,6 @@ pub fn sis_server(octets: &[u8]) -> usize {
                 }
                 Some(ServerOutput::WantLink(node)) => server.link_made(now, node, true),
                 Some(ServerOutput::ReleaseLink(node)) => server.link_lost(node),
-                Some(ServerOutput::WantLink(node)) => server.link_made(now, node, true),
-                Some(ServerOutput::ReleaseLink(node)) => server.link_lost(node),
                 Some(ServerOutput::Write(..)) => {}
                 Some(ServerOutput::Close(client)) => {
                     server.closed(now, client);

@@ -54,7 +54,13 @@ impl Cas {
     //= s5066/CAS-005
     pub(super) fn on_accepted(&mut self, now: Now, source: NodeAddress, number: u8) {
         let Some(known) = self.peers.get(&source).copied() else { return };
-        let is_stale = known.state == State::Riding && number != 0 && number != known.number;
+        // Our call says number 0 and is answered so; another number answers data that rode before it.
+        let is_stale = number != 0
+            && match known.state {
+                State::Riding => number != known.number,
+                State::Calling => true,
+                State::Idle | State::Linked | State::Breaking => false,
+            };
         if is_stale || !self.go(source, On::Accepted) {
             return;
         }
