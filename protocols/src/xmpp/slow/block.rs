@@ -135,17 +135,18 @@ impl Covered {
         [self.instance, u32::from(self.epoch), u32::from(self.context), self.number, known, instance, next]
     }
 
-    /// The digest of an ordinary or labelled block.
+    /// The digest of an ordinary or labelled block, whose last stanza goes on in the next one (`more`) or not: that is
+    /// said by the last symbol, which a block cut short has lost without a change of its text.
     //= xmpp/SLOW-011
-    pub fn data(&self, text: &[u8]) -> u32 {
-        let digest = digest("data", &self.numbers(), text);
+    pub fn data(&self, text: &[u8], more: bool) -> u32 {
+        let digest = digest(if more { "data goes on" } else { "data" }, &self.numbers(), text);
         if self.context <= 1 { short(digest) } else { digest }
     }
 
     /// The digest of the first block of an epoch.
-    pub fn start(&self, dictionary: u32, text: &[u8]) -> u32 {
+    pub fn start(&self, dictionary: u32, text: &[u8], more: bool) -> u32 {
         let numbers: Vec<u32> = self.numbers().into_iter().chain([dictionary]).collect();
-        digest("start", &numbers, text)
+        digest(if more { "start goes on" } else { "start" }, &numbers, text)
     }
 }
 
@@ -400,11 +401,13 @@ mod tests {
         ];
         for (n, one) in all.iter().enumerate() {
             for other in &all[n + 1..] {
-                assert_ne!(one.data(b"text"), other.data(b"text"));
-                assert_ne!(one.start(1, b"text"), other.start(1, b"text"));
+                assert_ne!(one.data(b"text", false), other.data(b"text", false));
+                assert_ne!(one.start(1, b"text", false), other.start(1, b"text", false));
             }
-            assert_ne!(one.data(b"text"), one.data(b"texs"));
-            assert_ne!(one.start(1, b"text"), one.start(2, b"text"));
+            assert_ne!(one.data(b"text", false), one.data(b"texs", false));
+            assert_ne!(one.data(b"text", false), one.data(b"text", true), "whether it goes on");
+            assert_ne!(one.start(1, b"text", false), one.start(1, b"text", true));
+            assert_ne!(one.start(1, b"text", false), one.start(2, b"text", false));
         }
     }
 

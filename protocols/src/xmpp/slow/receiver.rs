@@ -119,7 +119,8 @@ impl Receiver {
             ack: None,
         };
         let (content, envelopes, decoded) = decoder.open(body)?;
-        let fits = |ack: &&Option<Stored>| Covered { ack: **ack, ..covered }.data(&decoded.text) == digest;
+        let fits =
+            |ack: &&Option<Stored>| Covered { ack: **ack, ..covered }.data(&decoded.text, decoded.more) == digest;
         let ack = *acks.iter().find(fits).ok_or(SlowFault::Digest)?;
         decoder.take(&content, envelopes);
         Ok(Yield { ack, ..self.deliver(covered.number, decoded, ids) })
@@ -153,7 +154,7 @@ impl Receiver {
             Decoder { window: Window::new(&dictionary.octets), envelopes: Envelopes::default(), at: number };
         let (content, envelopes, decoded) = decoder.open(body)?;
         let covered = Covered { instance, epoch, context: self.context, number, ack: None };
-        if covered.start(dictionary.digest, &decoded.text) != digest {
+        if covered.start(dictionary.digest, &decoded.text, decoded.more) != digest {
             return Err(SlowFault::Digest);
         }
         decoder.take(&content, envelopes);

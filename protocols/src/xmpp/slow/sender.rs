@@ -190,15 +190,16 @@ impl Sender {
         let block = self.blocks.iter().find(|block| block.number == number)?;
         running.is_told |= number == running.first;
         let text = &block.composition.text;
+        let more = block.composition.cuts.last().is_some_and(|cut| !cut.ends);
         let (context, epoch) = (self.context, self.epoch);
         let (octets, tag) = if number == running.first {
             let dictionary = running.dictionary;
             let covered = Covered { instance, epoch, context, number, ack: None };
-            let digest = covered.start(dictionary, text);
+            let digest = covered.start(dictionary, text, more);
             let unit = Unit::Start { context, epoch, instance, number, dictionary, digest, body: &block.body };
             (unit.octets(), digest)
         } else {
-            let digest = Covered { instance, epoch, context, number, ack }.data(text);
+            let digest = Covered { instance, epoch, context, number, ack }.data(text, more);
             let ack_low = ack.map_or(0, |ack| low(ack.next));
             let unit = Unit::Data { context, number_low: low(number), ack_low, digest, body: &block.body };
             (unit.octets(), digest)
