@@ -209,7 +209,8 @@ impl Chat {
 
     /// When it wants to be woken.
     pub fn next_wakeup(&self) -> Option<Wakeup> {
-        let paused = self.local.next_wakeup().map(|at| Wakeup { at, why: "local server again" });
+        let gives = self.ready && !self.stopping;
+        let paused = self.local.next_wakeup().filter(|_| gives).map(|at| Wakeup { at, why: "local server again" });
         let door = if self.ready { self.door.next_wakeup() } else { None };
         let peers = self.peers.iter().map(Peer::next_wakeup);
         peers.chain([door, paused]).fold(None, Wakeup::earlier)

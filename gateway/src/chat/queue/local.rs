@@ -184,9 +184,11 @@ impl LocalQueue {
         }
     }
 
-    /// When a pause ends behind which something waits.
+    /// When a pause ends behind which something waits that nothing else holds: what is being marked goes on when the
+    /// disk has answered.
     pub fn next_wakeup(&self) -> Option<Instant> {
-        let paused = self.lanes.values().filter(|lane| !lane.waiting.is_empty() && lane.given.len() < GIVEN_MAX);
+        let is_held = |lane: &&Lane| !lane.marking.is_empty() || lane.given.len() >= GIVEN_MAX;
+        let paused = self.lanes.values().filter(|lane| !lane.waiting.is_empty() && !is_held(lane));
         paused.filter_map(|lane| lane.pause).map(|(until, _)| until).min()
     }
 
