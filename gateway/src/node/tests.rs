@@ -7,6 +7,7 @@ use skywave_transports::modem::weather::Weather;
 
 use crate::node::command::{Command, Reply};
 use crate::node::config::{BatchMailConfig, Route};
+use crate::node::seam::Needs;
 use crate::world::disk::Ailment;
 use crate::world::local_mta::Mood;
 use crate::world::sites::Plan;
@@ -210,6 +211,26 @@ fn the_local_mta_is_told_what_is_left_of_the_time() {
     assert!(world.run_until_settled(Duration::from_secs(3600)));
     let by = world.sites[0].mta.received()[0].by_seconds;
     assert!(by.is_some_and(|seconds| (3600..=6300).contains(&seconds)), "{by:?}");
+}
+
+#[test]
+fn a_converted_mail_keeps_its_precedence_towards_a_server_without_the_parameter() {
+    let mut world = one_site();
+    world.sites[0].mta.mood = Mood::Lacks(Needs { eight_bit: true, ..Needs::default() });
+    world.sites[0].mta.offers_mt_priority = false;
+    let mime = "MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n";
+    world.mail(
+        0,
+        MailOrder {
+            mail_parameters: "BODY=8BITMIME MT-PRIORITY=4".into(),
+            headers: mime.into(),
+            body: "gr\u{fc}\u{df}e\r\n".into(),
+            ..order("a@hq.test", &["b@hq.test"])
+        },
+    );
+    assert!(world.run_until_settled(Duration::from_secs(600)));
+    let text = String::from_utf8_lossy(&world.sites[0].mta.received()[0].text).into_owned();
+    assert!(text.starts_with("MT-Priority: 4\r\n") && text.is_ascii(), "{text}");
 }
 
 /// RFC 2442: out as a mail to the peer's batch address, in through the site's own.

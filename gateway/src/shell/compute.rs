@@ -120,8 +120,9 @@ fn convert(
     let target = Extensions {
         eight_bit_mime: !lacks.eight_bit,
         smtputf8: !lacks.utf8,
-        binary_mime: !lacks.binary,
-        chunking: !lacks.binary,
+        // The hand-over never sends BDAT, whatever a server offers.
+        binary_mime: false,
+        chunking: false,
         ..Extensions::SERVER
     };
     let converted = match convert::convert(text, &envelope, &target) {
