@@ -19,39 +19,12 @@ use skywave_protocols::s5066::sis::limits::MTU_OCTETS;
 use skywave_protocols::time::Duration;
 
 use super::BenchFault;
+use super::hf::paper;
 use super::table::{Cell, Report, Table};
 use crate::shell::clock::Clock;
 use crate::shell::console;
 use crate::shell::random::OsRandom;
 
-/// What DEFLATE left of a hex dump in the paper, and the octets around a message.
-const HEX_SHARE: f64 = 0.51;
-const AROUND_OCTETS: usize = 30;
-/// The rate of the paper's tables by payload and by typing delay.
-const PAPER_RATE: u32 = 1_200;
-/// Payload, first and average seconds in the paper.
-const PAPER_PAYLOADS: [(usize, f64, f64); 8] = [
-    (0, 18.0, 11.7),
-    (10, 18.8, 13.4),
-    (50, 18.2, 12.9),
-    (100, 18.2, 12.8),
-    (200, 19.7, 14.2),
-    (512, 20.8, 13.8),
-    (1_024, 32.2, 15.7),
-    (2_048, 52.0, 22.6),
-];
-/// Typing delay, first and average seconds in the paper.
-const PAPER_DELAYS: [(u32, f64, f64); 6] =
-    [(0, 18.0, 11.7), (1, 18.9, 11.9), (2, 18.1, 10.7), (3, 18.6, 9.7), (5, 41.5, 53.0), (10, 38.4, 47.8)];
-/// Rate, payload and bits of user data in a second in the paper.
-const PAPER_THROUGHPUT: [(u32, usize, f64); 6] = [
-    (1_200, 10, 695.0),
-    (1_200, 100, 1_070.0),
-    (1_200, 1_024, 1_720.0),
-    (1_200, 10_240, 1_970.0),
-    (75, 1_024, 100.0),
-    (9_600, 1_024, 14_800.0),
-];
 /// U_PDUs of a throughput row.
 const PDUS: std::ops::RangeInclusive<u32> = 4..=65_536;
 /// U_PDUs under way at a time.
@@ -70,7 +43,7 @@ pub struct Options {
     #[arg(long, value_name = "W.X.Y.Z")]
     pub far_address: NodeAddress,
     /// The rate of the radios, for the share of it that is used
-    #[arg(long, default_value_t = PAPER_RATE)]
+    #[arg(long, default_value_t = paper::RATE)]
     pub bits_per_second: u32,
     /// Bind both at this SAP; default that of RCOP
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(0..=15))]
@@ -129,7 +102,7 @@ struct Bench<'a> {
 
 /// Octets of the U_PDUs of a message with so much payload.
 fn octets(payload: usize) -> usize {
-    AROUND_OCTETS + (payload as f64 * HEX_SHARE).round() as usize
+    paper::MESSAGE_OCTETS + (payload as f64 * paper::HEX_COMPRESSES_TO).round() as usize
 }
 
 /// U_PDUs of a message, and the octets of each: equal parts that fit.
@@ -203,7 +176,7 @@ impl<'a> Bench<'a> {
         let mut rows = Vec::new();
         for &payload in &self.options.payloads {
             let trips = self.pings(octets(payload), 0).await?;
-            let paper = PAPER_PAYLOADS.iter().find(|row| row.0 == payload).filter(|_| self.is_paper_rate());
+            let paper = paper::BY_PAYLOAD.iter().find(|row| row.0 == payload).filter(|_| self.is_paper_rate());
             let mut row = vec![Cell::Whole(payload as u64), Cell::Whole(octets(payload) as u64)];
             row.extend(trip_cells(&trips, 0.0));
             row.extend([real(paper.map(|row| row.1)), real(paper.map(|row| row.2))]);
@@ -224,7 +197,7 @@ impl<'a> Bench<'a> {
         let mut rows = Vec::new();
         for &delay in &self.options.delays {
             let trips = self.pings(octets(0), delay).await?;
-            let paper = PAPER_DELAYS.iter().find(|row| row.0 == delay).filter(|_| self.is_paper_rate());
+            let paper = paper::BY_DELAY.iter().find(|row| row.0 == u64::from(delay)).filter(|_| self.is_paper_rate());
             let mut row = vec![Cell::Whole(delay.into())];
             row.extend(trip_cells(&trips, delay.into()));
             row.extend([real(paper.map(|row| row.1)), real(paper.map(|row| row.2)), real(later(&trips))]);
@@ -250,11 +223,8 @@ impl<'a> Bench<'a> {
             let traffic = self.load(parts, octets).await?;
             let messages = f64::from(traffic.confirmed) / f64::from(parts);
             let user = if traffic.seconds > 0.0 { messages * payload as f64 * 8.0 / traffic.seconds } else { 0.0 };
-            let paper = PAPER_THROUGHPUT
-                .iter()
-                .find(|row| (row.0, row.1) == (self.options.bits_per_second, payload))
-                .map(|row| row.2);
-            let used = |user: f64| user * HEX_SHARE * 100.0 / rate;
+            let published = paper::under_backlog(self.options.bits_per_second, payload);
+            let used = |user: f64| user * paper::HEX_COMPRESSES_TO * 100.0 / rate;
             eprintln!("load of {payload}: {user:.0} bit/s");
             rows.push(vec![
                 Cell::Whole(payload as u64),
@@ -263,8 +233,8 @@ impl<'a> Bench<'a> {
                 Cell::Real(traffic.seconds, 1),
                 Cell::Real(user, 0),
                 Cell::Real(used(user), 0),
-                real(paper),
-                real(paper.map(used)),
+                real(published),
+                real(published.map(used)),
             ]);
         }
         Ok(Table {
@@ -285,7 +255,7 @@ impl<'a> Bench<'a> {
     }
 
     fn is_paper_rate(&self) -> bool {
-        self.options.bits_per_second == PAPER_RATE
+        self.options.bits_per_second == paper::RATE
     }
 
     async fn pings(&self, octets: usize, delay: u32) -> Result<PingReport, BenchFault> {

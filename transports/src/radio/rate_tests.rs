@@ -47,11 +47,11 @@ fn share(bits_per_second: u32, weather: &str, octets: usize, delivery: Delivery)
 fn bulk_fills_the_channel_at_every_rate() {
     // By ARQ with its answers, and without; calm.
     let rows = [
-        (75, 5_000, 0.74, 0.74),
-        (300, 20_000, 0.80, 0.74),
-        (1200, 200_000, 0.88, 0.82),
-        (9600, 1_000_000, 0.88, 0.84),
-        (64_000, 1_000_000, 0.80, 0.80),
+        (75, 5_000, 0.76, 0.75),
+        (300, 20_000, 0.81, 0.76),
+        (1200, 200_000, 0.90, 0.84),
+        (9600, 1_000_000, 0.93, 0.85),
+        (64_000, 1_000_000, 0.81, 0.80),
     ];
     let mut missed = Vec::new();
     for (rate, octets, confirmed, unconfirmed) in rows {
@@ -69,12 +69,14 @@ fn ten_megabytes_cross_at_a_megabit() {
     // No HF modem is as fast: the window of 128 segments is sent in a second.
     let is = share(1_000_000, "", 10_000_000, Delivery::Committed);
     println!("10 MB at 1 Mbit/s: {:.2} times the ideal", 1.0 / is);
-    assert!(1.0 / is < 2.6, "{:.2} times the ideal", 1.0 / is);
+    assert!(1.0 / is < 2.0, "{:.2} times the ideal", 1.0 / is);
 }
 
 #[test]
 fn bulk_crosses_through_bursts() {
-    for (rate, octets, least) in [(1200, 100_000, 0.4), (9600, 258_000, 0.4), (64_000, 1_000_000, 0.3)] {
+    for (rate, octets, least) in
+        [(1200, 100_000, 0.4), (9600, 258_000, 0.4), (64_000, 1_000_000, 0.3), (1_000_000, 1_000_000, 0.13)]
+    {
         let is = share(rate, "seed = 5\n[burst]\nloss_percent = 10.0\nmean_blocks = 3", octets, Delivery::Committed);
         assert!(is >= least, "{octets} octets at {rate} bit/s: {is:.3} of the rate");
     }

@@ -9,7 +9,7 @@ mod chat;
 mod emcon;
 mod mail;
 mod ordinary;
-mod paper;
+pub(super) mod paper;
 mod project;
 mod radio;
 mod svg;

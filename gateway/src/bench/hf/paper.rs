@@ -27,6 +27,8 @@ impl Role {
 
 /// A line of the rates' table: bit/s, first round trip, average of the later ones.
 pub const BY_RATE: [(u32, f64, f64); 3] = [(75, 125.5, 29.5), (1200, 18.0, 11.7), (9600, 21.1, 13.9)];
+/// The rate of the tables by payload, by typing delay and by backlog.
+pub const RATE: u32 = 1200;
 /// At 1200 bit/s: payload, first, average.
 pub const BY_PAYLOAD: [(usize, f64, f64); 8] = [
     (0, 18.0, 11.7),
@@ -48,6 +50,13 @@ pub const BY_BACKLOG: [(usize, f64, f64); 4] =
     [(10, 695.0, 0.29), (100, 1070.0, 0.45), (1024, 1720.0, 0.73), (10_240, 1970.0, 0.79)];
 /// With 1024 octets of payload under backlog: rate, bit/s measured, share of the rate as printed.
 pub const BACKLOG_BY_RATE: [(u32, f64, f64); 3] = [(75, 100.0, 0.68), (1200, 1720.0, 0.73), (9600, 14_800.0, 0.78)];
+/// Bits of user data in a second under backlog, where that was published.
+pub fn under_backlog(rate: u32, payload: usize) -> Option<f64> {
+    let by_rate = BACKLOG_BY_RATE.iter().filter(|_| payload == 1024).find(|row| row.0 == rate).map(|row| row.1);
+    let by_payload = BY_BACKLOG.iter().filter(|_| rate == RATE).find(|row| row.0 == payload).map(|row| row.1);
+    by_rate.or(by_payload)
+}
+
 /// Over TCP/IP on the same radio: rate, XEP-0361 first and average, ordinary S2S first and average.
 pub const BY_TCP: [(u32, f64, f64, Option<FirstAndAverage>); 2] =
     [(1200, 39.1, 12.9, Some((330.0, 12.7))), (9600, 41.7, 14.9, None)];
@@ -112,5 +121,10 @@ mod tests {
         assert!(measured * HEX_COMPRESSES_TO / 1200.0 - printed > 0.04, "1970 bit/s are 84 %, 79 % are printed");
         assert_eq!((BY_RATE[1].1, BY_RATE[1].2), (BY_PAYLOAD[0].1, BY_PAYLOAD[0].2));
         assert_eq!(BY_PAYLOAD[0].2, BY_DELAY[0].2);
+        for (rate, payload, expected) in
+            [(1200, 10, Some(695.0)), (1200, 1024, Some(1720.0)), (75, 1024, Some(100.0)), (75, 10, None)]
+        {
+            assert_eq!(under_backlog(rate, payload), expected, "{rate} {payload}");
+        }
     }
 }
