@@ -1,7 +1,8 @@
 //! One TCP connection: a task that moves octets between a socket and the node.
 //!
 //! Promises: octets are handed on in order; what the node writes in one turn leaves in one write; nothing is read while
-//! the node says pause, while the inbox is full, or between the request for TLS and its handshake. Limits: below.
+//! the node says pause, while the inbox is full, or between the request for TLS and its handshake. Refuses: an end that
+//! takes nothing of what it is sent. Limits: below.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -25,6 +26,9 @@ const READ_OCTETS_FIRST: usize = 4 << 10;
 const READ_OCTETS_FULL: usize = 64 << 10;
 /// A write buffer larger than this is given back when it is empty.
 const WRITE_OCTETS_KEPT: usize = 64 << 10;
+/// Octets that may wait for an end that does not read; then the connection is closed. More than any door or link leaves
+/// unread by its own rules.
+const UNWRITTEN_OCTETS_MAX: usize = 64 << 20;
 /// How long a connection may take to open, TLS to be agreed, and the other end to close after us.
 const CONNECT_SECONDS_MAX: u64 = 30;
 const HANDSHAKE_SECONDS_MAX: u64 = 60;
@@ -266,6 +270,11 @@ impl<'a> Turn<'a> {
             PipeOutput::Write(octets) => {
                 self.kept.drained = false;
                 self.unwritten.extend_from_slice(&octets);
+                if self.unwritten.len() > UNWRITTEN_OCTETS_MAX {
+                    let waiting = self.unwritten.len();
+                    self.unwritten = BytesMut::new();
+                    self.then = Some(End::Closed(Some(format!("{waiting} octets wait for an end that does not read"))));
+                }
             }
             PipeOutput::Close => self.then = Some(End::Finished),
             PipeOutput::Pause => self.kept.paused = true,
@@ -342,6 +351,37 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use skywave_protocols::bytes::Bytes;
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// Whoever never reads is closed, and what it was sent does not stay in memory.
+    #[tokio::test]
+    async fn an_end_that_does_not_read_is_closed() {
+        let (inbox, mut happenings) = mpsc::channel(8);
+        let tls = Tls::new(&BTreeMap::new(), &BTreeMap::new()).unwrap();
+        let context = PipeContext { inbox, names: Arc::new(Names::new(BTreeMap::new())), tls: Arc::new(tls) };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let _deaf = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let commands = accepted(context, PipeId(1), listener.accept().await.unwrap().0);
+        let piece = Bytes::from(vec![0; 1 << 20]);
+        for _ in 0..UNWRITTEN_OCTETS_MAX / piece.len() + 64 {
+            let _ = commands.send(PipeOutput::Write(piece.clone()));
+        }
+        match happenings.recv().await {
+            Some(Happened::Input(Input::Pipe(PipeId(1), PipeInput::Closed(Some(why))))) => {
+                assert!(why.ends_with("octets wait for an end that does not read"), "{why}");
+            }
+            _ => panic!("the connection should be closed"),
         }
     }
 }
