@@ -49,9 +49,13 @@ impl Guests {
         Self { welcome, guests: BTreeMap::new(), outputs: VecDeque::new() }
     }
 
-    /// Somebody connected.
+    /// Somebody connected. Who says nothing takes a place too, so beyond [`STATIONS_MAX`] nobody is listened to.
     pub fn accepted(&mut self, guest: GuestId) {
-        self.guests.insert(guest, Guest::default());
+        if self.guests.len() < STATIONS_MAX {
+            self.guests.insert(guest, Guest::default());
+        } else {
+            self.turn_away(guest, &format!("{STATIONS_MAX} processes share the radio already"));
+        }
     }
 
     /// Takes octets of a guest. A mistake of its ends its connection and its transmission.
@@ -174,6 +178,10 @@ impl Guests {
         if let Some(station) = guest.station.take() {
             channel.detach(now, station);
         }
+        self.turn_away(id, why);
+    }
+
+    fn turn_away(&mut self, id: GuestId, why: &str) {
         self.outputs.push_back((id, GuestOutput::Write(Message::Goodbye(why.to_owned()).encode())));
         self.outputs.push_back((id, GuestOutput::Close(why.to_owned())));
     }

@@ -4,6 +4,7 @@ use skywave_protocols::random::Seeded;
 use skywave_protocols::time::{Duration, Now, Wakeup};
 
 use super::super::channel::{Channel, ChannelConfig, StationId};
+use super::super::limits::STATIONS_MAX;
 use super::super::loss::Loss;
 use super::super::{Interleaver, Modem as _, ModemEvent, ModemFault, Waveform};
 use super::guest::{GuestModem, Joining};
@@ -182,6 +183,21 @@ fn what_a_guest_may_not_do_ends_its_connection() {
         table.join();
         assert_eq!(table.modems[2].welcome().station, 1, "its number is free again");
     }
+}
+
+#[test]
+fn who_says_nothing_takes_no_more_than_the_places_there_are() {
+    let mut table = Table::new(0);
+    for id in 0..STATIONS_MAX as u64 {
+        table.host.accepted(GuestId(id));
+    }
+    assert_eq!(table.host.poll(), None);
+    let late = GuestId(1_000);
+    table.host.accepted(late);
+    assert!(matches!(table.host.poll(), Some((id, GuestOutput::Write(_))) if id == late));
+    assert!(matches!(table.host.poll(), Some((id, GuestOutput::Close(why))) if id == late && why.contains("already")));
+    table.host.handle_read(table.now, late, &Joining::hello("late.test"), &mut table.channel);
+    assert_eq!(table.host.poll(), None, "it is not listened to");
 }
 
 #[test]
