@@ -255,7 +255,9 @@ mod tests {
         queue.not_marked(now, 2);
         assert!(queue.unmarked(now).is_empty(), "the disk is tried again after a pause");
         let later = now + GIVE_AGAIN_FIRST;
+        assert_eq!(queue.next_wakeup(), Some(later));
         assert_eq!(queue.unmarked(later), [2]);
+        assert_eq!(queue.next_wakeup(), None, "the disk answers, whenever it does: no time is waited for");
         queue.mark(2);
         assert_eq!(given(&mut queue, later), [2, 3]);
         queue.returned(later, 1).unwrap();
