@@ -1,6 +1,7 @@
 //! `skywave s5066`, `bench live-hf` and the capture of a node, against our own running node.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -71,6 +72,19 @@ impl Background {
         Self(Some(command.spawn().unwrap()))
     }
 
+    /// Returns when the server has accepted its bind: what is asked before that could take the SAP away from it.
+    fn bound(mut self) -> Self {
+        let child = self.0.as_mut().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("S_BIND_ACCEPTED") {
+            line.clear();
+            assert_ne!(lines.read_line(&mut line).unwrap(), 0, "it ended before it was bound");
+        }
+        child.stdout = Some(lines.into_inner());
+        self
+    }
+
     /// All that it said.
     fn stop(mut self) -> Vec<Value> {
         let child = self.0.take().unwrap();
@@ -99,11 +113,8 @@ fn status_says_what_the_server_says_and_faults_have_their_codes() {
     assert_eq!((&status["sap"], &status["mtu_octets"], &status["ended"]), (&13.into(), &2048.into(), &"done".into()));
     assert_eq!(status["availability"], "half_duplex", "{status}");
 
-    let watching = Background::start(nodes.near, &["monitor", "--sap", "13"]);
-    let (code, status) = wait::until("SAP 13 to be taken", 20, || {
-        let (code, status) = run(nodes.near, &["status"]);
-        (status["sap"] != 13).then_some((code, status))
-    });
+    let watching = Background::start(nodes.near, &["monitor", "--sap", "13"]).bound();
+    let (code, status) = run(nodes.near, &["status"]);
     assert_eq!((code, &status["sap"], &status["saps_taken"][0]), (Some(0), &14.into(), &13.into()), "{status}");
     let (code, refused) = run(nodes.near, &["status", "--sap", "13"]);
     assert_eq!(code, Some(75), "{refused}");
