@@ -1,6 +1,5 @@
 //! From raw to checked: the site, its mail door, its local MTAs and its queue.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use skywave_protocols::message::address::Mailbox;
@@ -10,12 +9,11 @@ use skywave_protocols::time::Duration;
 use super::links::{batch_mail, links, radios, routes};
 use super::mistake::{Found, Key};
 use super::raw::{Raw, RawLocal, RawMail, RawQueue};
+use super::values::{SYSTEM_AUTHORITY, domain_name, host_and_port, listen, networks, overlap, positive};
+use super::xmpp_links;
 use crate::node::config::{LocalConfig, MailConfig, QueueConfig, SiteConfig};
 use crate::shell::ShellConfig;
 use crate::shell::tls::CertificateFiles;
-
-/// The name of the system's roots where an authority is named.
-pub(super) const SYSTEM_AUTHORITY: &str = "system";
 
 /// Checks everything; `None` only when something is wrong that was noted.
 pub(super) fn check(raw: &Raw, found: &mut Found<'_>) -> Option<(SiteConfig, ShellConfig)> {
@@ -32,6 +30,7 @@ pub(super) fn check(raw: &Raw, found: &mut Found<'_>) -> Option<(SiteConfig, She
     }
     let radios = radios(raw, found);
     let links = links(raw, &name, found);
+    xmpp_links::check_shared(&links, found);
     let batch_mail = batch_mail(raw, found);
     let routes = routes(raw, &name, found);
     domains(raw, found);
@@ -126,40 +125,6 @@ fn precedences(mail: &RawMail, key: &Key, found: &mut Found<'_>) -> (Option<Prec
     (default, ceiling)
 }
 
-pub(super) fn listen(key: &Key, texts: &[String], found: &mut Found<'_>) -> Vec<SocketAddr> {
-    let mut all: Vec<SocketAddr> = Vec::new();
-    for text in texts {
-        match text.parse::<SocketAddr>() {
-            Ok(address) if all.contains(&address) && address.port() != 0 => {
-                found.wrong(key, format!("{address} is named twice"));
-            }
-            Ok(address) => all.push(address),
-            Err(_) => found.wrong(key, format!("{text:?} is no address with port, as 127.0.0.1:2525 or [::1]:2525")),
-        }
-    }
-    all
-}
-
-fn networks(key: &Key, texts: &[String], found: &mut Found<'_>) -> Vec<(IpAddr, u8)> {
-    let mut all = Vec::new();
-    for text in texts {
-        match network(text) {
-            Some(network) => all.push(network),
-            None => found.wrong(key, format!("{text:?} is no network, as 10.0.0.0/8")),
-        }
-    }
-    all
-}
-
-/// An address and the length of its prefix, the whole of it where none is written.
-pub(super) fn network(text: &str) -> Option<(IpAddr, u8)> {
-    let (address, length) = text.split_once('/').map_or((text, None), |(a, l)| (a, Some(l)));
-    let address = address.parse::<IpAddr>().ok()?;
-    let longest = if address.is_ipv4() { 32 } else { 128 };
-    let length = length.map_or(Some(longest), |length| length.parse().ok())?;
-    (length <= longest).then_some((address, length))
-}
-
 fn check_local(name: &str, raw: &RawLocal, found: &mut Found<'_>) -> Option<LocalConfig> {
     let key = Key::new("local").at(name);
     if raw.domains.is_empty() {
@@ -207,13 +172,6 @@ fn domains(raw: &Raw, found: &mut Found<'_>) {
             claimed.push((domain, key));
         }
     }
-}
-
-pub(super) fn overlap(a: &str, b: &str) -> bool {
-    use skywave_protocols::message::domain::covers;
-    // `.x.test` does not take `x.test`, but all that `.y.x.test` takes.
-    let within = |outer: &str, inner: &str| covers(outer, inner) || covers(outer, &format!("x{inner}"));
-    a == b || within(a, b) || within(b, a)
 }
 
 /// `*` is for the rest: it overlaps nothing but another `*`, except that a local MTA that takes everything leaves
@@ -281,28 +239,4 @@ fn shell(raw: &Raw, found: &mut Found<'_>) -> ShellConfig {
     shell.hand_over_tls = raw.hand_over_tls;
     shell.log = raw.log_format;
     shell
-}
-
-pub(super) fn positive(key: &Key, value: u64, found: &mut Found<'_>) {
-    if value == 0 {
-        found.wrong(key, "cannot be 0");
-    }
-}
-
-pub(super) fn domain_name(key: &Key, text: &str, found: &mut Found<'_>) {
-    // A domain is what can stand behind the @ of an address.
-    if Mailbox::parse(&format!("x@{text}")).is_err() || text.contains('@') {
-        found.wrong(key, format!("{text:?} is no domain name"));
-    }
-}
-
-pub(super) fn host_and_port(key: &Key, text: &str, found: &mut Found<'_>) {
-    let split = text.rsplit_once(':');
-    let fits = split.is_some_and(|(host, port)| {
-        let literal = host.starts_with('[') && host.ends_with(']');
-        !host.is_empty() && (literal || !host.contains(':')) && port.parse::<u16>().is_ok_and(|port| port > 0)
-    });
-    if !fits {
-        found.wrong(key, format!("{text:?} is no host with port, as 127.0.0.1:25"));
-    }
 }

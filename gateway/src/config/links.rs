@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use skywave_protocols::acp142::config::EngineConfig;
 use skywave_protocols::message::address::Mailbox;
-use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::time::Duration;
 
-use super::check::{host_and_port, positive};
 use super::mistake::{Found, Key};
 use super::raw::{Raw, RawDynamicGroups, RawLink, RawRadio, RawSite};
+use super::values::{domain_name, host_and_port, node_address, positive};
 use crate::node::config::{
     Acp142LinkConfig, BatchMailConfig, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, RadioConfig, Route,
     TransportConfig,
@@ -21,6 +20,7 @@ use crate::node::config::{
 const RANK_MAX: u8 = 14;
 /// Fastest radio that the pacing is made for.
 const RADIO_BITS_PER_SECOND_MAX: u32 = 1_000_000;
+const HOLD_LINK_SECONDS_MAX: u64 = 3_600;
 /// Smallest and largest P_MUL PDU; a U_PDU of a node takes 2048 octets, 6 of them UDOP's.
 const PDU_OCTETS_MIN: usize = 64;
 const PDU_OCTETS_RADIO_MAX: usize = 2_042;
@@ -51,6 +51,10 @@ fn check_radio(name: &str, raw: &RawRadio, found: &mut Found<'_>) -> Option<Radi
         found.wrong(&key.at("bits_per_second"), reason);
     }
     positive(&key.at("air_ahead_seconds"), raw.air_ahead_seconds, found);
+    if raw.hold_link_seconds > HOLD_LINK_SECONDS_MAX {
+        let reason = format!("cannot be {}: at most {HOLD_LINK_SECONDS_MAX}", raw.hold_link_seconds);
+        found.wrong(&key.at("hold_link_seconds"), reason);
+    }
     Some(RadioConfig {
         name: name.into(),
         node: node?,
@@ -59,14 +63,12 @@ fn check_radio(name: &str, raw: &RawRadio, found: &mut Found<'_>) -> Option<Radi
         bits_per_second: raw.bits_per_second,
         turnaround: Duration::from_millis(raw.turnaround_milliseconds),
         air_ahead: Duration::from_secs(raw.air_ahead_seconds),
+        hold_link: (raw.hold_link_seconds > 0).then(|| Duration::from_secs(raw.hold_link_seconds)),
     })
 }
 
 pub(super) fn links(raw: &Raw, own: &str, found: &mut Found<'_>) -> Vec<LinkConfig> {
-    let links: Vec<LinkConfig> =
-        raw.link.iter().filter_map(|(name, link)| LinkCheck { raw, own, name, link }.check(found)).collect();
-    super::xmpp_links::check_shared(&links, found);
-    links
+    raw.link.iter().filter_map(|(name, link)| LinkCheck { raw, own, name, link }.check(found)).collect()
 }
 
 /// One link while it is checked.
@@ -316,7 +318,7 @@ fn link_site(
     with_ids: bool,
     found: &mut Found<'_>,
 ) -> Option<LinkSite> {
-    super::check::domain_name(key, name, found);
+    domain_name(key, name, found);
     let address = found.required(&key.at("address"), raw.address.as_ref());
     if let Some(address) = &address {
         medium.check(&key.at("address"), address, found);
@@ -359,15 +361,6 @@ impl Medium {
     fn id(self, address: &str) -> Option<u32> {
         let parts = address.split('.').map(str::parse::<u8>).collect::<Result<Vec<u8>, _>>().ok()?;
         Some(u32::from_be_bytes(parts.try_into().ok()?))
-    }
-}
-
-pub(super) fn node_address(key: &Key, text: &str, group: bool, found: &mut Found<'_>) {
-    match text.parse::<NodeAddress>() {
-        Ok(address) if address.is_group() == group => {}
-        Ok(_) if group => found.wrong(key, format!("{text:?} is no group: its first number is below 16")),
-        Ok(_) => found.wrong(key, format!("{text:?} is a group: its first number is above 15")),
-        Err(error) => found.wrong(key, error.to_string()),
     }
 }
 

@@ -4,7 +4,7 @@
 //! wrong for itself. Refuses: unknown keys, routes that lead back, domains claimed twice, carriages that do not fit
 //! their transport. Reads no file itself: the command line does.
 
-pub mod chat;
+mod chat;
 #[cfg(test)]
 mod chat_tests;
 mod check;
@@ -13,8 +13,10 @@ mod compare_chat;
 mod links;
 pub mod mistake;
 pub mod raw;
+mod raw_chat;
 pub(crate) mod slow;
 pub mod stations;
+mod values;
 mod xmpp_links;
 #[cfg(test)]
 mod xmpp_tests;

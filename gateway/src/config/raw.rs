@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use skywave_protocols::xmpp::rules::FilterConfig;
 use skywave_transports::acp142::udp::GLOBAL_GROUP;
 
-use super::chat::RawChat;
+use super::raw_chat::RawChat;
 use crate::shell::hand_over::HandOverTls;
 use crate::shell::log::LogFormat;
 
@@ -211,6 +211,8 @@ pub struct RawRadio {
     pub turnaround_milliseconds: u64,
     /// Airtime that may lie in the node.
     pub air_ahead_seconds: u64,
+    /// A hard link is held with the one node that data goes to until nothing moved for so long; 0: never.
+    pub hold_link_seconds: u64,
 }
 
 impl Default for RawRadio {
@@ -222,6 +224,7 @@ impl Default for RawRadio {
             bits_per_second: 1_200,
             turnaround_milliseconds: 1_000,
             air_ahead_seconds: 20,
+            hold_link_seconds: 0,
         }
     }
 }

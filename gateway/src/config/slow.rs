@@ -3,7 +3,7 @@
 use skywave_protocols::message::domain;
 use skywave_protocols::xmpp::slow::{Management, Profile, SlowConfig};
 
-use super::chat::{RawChat, RawPeer};
+use super::raw_chat::{RawChat, RawPeer};
 use crate::node::config::{LinkConfig, StreamManagement, XmppLinkConfig, XmppProfile};
 
 /// The session on a link.

@@ -13,8 +13,8 @@ use skywave_transports::modem::weather::{Weather, WeatherFault};
 use skywave_transports::node::StationConfig;
 use skywave_transports::node::simulator::{Simulator, SimulatorStation};
 
-use super::check::{domain_name, positive};
 use super::mistake::{Found, Key, Mistake, Places};
+use super::values::{self, domain_name, positive};
 use super::{Text, deserialize, syntax_mistakes, without_echoes};
 use crate::shell::radio::RadioStation;
 
@@ -152,7 +152,7 @@ fn stations(raw: &RawStations, found: &mut Found<'_>) -> Vec<RadioStation> {
 }
 
 fn node_address(key: &Key, text: &str, group: bool, found: &mut Found<'_>) -> Option<NodeAddress> {
-    super::links::node_address(key, text, group, found);
+    values::node_address(key, text, group, found);
     text.parse().ok()
 }
 

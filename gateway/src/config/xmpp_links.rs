@@ -9,10 +9,10 @@ use skywave_transports::io::{Authority, Trust};
 use skywave_transports::stream::config::{APPLICATION, CONNECTION, CONNECTION_URGENT, SAP_STANDARD};
 use skywave_transports::stream::{AcceptFrom, Opener, RcopConfig, TcpConfig, TcpTls};
 
-use super::check::{SYSTEM_AUTHORITY, domain_name, host_and_port, network};
 use super::links::{LinkCheck, Medium};
 use super::mistake::{Found, Key};
 use super::raw::RawLink;
+use super::values::{SYSTEM_AUTHORITY, domain_name, host_and_port, network};
 use crate::node::config::{
     Carriage, LinkConfig, LinkSite, StreamManagement, TransportConfig, XmppLinkConfig, XmppProfile, XmppRcopConfig,
 };

@@ -53,6 +53,7 @@ impl Node {
         radio.bits_per_second = config.bits_per_second;
         radio.turnaround = config.turnaround;
         radio.air_ahead = config.air_ahead;
+        radio.hold_link = config.hold_link;
         radio.capture = self.config.capture;
         match radio.faults().as_slice() {
             [] => Ok(Radio::new(radio, Box::new(self.seeded()))),

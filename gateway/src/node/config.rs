@@ -120,6 +120,8 @@ pub struct RadioConfig {
     pub turnaround: Duration,
     /// How much airtime may lie in the node at once.
     pub air_ahead: Duration,
+    /// A hard link is held with the one node that data goes to until nothing moved for so long.
+    pub hold_link: Option<Duration>,
 }
 
 /// A link: a carriage over a transport.

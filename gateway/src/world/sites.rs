@@ -153,6 +153,7 @@ impl Plan {
             bits_per_second: self.bits_per_second,
             turnaround: self.turnaround,
             air_ahead: Duration::from_secs(10),
+            hold_link: None,
         }
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::random::Seeded;
 use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::time::Duration;
 
 use super::bench::{Bench, address, unit};
 use super::*;
@@ -23,7 +24,12 @@ fn bench(weather: &str) -> Bench {
 }
 
 fn radio(site: usize) -> Radio {
+    radio_with(site, |_| {})
+}
+
+fn radio_with(site: usize, change: impl FnOnce(&mut RadioConfig)) -> Radio {
     let mut config = RadioConfig::new("node:5066", address(site));
+    change(&mut config);
     config.bits_per_second = 1200;
     let mut random = Seeded::new(site as u64);
     let mut radio = Radio::new(config, Box::new(random.fork("radio")));
@@ -88,6 +94,31 @@ fn the_urgent_context_overtakes_blocks_in_the_hands_of_the_node() {
         (1..=12).collect::<Vec<_>>()
     );
     assert_eq!(delivered.len(), 13);
+}
+
+/// Both ends hold: the second finds the link there, and asks no more than once a minute.
+//= s5066/HL-004
+#[test]
+fn a_hard_link_is_held_while_chat_moves_and_then_let_go() {
+    let hold = |config: &mut RadioConfig| config.hold_link = Some(Duration::from_secs(60));
+    let mut bench = Bench::new("bits_per_second = 1200", &["hq", "field"], |site| radio_with(site, hold));
+    let held = |bench: &Bench, site: usize| bench.radios[site].describe()["hard_link"].clone();
+    let units: Vec<Unit> = (1..=4).map(|ticket| chat(ticket, 200)).collect();
+    for unit in &units {
+        bench.submit(0, CHAT, unit.clone());
+        bench.run(30);
+        assert_eq!(held(&bench, 0), "0.0.0.2", "after {} s", bench.seconds());
+    }
+    bench.submit(1, CHAT, super::bench::unit(9, &["hq"], Precedence::Routine, 100));
+    bench.run(30);
+    assert_eq!((held(&bench, 0), held(&bench, 1)), ("0.0.0.2".into(), serde_json::Value::Null));
+    let (arrived, delivered) = fates(&bench, CHAT, &units);
+    assert_eq!((arrived, delivered), (vec![1, 2, 3, 4], vec![1, 2, 3, 4]));
+    bench.run(90);
+    assert_eq!(held(&bench, 0), serde_json::Value::Null);
+    bench.submit(0, CHAT, chat(5, 200));
+    bench.run(30);
+    assert_eq!(held(&bench, 0), "0.0.0.2");
 }
 
 #[test]

@@ -26,6 +26,9 @@ pub struct RadioConfig {
     /// How much data whose confirmation is awaited may be in the hands of the node, in time on air. At least two
     /// PDUs always may, so that the node can fill a transmission.
     pub confirm_ahead: Duration,
+    /// A hard link is held with the one node that data goes to, until nothing moved for so long; `None`: never, the
+    /// node's own soft links serve.
+    pub hold_link: Option<Duration>,
     /// Time between tries to reach the node.
     pub back_off: BackOff,
     /// What the node does differently.
@@ -47,6 +50,7 @@ impl RadioConfig {
             air_ahead: Duration::from_secs(8),
             // Two of the longest transmissions: one in the air, one that follows it.
             confirm_ahead: Duration::from_secs(255),
+            hold_link: None,
             back_off: BackOff::default(),
             quirks: Quirks::default(),
             capture: false,
@@ -74,6 +78,11 @@ impl RadioConfig {
         for (key, span) in [("air_ahead_seconds", self.air_ahead), ("confirm_ahead_seconds", self.confirm_ahead)] {
             check(ahead.contains(&span), key, format!("{} s is not between 1 and 600", span.as_secs()));
         }
+        check(
+            self.hold_link.is_none_or(|idle| (1..=3_600).contains(&idle.as_secs())),
+            "hold_link_seconds",
+            "is not between 1 and 3600".to_owned(),
+        );
         check(
             self.turnaround <= Duration::from_secs(120),
             "turnaround",
@@ -105,6 +114,7 @@ mod tests {
             turnaround: Duration::from_secs(121),
             air_ahead: Duration::ZERO,
             confirm_ahead: Duration::from_secs(601),
+            hold_link: Some(Duration::ZERO),
             back_off: BackOff { first: Duration::from_secs(2), longest: Duration::from_secs(1) },
             ..good
         };
@@ -119,6 +129,7 @@ mod tests {
                 "bits_per_second",
                 "air_ahead_seconds",
                 "confirm_ahead_seconds",
+                "hold_link_seconds",
                 "turnaround",
                 "back_off"
             ]

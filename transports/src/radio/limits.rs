@@ -19,5 +19,7 @@ pub const URGENT_PDUS_MAX: usize = 4;
 pub const URGENT_PRIORITY_MAX: u8 = 2;
 /// Unconfirmed data is topped up when less than this is left, so that the transmitter does not stop in between.
 pub const TOP_UP: Duration = Duration::from_secs(2);
+/// A hard link that was refused, or has ended, is asked for again after this time at the earliest.
+pub const HOLD_AGAIN_WAIT: Duration = Duration::from_secs(60);
 /// A link whose PDU was refused here is asked again after this time.
 pub const REFUSED_WAIT: Duration = Duration::from_secs(1);

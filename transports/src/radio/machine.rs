@@ -12,6 +12,7 @@ use skywave_protocols::s5066::sis::unidata::UnidataIndication;
 use skywave_protocols::time::{Instant, Now, Wakeup};
 
 use super::config::RadioConfig;
+use super::hold::{self, Hold};
 use super::limits::REFUSED_WAIT;
 use super::link::{AirEvent, AirLink, AirPdu, Arrival, Offer, Port, Segment, Service};
 use super::pacing::{Pacing, Verdict};
@@ -35,6 +36,7 @@ pub struct Radio {
     links: Vec<Attached>,
     sessions: Vec<Session>,
     pacing: Pacing,
+    hold: Option<Hold>,
     flights: BTreeMap<u64, Flight>,
     flights_begun: u64,
     pipes_asked: u64,
@@ -88,6 +90,7 @@ impl Radio {
     pub fn new(config: RadioConfig, random: Box<dyn Random>) -> Self {
         Self {
             pacing: Pacing::new(&config),
+            hold: config.hold_link.map(Hold::new),
             config,
             random,
             links: Vec::new(),
@@ -182,6 +185,7 @@ impl Radio {
         self.seen = now.mono;
         self.settle_sessions(now);
         self.make_ready(now);
+        self.let_link_go(now);
         let frozen = self.is_silent();
         self.pacing.set_frozen(now.mono, frozen);
         while let Some(flight) = self.pacing.pop_left(now.mono) {
@@ -207,7 +211,8 @@ impl Radio {
         let links = self.links.iter().map(|attached| attached.link.next_wakeup());
         let left = self.pacing.next_left().map(|at| Wakeup { at, why: "PDU leaves" });
         let free = self.next_free().map(|at| Wakeup { at, why: "air free" });
-        sessions.chain(links).chain([left, free]).fold(None, Wakeup::earlier)
+        let hold = self.next_hold().map(|at| Wakeup { at, why: "hard link idle" });
+        sessions.chain(links).chain([left, free, hold]).fold(None, Wakeup::earlier)
     }
 
     /// What was counted.
@@ -229,6 +234,7 @@ impl Radio {
             "own_address": self.config.own_address,
             "emission": self.emission,
             "silent": self.is_silent(),
+            "hard_link": self.hold.as_ref().and_then(Hold::held),
             "handed_seconds": seconds,
             "handed_pdus": clocked,
             "confirming_pdus": confirming,
@@ -289,9 +295,29 @@ impl Radio {
                 self.counters.hard_links_refused += 1;
                 self.sessions[at].client.reject_hard_link(link, 1);
             }
-            // None is ever asked for here; others may use the node so.
-            SisEvent::HardLinkEstablished(..) | SisEvent::HardLinkRejected(..) | SisEvent::HardLinkTerminated(..) => {}
+            SisEvent::HardLinkEstablished(_, link) => self.hold_link(|hold| hold.established(link.node)),
+            SisEvent::HardLinkRejected(_, link) | SisEvent::HardLinkTerminated(_, link) => {
+                self.hold_link(|hold| hold.ended(now.mono, link.node));
+            }
         }
+    }
+
+    /// Lets the machine of the hard link decide.
+    fn hold_link(&mut self, step: impl FnOnce(&mut Hold) -> Option<hold::Order>) {
+        if let Some(order) = self.hold.as_mut().and_then(step) {
+            order.put(&mut self.sessions);
+        }
+    }
+
+    /// In EMCON nothing is ended: the node would have to say so.
+    fn let_link_go(&mut self, now: Now) {
+        if !self.is_silent() {
+            self.hold_link(|hold| hold.due(now.mono));
+        }
+    }
+
+    fn next_hold(&self) -> Option<Instant> {
+        self.hold.as_ref().filter(|_| !self.is_silent())?.next()
     }
 
     fn open(&mut self, at: usize) {
@@ -333,6 +359,7 @@ impl Radio {
     /// The client has returned what awaited confirmation; what the model holds did not leave either, for all we know.
     fn on_ended(&mut self, now: Now, at: usize, why: String) {
         let sap = self.sessions[at].sap;
+        self.hold_link(|hold| hold.session_ended(at));
         let held: Vec<u64> =
             self.flights.iter().filter(|(_, flight)| flight.sap == sap && !flight.confirm).map(|(&n, _)| n).collect();
         for flight in held {
@@ -366,6 +393,9 @@ impl Radio {
             self.counters.damaged += 1;
             return;
         };
+        if service == Service::Rcop {
+            self.hold_link(|hold| hold.heard(now.mono, indication.source));
+        }
         let Header { connection, application, .. } = header;
         let port = Port { sap: indication.sap, service, connection, application };
         let Some(attached) = self.links.iter_mut().find(|attached| attached.ports.contains(&port)) else {
@@ -472,9 +502,12 @@ impl Radio {
         let reject = |reason| Some(AirEvent::Rejected { token: pdu.token, reason });
         let port = pdu.port;
         let known = self.links[link].ports.contains(&port);
-        let session = self.sessions.iter_mut().find(|session| session.sap == port.sap && known);
-        let Some(session) = session else { return Err(reject(DataRejection::NoMode)) };
+        let at = self.sessions.iter().position(|session| session.sap == port.sap && known);
+        let Some(at) = at else { return Err(reject(DataRejection::NoMode)) };
         let rcop = port.service == Service::Rcop;
+        if rcop {
+            self.hold_link(|hold| hold.sending(now.mono, at, pdu.to));
+        }
         let mut mode = port.mode();
         if !pdu.confirm {
             mode.confirmation = Confirmation::None;
@@ -508,7 +541,7 @@ impl Radio {
             u_pdu,
         };
         let repeats = request.retransmissions;
-        session.client.submit(now, request).map_err(|fault| match fault {
+        self.sessions[at].client.submit(now, request).map_err(|fault| match fault {
             SubmitFault::TooLarge { .. } => reject(DataRejection::TooLarge),
             SubmitFault::GroupByArq => reject(DataRejection::NoMode),
             SubmitFault::NotBound | SubmitFault::Full => None,

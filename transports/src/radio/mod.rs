@@ -6,6 +6,7 @@
 //! hands down as little as keeps the transmitter busy, the most urgent PDU of all links first.
 
 pub mod config;
+mod hold;
 pub mod limits;
 pub mod link;
 mod machine;
