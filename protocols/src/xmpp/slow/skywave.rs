@@ -250,6 +250,8 @@ impl Skywave {
     pub(super) fn store_failed(&mut self, now: Now, save: u64) {
         let Some(mut batch) = self.store.open.take_if(|batch| batch.save == save) else { return };
         for (key, value) in batch.changes {
+            // What was noted meanwhile is newer.
+            let value = self.store.lazy.remove(&key).unwrap_or(value);
             self.store.changes.entry(key).or_insert(value);
         }
         batch.arrived.append(&mut self.store.arrived);
@@ -323,7 +325,13 @@ impl Skywave {
     }
 
     fn change_lazily(&mut self, now: Now, changes: Vec<Change>) {
-        self.store.lazy.extend(changes);
+        for (key, value) in changes {
+            match self.store.changes.get_mut(&key) {
+                // It waits for the disk again, and would be put over what is newer.
+                Some(waiting) => *waiting = value,
+                None => _ = self.store.lazy.insert(key, value),
+            }
+        }
         self.store.tidy_at.get_or_insert(now.mono + TIDY_AFTER);
     }
 

@@ -25,13 +25,16 @@ impl Skywave {
             match stream_frame::cut(&mut self.stream) {
                 Cut::Unit(unit) => self.on_unit(now, &unit),
                 Cut::More => return,
-                Cut::Broken => {
-                    self.stream.clear();
-                    self.notice("chat-stream-broken", false, "no unit where one should begin".to_owned());
-                    return self.outputs.push_back(SlowOutput::Restart);
-                }
+                Cut::Broken => return self.break_stream("no unit where one should begin"),
             }
         }
+    }
+
+    /// Has the stream begin anew: one that is not cut where the peer cuts it may never come right by itself.
+    pub(super) fn break_stream(&mut self, why: &str) {
+        self.stream.clear();
+        self.notice("chat-stream-broken", false, why.to_owned());
+        self.outputs.push_back(SlowOutput::Restart);
     }
 
     fn on_unit(&mut self, now: Now, octets: &[u8]) {

@@ -288,11 +288,14 @@ impl Skywave {
         self.work(now);
     }
 
-    /// Repeats the oldest block of each context that has waited long enough; after some repeats in a new epoch.
+    /// Repeats the oldest block of each context that has waited long enough; after some repeats in a new epoch, and in a
+    /// new stream where the medium is one: what was written is there, so an end does not cut it where the other did.
+    //= xmpp/SLOW-019
     pub(super) fn repeat(&mut self, now: Now) {
         if self.medium.is_none() {
             return;
         }
+        let is_stream = self.medium.is_some_and(|medium| !medium.boundaries);
         let repeat_after = self.config.repeat_after;
         let due: Vec<u8> = self
             .senders
@@ -310,6 +313,9 @@ impl Skywave {
                     sender.repeats += 1;
                     if sender.repeats >= REPEATS_PER_EPOCH_MAX {
                         self.renew(context);
+                        if is_stream {
+                            self.break_stream("blocks that were written are not acknowledged");
+                        }
                     }
                 }
                 // The medium still works on it.
