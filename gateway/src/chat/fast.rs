@@ -29,28 +29,21 @@ impl Chat {
             DoorEvent::HandedOver { token, confirmed } => self.handed_over(now, token, confirmed),
             DoorEvent::Returned { token, why } => self.returned(now, token, &why),
             DoorEvent::Refused { token, condition, why } => self.never_taken(now, token, condition, &why),
-            DoorEvent::Up { local } => self.server_up(local),
-            DoorEvent::Down { local, why } => self.server_down(local, why),
+            DoorEvent::Up { local, ours } => self.server_up(local, &ours),
+            DoorEvent::Down { local, ours, why } => self.server_down(local, &ours, why),
             DoorEvent::Notice { name, alarm, detail } => self.notice("chat door", alarm, name, detail),
         }
     }
 
-    /// One more connection reaches a domain; the first is told.
-    fn server_up(&mut self, server: String) {
+    fn server_up(&mut self, server: String, ours: &str) {
         self.local.resume(&server);
-        let count = self.reached.entry(server.clone()).or_default();
-        *count += 1;
-        if *count == 1 {
+        if self.reached.up(&server, ours) {
             self.tell(Event::ChatServerUp { server });
         }
     }
 
-    /// One less; the last is told.
-    fn server_down(&mut self, server: String, why: String) {
-        let count = self.reached.entry(server.clone()).or_default();
-        let was = std::mem::replace(count, count.saturating_sub(1));
-        if was <= 1 {
-            self.reached.remove(&server);
+    fn server_down(&mut self, server: String, ours: &str, why: String) {
+        if self.reached.down(&server, ours) {
             self.tell(Event::ChatServerDown { server, why });
         }
     }

@@ -22,6 +22,8 @@ pub const GIVEN_MAX: usize = 64;
 pub const GIVE_AGAIN_FIRST: Duration = Duration::from_secs(2);
 /// Longest such wait.
 pub const GIVE_AGAIN_LONGEST: Duration = Duration::from_secs(60);
+/// Local servers of which is remembered whether they can be reached; others are told of again and again.
+pub const SERVERS_REMEMBERED_MAX: usize = 1_024;
 /// Numbers of stanzas that are reserved on disk at once.
 pub const NUMBERS_RESERVED: u64 = 1 << 20;
 /// Stanzas of one listing.

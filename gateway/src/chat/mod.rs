@@ -23,11 +23,14 @@ pub mod numbers;
 mod outward;
 mod peers;
 pub mod queue;
+mod reached;
 mod recent;
 pub mod record;
 pub mod restore;
 mod show;
 mod slow;
+#[cfg(test)]
+mod tests;
 mod work;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -48,6 +51,7 @@ use keyed::Keyed;
 use numbers::Numbers;
 use peers::Peer;
 use queue::local::LocalQueue;
+use reached::Reached;
 use recent::Recent;
 use work::{Pending, Work};
 
@@ -132,8 +136,7 @@ pub struct Chat {
     units: BTreeMap<u64, (Line, u64)>,
     out: VecDeque<ChatOutput>,
     recent: Recent,
-    /// Local domains that can be reached: by how many connections.
-    reached: BTreeMap<String, usize>,
+    reached: Reached,
     ready: bool,
     stopping: bool,
 }
@@ -169,7 +172,7 @@ impl Chat {
             units: BTreeMap::new(),
             out,
             recent: Recent::default(),
-            reached: BTreeMap::new(),
+            reached: Reached::default(),
             ready: false,
             stopping: false,
         }

@@ -36,7 +36,7 @@ pub(super) struct Pending {
     /// Stanzas whose rows now say that the local server may have them.
     pub(super) marks: Vec<u64>,
     /// Notes that are stored all the same when the batch is not.
-    notes: Vec<Write>,
+    notes: BTreeMap<(Space, Vec<u8>), Write>,
 }
 
 impl Pending {
@@ -78,10 +78,14 @@ impl Chat {
         if writes.is_empty() && notes.is_empty() {
             return (!after.is_empty()).then_some(after);
         }
+        // What a batch under way notes of the same must not be tried again after this, should it fail.
+        for older in self.pending.values_mut() {
+            older.notes.retain(|key, _| !writes.contains_key(key) && !notes.contains_key(key));
+        }
         self.batches += 1;
         let (number, keep) = (self.batches, after.is_empty() && writes.is_empty());
         if !keep {
-            after.notes = notes.values().cloned().collect();
+            after.notes.clone_from(&notes);
             self.pending.insert(number, after);
         }
         let writes = writes.into_values().chain(notes.into_values()).collect();
@@ -122,7 +126,7 @@ impl Chat {
     /// A batch is not: whoever waited for it is told; notes are tried again until they are stored.
     pub fn store_failed(&mut self, now: Now, number: u64, why: &str) {
         let Some(pending) = self.pending.remove(&number) else { return };
-        for note in pending.notes {
+        for note in pending.notes.into_values() {
             self.work.note(note);
         }
         for (peer, number) in pending.taken {

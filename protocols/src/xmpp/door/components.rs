@@ -56,7 +56,7 @@ impl Door {
             }
         }
         for local in reached {
-            self.tell(DoorEvent::Up { local });
+            self.tell(DoorEvent::Up { local, ours: name.clone() });
         }
     }
 
@@ -121,11 +121,15 @@ impl Door {
             (pair.ours == name && outlet.place == Place::Component).then(|| pair.clone())
         };
         let waiting: Vec<Pair> = self.outlets.iter().filter_map(waits).collect();
+        let mut reached = self.reached_by(index);
         for pair in waiting {
             self.empty(&pair, &why.to_string());
+            if !reached.contains(&pair.theirs) {
+                reached.push(pair.theirs);
+            }
         }
-        for local in self.reached_by(index) {
-            self.tell(DoorEvent::Down { local, why: why.to_string() });
+        for local in reached {
+            self.tell(DoorEvent::Down { local, ours: name.clone(), why: why.to_string() });
         }
     }
 }

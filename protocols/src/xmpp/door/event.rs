@@ -146,11 +146,15 @@ pub enum DoorEvent {
     Up {
         /// The domain.
         local: String,
+        /// For which domain of ours, or by which component.
+        ours: String,
     },
     /// A local domain cannot be reached; it is tried again.
     Down {
         /// The domain.
         local: String,
+        /// For which domain of ours, or by which component.
+        ours: String,
         /// The reason in words.
         why: String,
     },

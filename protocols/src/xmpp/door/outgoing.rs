@@ -273,7 +273,7 @@ impl Door {
         }
         self.timers.clear(&Timer::BackOff(pair.clone()));
         self.attach(now, &pair, id);
-        self.tell(DoorEvent::Up { local: pair.theirs });
+        self.tell(DoorEvent::Up { local: pair.theirs, ours: pair.ours });
     }
 
     /// The server does not take our key for a pair.
@@ -344,7 +344,7 @@ impl Door {
         }
         let wait = self.back_off(failures);
         self.timers.set(Timer::BackOff(pair.clone()), now.mono + wait);
-        self.tell(DoorEvent::Down { local: pair.theirs.clone(), why: why.to_string() });
+        self.tell(DoorEvent::Down { local: pair.theirs.clone(), ours: pair.ours.clone(), why: why.to_string() });
     }
 
     pub(super) fn back_off_over(&mut self, pair: Pair) {
@@ -376,7 +376,7 @@ impl Door {
         for question in outlet.questions {
             self.have_verdict(&question, Verdict::Error("remote-server-not-found".to_owned()));
         }
-        self.tell(DoorEvent::Down { local: pair.theirs.clone(), why: why.to_owned() });
+        self.tell(DoorEvent::Down { local: pair.theirs.clone(), ours: pair.ours.clone(), why: why.to_owned() });
     }
 
     /// A stream of ours that a question can be asked on: to the same server, and not the one that it came on.

@@ -62,7 +62,7 @@ fn every_name_has_its_connection() {
 #[test]
 fn stanzas_go_both_ways() {
     let (mut net, hand) = up();
-    assert_eq!(net.events(0), [DoorEvent::Up { local: "hq.example".into() }]);
+    assert_eq!(net.events(0), [DoorEvent::Up { local: "hq.example".into(), ours: "field.example".into() }]);
     net.deliver(0, 5, OUT);
     assert_eq!(net.heard(hand), OUT);
     assert_eq!(net.events(0), [DoorEvent::HandedOver { token: 5, confirmed: false }]);
@@ -187,7 +187,7 @@ fn a_lost_component_is_connected_again_with_growing_waits() {
     }
     let hand = net.hand();
     shake(&mut net, hand, "field.example");
-    assert!(net.events(0).contains(&DoorEvent::Up { local: "hq.example".into() }));
+    assert!(net.events(0).contains(&DoorEvent::Up { local: "hq.example".into(), ours: "field.example".into() }));
 }
 
 #[test]

@@ -46,7 +46,7 @@ fn converse(net: &mut Net) -> (usize, usize) {
     assert_eq!(
         net.events(0),
         [
-            DoorEvent::Up { local: "hq.example".into() },
+            DoorEvent::Up { local: "hq.example".into(), ours: "field.example".into() },
             DoorEvent::HandedOver { token: 1, confirmed: confirmed(net, 0) }
         ],
         "{}",
@@ -262,7 +262,7 @@ fn a_stanza_is_confirmed_only_when_it_is_taken() {
     net.takes = false;
     net.deliver(0, 1, &message("u@field.example", "v@hq.example", 1));
     net.deliver(0, 2, &message("u@field.example", "v@hq.example", 2));
-    assert_eq!(net.events(0), [DoorEvent::Up { local: "hq.example".into() }]);
+    assert_eq!(net.events(0), [DoorEvent::Up { local: "hq.example".into(), ours: "field.example".into() }]);
     let arrivals: Vec<u64> = net
         .events(1)
         .into_iter()
