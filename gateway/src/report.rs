@@ -13,7 +13,6 @@ use skywave_protocols::smtp::reply::escaped;
 use skywave_protocols::time::WallTime;
 
 use crate::node::config::SiteConfig;
-use crate::node::reporting::Outcome;
 use crate::queue::record::{MailRecord, Ticket};
 
 /// What is reported.
@@ -30,6 +29,19 @@ pub enum Kind {
     Relayed,
     /// It is in the mailbox.
     Delivered,
+}
+
+/// What became of one recipient.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Outcome {
+    /// Index into the envelope.
+    pub recipient: u32,
+    /// Enhanced status code.
+    pub status: String,
+    /// The other side's words, `code text`.
+    pub diagnostic: Option<String>,
+    /// The server that said so.
+    pub relay: Option<String>,
 }
 
 impl Kind {

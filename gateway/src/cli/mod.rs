@@ -13,6 +13,7 @@ pub mod exit;
 mod files;
 mod node;
 mod pages;
+mod process;
 mod run;
 mod s5066;
 mod send;

@@ -20,7 +20,7 @@ pub(super) fn node(arguments: &NodeArguments) -> Result<(), Fault> {
         }
         None => None,
     };
-    super::run::log_to_stderr(LogFormat::Text);
+    super::process::log_to_stderr(LogFormat::Text);
     runtime()?.block_on(async {
         let clock = Clock::at_speed(loaded.speed);
         let radio = match &loaded.joins {
@@ -36,7 +36,7 @@ pub(super) fn node(arguments: &NodeArguments) -> Result<(), Fault> {
         }
         crate::shell::notify::notify("READY=1");
         tokio::select! {
-            _ = super::run::told_to_stop() => {}
+            _ = super::process::told_to_stop() => {}
             () = radio.ended() => return Err(Fault::new(exit::UNAVAILABLE, "the radio has ended".to_owned())),
         }
         let shown = radio.describe().await;

@@ -5,13 +5,11 @@
 
 use std::path::Path;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
 use super::args::Run;
 use super::exit::{self, Fault};
+use super::process::{Signals, log_to_stderr};
 use super::{files, runtime};
 use crate::node::command::Reply;
-use crate::shell::log::{LogFormat, LogWriter};
 use crate::shell::notify::notify;
 use crate::shell::{Site, StartFault};
 use crate::store::sqlite::OpenFault;
@@ -31,18 +29,6 @@ pub(super) fn run(arguments: &Run) -> Result<(), Fault> {
         notify("STOPPING=1");
         ended
     })
-}
-
-/// Lines to standard error; what is shown is chosen by `RUST_LOG`, `info` without.
-pub(super) fn log_to_stderr(format: LogFormat) {
-    use tracing_subscriber::EnvFilter;
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(LogWriter::default).with_target(false);
-    // Only the first caller of a process sets the log up.
-    let _ = match format {
-        LogFormat::Text => builder.with_ansi(false).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-    };
 }
 
 fn start_fault(fault: StartFault) -> Fault {
@@ -66,35 +52,6 @@ fn tell_ready(site: &Site) {
             }
         }
     });
-}
-
-struct Signals {
-    hang_up: Signal,
-    terminate: Signal,
-    interrupt: Signal,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            hang_up: signal(SignalKind::hangup())?,
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-        })
-    }
-
-    async fn end(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
-    }
-}
-
-/// Waits for the first SIGTERM or SIGINT.
-pub(super) async fn told_to_stop() -> std::io::Result<()> {
-    Signals::new()?.end().await;
-    Ok(())
 }
 
 async fn serve(mut site: Site, signals: &mut Signals, config: &Path) -> Result<(), Fault> {

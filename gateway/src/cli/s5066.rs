@@ -348,7 +348,7 @@ fn print(line: &str) {
 }
 
 async fn stop() {
-    if super::run::told_to_stop().await.is_err() {
+    if super::process::told_to_stop().await.is_err() {
         std::future::pending::<()>().await;
     }
 }

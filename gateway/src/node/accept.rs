@@ -4,75 +4,22 @@
 //! gets its 250, the radio its final acknowledgement, and the hops begin.
 
 use skywave_protocols::message::address::Mailbox;
-use skywave_protocols::message::mail::{ByMode, Envelope};
-use skywave_protocols::message::precedence::{MtPriority, Precedence};
+use skywave_protocols::message::mail::ByMode;
+use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::smtp::reply::Reply;
 use skywave_protocols::time::{Now, WallTime};
-use skywave_transports::io::{PipeId, Write};
-use skywave_transports::transport::ArrivalId;
+use skywave_transports::io::Write;
 
-use super::seam::Needs;
-use super::storekeeper::{Refused, Saved};
+use super::steps::{Accepted, AnswerTo, Incoming, Refused, Saved};
 use super::{Node, Output};
-use crate::node::batches::NOWHERE_LANE;
 use crate::node::config::SiteConfig;
 use crate::queue::agenda::{Due, Entry};
+use crate::queue::lanes::NOWHERE_LANE;
 use crate::queue::limits::HOPS_PER_MAIL_MAX;
 use crate::queue::record::{Hop, HopState, MailRecord, Origin, Part, Ticket};
 use crate::router;
 use crate::store::{Batch, BodyId};
 use crate::telemetry::Event;
-
-/// A mail that is complete and whose text is appended to a body.
-#[derive(Debug)]
-pub struct Incoming {
-    /// Its number, chosen when its text began.
-    pub ticket: Ticket,
-    /// Where it came from, in words.
-    pub source: String,
-    /// Where it entered the first gateway, if that was not here.
-    pub origin: Option<Origin>,
-    /// Its envelope.
-    pub envelope: Envelope,
-    /// The value that rules its order.
-    pub priority: MtPriority,
-    /// Octets of its text, our Received field included.
-    pub octets: u64,
-    /// Octets of its header.
-    pub header_octets: u64,
-    /// The Message-ID of its header.
-    pub message_id: String,
-    /// Octet ranges of MT-Priority fields in its text.
-    pub mt_priority_fields: Vec<(u64, u64)>,
-    /// What its text demands.
-    pub needs: Needs,
-    /// The link it came by.
-    pub arrived_by: Option<String>,
-    /// What else is stored with it.
-    pub extra: Vec<Write>,
-    /// Who waits for the answer.
-    pub answer: AnswerTo,
-}
-
-/// Who waits until a mail is on the disk.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum AnswerTo {
-    /// An SMTP client.
-    Session(PipeId),
-    /// A sender beyond a link: link index and arrival.
-    Arrival(usize, ArrivalId),
-    /// The mail that this one reports on: which hop and recipients it settles.
-    Report(super::reporting::Settles),
-}
-
-/// A mail whose batch is on its way to the disk.
-#[derive(Debug)]
-pub struct Accepted {
-    /// The record in the batch.
-    pub record: MailRecord,
-    /// Who waits.
-    pub answer: AnswerTo,
-}
 
 impl Node {
     /// A fresh ticket: later ones are greater, whatever the clock does.

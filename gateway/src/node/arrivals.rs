@@ -12,9 +12,10 @@ use skywave_protocols::time::{Now, WallTime};
 use skywave_transports::io::{Row, Space, Write};
 use skywave_transports::transport::{ArrivalId, SiteName};
 
-use super::accept::{AnswerTo, Incoming};
 use super::config::Carriage;
+use super::links::PING_UNIT;
 use super::seam::{Answer, Job, Needs, Number};
+use super::steps::{AnswerTo, Incoming, Saved};
 use super::{Node, Output, Pending};
 use crate::door::intake::{Heading, Intake, heading};
 use crate::queue::record::Origin;
@@ -73,7 +74,7 @@ impl Node {
         priority: MtPriority,
         unit: Bytes,
     ) {
-        if *unit == *super::operator::PING_UNIT {
+        if *unit == *PING_UNIT {
             let now = self.now;
             self.links.with(now, index, |transport| transport.accept(now, arrival));
             return;
@@ -120,7 +121,7 @@ impl Node {
         self.tell(Event::Notice { part: link, alarm: true, name: "unit_unreadable".into(), detail });
         let write = Write { space: Space::Site, key: format!("quarantine/{slot:03}").into_bytes(), value: Some(kept) };
         let batch = crate::store::Batch { writes: vec![write], ..Default::default() };
-        self.save(batch, super::storekeeper::Saved::Notes(Vec::new()));
+        self.save(batch, Saved::Notes(Vec::new()));
     }
 
     /// Asks the store which recipients of the mails have been seen before.
@@ -332,7 +333,7 @@ impl Node {
             .collect();
         if !writes.is_empty() {
             let batch = crate::store::Batch { writes, ..Default::default() };
-            self.save(batch, super::storekeeper::Saved::Notes(Vec::new()));
+            self.save(batch, Saved::Notes(Vec::new()));
         }
     }
 }

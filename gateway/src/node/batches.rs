@@ -9,21 +9,16 @@ use skywave_protocols::message::mail::{Envelope, MailParameters, Notify, Recipie
 use skywave_protocols::time::Now;
 use skywave_transports::transport::ArrivalId;
 
-use super::accept::{AnswerTo, Incoming};
 use super::arrivals::Opening;
 use super::delivery::whole;
-use super::reporting::{Outcome, Settles};
 use super::seam::{Answer, Cover, Job, Needs};
+use super::steps::{AnswerTo, Incoming, Settles};
 use super::{Node, Output, Pending};
+use crate::queue::lanes::BATCH_LANE;
 use crate::queue::record::{HopKey, Ticket};
-use crate::report::{self, Kind};
+use crate::report::{self, Kind, Outcome};
 use crate::store::BodyId;
 use crate::telemetry::Status;
-
-/// The lane of mail that is a batch for this site.
-pub const BATCH_LANE: &str = "batch-smtp";
-/// The lane of recipients that nobody takes: given up as soon as they are looked at.
-pub const NOWHERE_LANE: &str = "nowhere";
 
 impl Node {
     /// Begins to put a hop's mail into a batch inside a mail, or to open a batch; `None` when the lane is neither.

@@ -10,13 +10,12 @@ use skywave_transports::transport::{
 use super::config::Carriage;
 use super::delivery::whole;
 use super::links::{Change, LinkOutput};
-use super::reporting::Outcome;
 use super::seam::{Answer, Job};
-use super::storekeeper::Saved;
-use super::{Node, Output, Pending, Then};
+use super::steps::{Saved, Then, UnitNews};
+use super::{Node, Output, Pending};
 use crate::queue::limits::URGENT_HOPS_MAX;
 use crate::queue::record::{HopKey, MailRecord, Ticket};
-use crate::report::Kind;
+use crate::report::{Kind, Outcome};
 use crate::store::{Batch, StoreFault};
 use crate::telemetry::{Event, Status};
 
@@ -306,15 +305,6 @@ impl Node {
     }
 }
 
-/// What became of a unit at one site.
-#[derive(Clone, PartialEq, Debug)]
-pub enum UnitNews {
-    /// The site has it.
-    Delivered(SiteName),
-    /// It will not get it.
-    Failed(SiteName, TransportFault),
-}
-
 /// First octets of the keys of a link's records.
 pub fn transport_prefix(link: &str) -> Vec<u8> {
     crate::queue::record::lane_start(link)
@@ -325,15 +315,6 @@ fn outgoing(record: &MailRecord, hop: usize, wall: WallTime) -> Envelope {
     let mut envelope = record.hop_envelope(hop);
     // The unit says its size by itself.
     envelope.mail.size = None;
-    shorten_by(&mut envelope, record, wall);
+    record.shorten_by(&mut envelope, wall);
     envelope
-}
-
-/// What is left of the time that DELIVERBY gives a mail: whoever gets it next counts from when it comes.
-//= smtp/BY-002
-pub fn shorten_by(envelope: &mut Envelope, record: &MailRecord, wall: WallTime) {
-    if let Some(by) = &mut envelope.mail.by {
-        let passed = wall.unix_micros().saturating_sub(record.accepted_at) / 1_000_000;
-        by.seconds = by.seconds.saturating_sub_unsigned(passed);
-    }
 }

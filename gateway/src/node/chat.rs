@@ -12,7 +12,7 @@ use skywave_transports::transport::{ArrivalId, Delivery, Emission, SiteName, Tra
 
 use super::command::Command;
 use super::seam::{ACCEPTED_PIPE, ListenerId, Lookup, Number, ReplyTo, Resolved};
-use super::storekeeper::Saved;
+use super::steps::Saved;
 use super::{Node, Output, Pending};
 use crate::chat::restore::Rows;
 use crate::chat::{Chat, ChatOutput, ChatUnit, Line, LinkState};

@@ -4,7 +4,7 @@
 use skywave_protocols::time::{Duration, Now, WallTime};
 use skywave_transports::io::Row;
 
-use super::due::Then;
+use super::steps::Then;
 use super::{Node, Pending};
 use crate::queue::agenda::{Due, Entry};
 use crate::queue::limits::AGENDA_BATCH_MAX;

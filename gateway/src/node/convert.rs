@@ -2,7 +2,6 @@
 
 use skywave_protocols::time::Now;
 
-use super::carrying::shorten_by;
 use super::delivery::{mt_priority_field, whole};
 use super::seam::{Answer, HandOver, Job, Needs, Piece};
 use super::{Node, Output, Pending};
@@ -38,7 +37,7 @@ impl Node {
             Answer::Converted { mut envelope, octets } => {
                 let Some(local) = self.config.local.iter().find(|local| local.name == key.lane) else { return };
                 let plain = super::delivery::hand_over(&self.config.mail.hostname, local, record, usize::from(key.hop));
-                shorten_by(&mut envelope, record, now.wall);
+                record.shorten_by(&mut envelope, now.wall);
                 let content = vec![Piece::Body { body, from: 0, to: octets }];
                 // Where the text has such fields of its own, nobody knows where they stand after the conversion.
                 let field = mt_priority_field(record).filter(|_| record.mt_priority_fields.is_empty());

@@ -4,17 +4,15 @@ use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::{Duration, Now};
 use skywave_transports::io::{Space, Write};
 
-use super::carrying::shorten_by;
 use super::seam::{HandOver, HandOverOutcome, Number, Piece, SmtpReply};
-use super::storekeeper::Saved;
+use super::steps::Saved;
 use super::{Node, Output, Pending};
 use crate::node::accept::{agenda_entries, path};
 use crate::node::config::LocalConfig;
-use crate::node::reporting::Outcome;
 use crate::node::seam::ConnectionClass;
 use crate::queue::agenda::{Due, Entry};
 use crate::queue::record::{HopKey, HopState, MailRecord, Ticket};
-use crate::report::Kind;
+use crate::report::{Kind, Outcome};
 use crate::store::Batch;
 use crate::telemetry::{Event, Status};
 
@@ -120,7 +118,7 @@ impl Node {
         let Some(record) = self.mails.record(key.ticket) else { return };
         let Some(local) = self.config.local.iter().find(|local| local.name == key.lane) else { return };
         let mut hand_over = hand_over(&self.config.mail.hostname, local, record, usize::from(key.hop));
-        shorten_by(&mut hand_over.envelope, record, now.wall);
+        record.shorten_by(&mut hand_over.envelope, now.wall);
         let recipients = record.hops[usize::from(key.hop)].owed();
         let number = self.storekeeper.number();
         self.pending.insert(number, Pending::HandOver { key: key.clone(), recipients, converted: None });

@@ -3,31 +3,13 @@
 use skywave_protocols::time::Now;
 use skywave_transports::io::{Row, Space};
 
-use super::carrying::UnitNews;
-use super::command::Command;
-use super::reporting::Outcome;
-use super::seam::ReplyTo;
+use super::steps::Then;
 use super::{Node, Pending};
 use crate::queue::agenda::{Due, Entry};
 use crate::queue::record::{HopKey, HopState, MailRecord, Ticket};
-use crate::report::Kind;
+use crate::report::{Kind, Outcome};
 use crate::store::{Batch, Query, StoreFault};
 use crate::telemetry::Status;
-
-/// What is to be done with a mail once its record is in memory.
-#[derive(Debug)]
-pub enum Then {
-    /// The agenda's entry.
-    Due(Entry),
-    /// The agenda's entry lies too far ahead: the clock was set back.
-    Nearer(Entry),
-    /// News of the unit that carries a hop.
-    Unit(usize, UnitNews),
-    /// An operator's command.
-    Command(ReplyTo, Command),
-    /// A hop found on disk is to enter its lane.
-    Enter(HopKey),
-}
 
 impl Node {
     /// Does `then` with a mail: at once when its record is in memory, else when it has been fetched.

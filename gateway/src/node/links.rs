@@ -14,6 +14,9 @@ use super::config::{Carriage, LinkConfig};
 use super::seam::{LINK_LISTENERS, ListenerId};
 use crate::queue::record::Lane;
 
+/// What a ping carries: no mail, and no unit that could be taken for one.
+pub const PING_UNIT: &[u8] = b"skywave ping";
+
 /// What carries one or more links.
 pub enum Carrier {
     /// A radio and the indexes of its links, by their number at the radio.

@@ -13,12 +13,12 @@ use skywave_protocols::smtp::server::{BodyFacts, Event as SmtpEvent, Secured as 
 use skywave_protocols::time::Now;
 use skywave_transports::io::{PipeId, PipeInput, PipeOutput, Secure, TlsRole, Trust};
 
-use super::accept::{AnswerTo, Incoming};
 use super::config::MailConfig;
 use super::seam::{Answer, Job, ListenerId, Needs, Secret};
+use super::steps::{AnswerTo, Incoming};
 use super::{Node, Output, Pending};
 use crate::door::intake::heading;
-use crate::node::batches::BATCH_LANE;
+use crate::queue::lanes::BATCH_LANE;
 use crate::queue::record::Ticket;
 use crate::router::{Way, way};
 use crate::store::BodyId;

@@ -29,6 +29,7 @@ pub mod reporting;
 pub mod seam;
 mod show;
 mod start;
+pub mod steps;
 mod stop;
 mod storekeeper;
 #[cfg(test)]
@@ -45,18 +46,18 @@ use skywave_transports::io::{PipeId, Space};
 
 use crate::door::sessions::Sessions;
 use crate::queue::agenda::Agenda;
-use crate::queue::lanes::Lanes;
+use crate::queue::lanes::{BATCH_LANE, Lanes, NOWHERE_LANE};
 use crate::queue::record::{HopKey, Lane, Ticket};
 use crate::store::{Batch, BodyId, Query};
 use crate::telemetry::Event;
 
-use due::Then;
 use links::Links;
 use mails::Mails;
 use mta::Mta;
-use reporting::{Reports, Settles};
+use reporting::Reports;
 use seam::{Answer, ListenerId, Number};
-use storekeeper::{Saved, Storekeeper};
+use steps::{Saved, Settles, Then};
+use storekeeper::Storekeeper;
 
 pub use seam::{Input, Output};
 
@@ -311,7 +312,7 @@ impl Node {
         self.out.extend(listeners);
         let links = self.links.iter().map(|link| link.name.clone());
         let ways = self.config.batch_mail.iter().map(|way| way.name.clone());
-        let own = [batches::BATCH_LANE.into(), batches::NOWHERE_LANE.into()];
+        let own = [BATCH_LANE.into(), NOWHERE_LANE.into()];
         let doors = self.config.local.iter().map(|local| local.name.clone());
         for lane in doors.chain(links).chain(ways).chain(own).collect::<Vec<_>>() {
             self.lanes.open(lane);

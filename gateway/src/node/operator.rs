@@ -9,15 +9,14 @@ use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
 use skywave_transports::io::{Row, Space, Write};
 use skywave_transports::transport::{Delivery, Emission, SiteName, Unit, UnitTicket};
 
-use super::carrying::UnitNews;
 use super::command::{Command, Reply};
-use super::due::Then;
-use super::reporting::Outcome;
+use super::links::PING_UNIT;
 use super::seam::ReplyTo;
-use super::storekeeper::Saved;
+use super::steps::{Saved, Then, UnitNews};
 use super::{Node, Output};
 use crate::queue::limits::HOPS_PER_MAIL_MAX;
 use crate::queue::record::{HopKey, HopState, Lane, Ticket};
+use crate::report::Outcome;
 use crate::store::Batch;
 use crate::telemetry::Event;
 
@@ -28,8 +27,6 @@ const UNAVAILABLE: u8 = 69;
 const PING: u64 = 1 << 63;
 /// Pings under way at once.
 const PINGS_MAX: usize = 16;
-/// What a ping carries: no mail, and no unit that could be taken for one.
-pub const PING_UNIT: &[u8] = b"skywave ping";
 
 /// What the operator waits for.
 #[derive(Debug, Default)]

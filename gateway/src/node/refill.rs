@@ -3,7 +3,7 @@
 use skywave_protocols::time::{Duration, Now};
 use skywave_transports::io::{Row, Space};
 
-use super::due::Then;
+use super::steps::Then;
 use super::{Node, Pending};
 use crate::queue::record::{HopKey, HopState, Lane};
 use crate::store::{Query, StoreFault};

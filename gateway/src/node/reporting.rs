@@ -10,49 +10,16 @@ use skywave_transports::io::Write;
 
 use super::arrivals::needs;
 use super::seam::Number;
+use super::steps::{AnswerTo, Incoming, Settles};
 use super::{Node, Output, Pending};
-use crate::node::accept::{AnswerTo, Incoming};
 use crate::queue::limits::RETURNED_OCTETS_MAX;
 use crate::queue::record::{HopKey, MailRecord, Ticket};
-use crate::report::{self, Kind, Reported};
+use crate::report::{self, Kind, Outcome, Reported};
 use crate::store::{BodyId, StoreFault};
 use crate::telemetry::Status;
 
 /// How long to wait before a report that could not be stored is tried again.
 const AGAIN_WAIT: Duration = Duration::from_secs(2);
-
-/// What became of one recipient.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Outcome {
-    /// Index into the envelope.
-    pub recipient: u32,
-    /// Enhanced status code.
-    pub status: String,
-    /// The other side's words, `code text`.
-    pub diagnostic: Option<String>,
-    /// The server that said so.
-    pub relay: Option<String>,
-}
-
-/// What is settled when a report is on the disk.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Settles {
-    /// The mail reported on.
-    pub ticket: Ticket,
-    /// The hop whose recipients are settled; `None` for reports that settle nothing (delay, relayed).
-    pub hop: Option<HopKey>,
-    /// What is reported.
-    pub kind: Kind,
-    /// Of whom.
-    pub outcomes: Vec<Outcome>,
-}
-
-impl Settles {
-    fn given_up(&self) -> impl Iterator<Item = (Ticket, u32)> {
-        let outcomes = self.outcomes.iter().filter(|_| self.hop.is_some());
-        outcomes.map(|outcome| (self.ticket, outcome.recipient))
-    }
-}
 
 /// Reports under way.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use skywave_transports::transport::Emission;
 use super::accept::path;
 use super::answers::NOBODY;
 use super::seam::ReplyTo;
-use super::storekeeper::Saved;
+use super::steps::{Saved, Then};
 use super::{Node, Pending};
 use crate::queue::record::{HopKey, HopState, MailRecord, Ticket};
 use crate::store::{Batch, Query, StoreFault};
@@ -185,7 +185,7 @@ impl Node {
         let now = self.now;
         for ticket in tickets {
             let command = super::command::Command::QueueRetry { ticket: Some(ticket.to_string()) };
-            self.with_mail(now, ticket, super::due::Then::Command(NOBODY, command));
+            self.with_mail(now, ticket, Then::Command(NOBODY, command));
         }
         self.reply_ok(reply_to, json!({ "mails": count }));
     }

@@ -3,7 +3,7 @@
 
 use skywave_protocols::time::{Duration, Now};
 
-use super::accept::AnswerTo;
+use super::steps::AnswerTo;
 use super::{Node, Output, Pending};
 use crate::queue::record::{HopKey, HopState};
 use crate::store::Batch;

@@ -10,8 +10,8 @@ use skywave_protocols::time::{Duration, Instant};
 use skywave_transports::io::{Space, Write};
 
 use super::seam::Number;
+use super::steps::{AnswerTo, Refused, Saved};
 use crate::queue::limits::UNSAVED_BATCHES_MAX;
-use crate::queue::record::{HopKey, Ticket};
 use crate::store::{Batch, StoreFault};
 
 /// How long to wait before a failed disk is tried again.
@@ -19,30 +19,6 @@ const RETRY_WAIT: Duration = Duration::from_secs(1);
 
 /// Keys remembered before those are looked for that can be forgotten.
 const LATEST_KEYS_SWEPT: usize = 1024;
-
-/// What a batch was for: decides what follows when it is on the disk, and when it is not.
-#[derive(Debug)]
-pub enum Saved {
-    /// A mail is accepted; somebody waits for the answer.
-    Accepted(Box<super::accept::Accepted>),
-    /// Notes about mails.
-    Notes(Vec<Ticket>),
-    /// The mark that a hand-over begins: it begins once the mark is on the disk.
-    Opened(HopKey),
-    /// Records of a transport: link index and the transport's number.
-    Transport(usize, u64),
-    /// Stanzas, and records of chat sessions: chat's number.
-    Chat(u64),
-}
-
-/// A batch that could not be stored and is given back to whoever wanted it.
-#[derive(Debug)]
-pub struct Refused {
-    /// What it was for.
-    pub saved: Saved,
-    /// Why.
-    pub fault: StoreFault,
-}
 
 struct Outstanding {
     saved: Saved,
@@ -172,7 +148,7 @@ impl Storekeeper {
     }
 
     /// Whether a mail is on its way to the disk, for whose answer somebody waits.
-    pub fn is_accepting(&self, waits: impl Fn(&super::accept::AnswerTo) -> bool) -> bool {
+    pub fn is_accepting(&self, waits: impl Fn(&AnswerTo) -> bool) -> bool {
         let accepted = |other: &Outstanding| matches!(&other.saved, Saved::Accepted(mail) if waits(&mail.answer));
         self.outstanding.values().any(accepted)
     }
@@ -195,6 +171,7 @@ impl Storekeeper {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::queue::record::Ticket;
 
     fn note(key: &[u8], value: &'static [u8]) -> Batch {
         let write = Write { space: Space::Mail, key: key.to_vec(), value: Some(value.into()) };

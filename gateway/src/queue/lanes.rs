@@ -8,6 +8,11 @@ use super::limits::{ACTIVE_HOPS_LOW, ACTIVE_HOPS_MAX, UNDER_WAY_HOPS_MAX};
 use super::record::{HopKey, Lane, lane_end, lane_start};
 use crate::store::Query;
 
+/// The lane of mail that is a batch for this site.
+pub const BATCH_LANE: &str = "batch-smtp";
+/// The lane of recipients that nobody takes: given up as soon as they are looked at.
+pub const NOWHERE_LANE: &str = "nowhere";
+
 /// One lane's window.
 #[derive(Debug, Default)]
 struct Window {

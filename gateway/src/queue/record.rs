@@ -201,6 +201,16 @@ impl MailRecord {
         Envelope { recipients, ..self.envelope.clone() }
     }
 
+    /// Leaves an envelope what is left of the time that DELIVERBY gives this mail: whoever gets it next counts from when
+    /// it comes.
+    //= smtp/BY-002
+    pub fn shorten_by(&self, envelope: &mut Envelope, wall: WallTime) {
+        if let Some(by) = &mut envelope.mail.by {
+            let passed = wall.unix_micros().saturating_sub(self.accepted_at) / 1_000_000;
+            by.seconds = by.seconds.saturating_sub_unsigned(passed);
+        }
+    }
+
     /// The write that keeps it.
     pub fn put(&self) -> Write {
         let mut value = Vec::with_capacity(RECORD_OCTETS_USUAL);

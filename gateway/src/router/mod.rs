@@ -10,8 +10,8 @@ use skywave_protocols::message::domain::covers;
 use skywave_protocols::message::mail::Envelope;
 use skywave_transports::transport::SiteName;
 
-use crate::node::batches::BATCH_LANE;
 use crate::node::config::{LinkConfig, SiteConfig, TransportConfig};
+use crate::queue::lanes::BATCH_LANE;
 use crate::queue::record::{Hop, Lane, Part};
 
 /// Which way an address goes.
