@@ -30,13 +30,12 @@ impl Recent {
             return;
         }
         let known = self.numbers.get(&line.number).copied();
-        let life = known.and_then(|at| self.lives.remove(&at));
-        let mut life = life.unwrap_or_else(|| Life { last: line.clone(), history: VecDeque::new() });
+        let history = known.and_then(|at| self.lives.remove(&at)).map(|life| life.history);
+        let mut life = Life { last: line.clone(), history: history.unwrap_or_default() };
         if life.history.len() >= RECENT_EVENTS_MAX {
             life.history.pop_front();
         }
         life.history.push_back((at, format!("{}: {}", line.status.name(), line.text)));
-        life.last = line.clone();
         self.next += 1;
         if is_number(line) {
             self.numbers.insert(line.number.clone(), self.next);

@@ -9,8 +9,9 @@
 //! Limits: [`IDS_MAX`] ids are remembered, the oldest are forgotten first; a reference to a forgotten id crosses back as
 //! the far side knew it.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use minidom::Element;
 use rxml::xml_ncname;
@@ -44,6 +45,11 @@ pub(super) struct Place {
     pub(super) index: u16,
 }
 
+impl Place {
+    const FIRST: Self = Self { context: 0, number: 0, index: 0 };
+    const LAST: Self = Self { context: u8::MAX, number: u32::MAX, index: u16::MAX };
+}
+
 /// An id that stayed here.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Kept {
@@ -62,6 +68,8 @@ pub(super) struct Ids {
     peer: Option<u32>,
     by_place: BTreeMap<Place, Kept>,
     by_id: BTreeMap<(String, String), Place>,
+    /// Where each id stands, whoever gave it.
+    anybody: BTreeSet<(Arc<str>, Place)>,
     order: VecDeque<Place>,
 }
 
@@ -81,6 +89,7 @@ impl Ids {
         while self.order.len() >= IDS_MAX {
             let Some(oldest) = self.order.pop_front() else { break };
             if let Some(kept) = self.by_place.remove(&oldest) {
+                self.anybody.remove(&(Arc::from(kept.id.as_str()), oldest));
                 let key = (kept.from, kept.id);
                 if self.by_id.get(&key) == Some(&oldest) {
                     self.by_id.remove(&key);
@@ -89,6 +98,7 @@ impl Ids {
         }
         self.order.push_back(kept.place);
         self.by_id.insert((kept.from.clone(), kept.id.clone()), kept.place);
+        self.anybody.insert((Arc::from(kept.id.as_str()), kept.place));
         self.by_place.insert(kept.place, kept);
     }
 
@@ -147,14 +157,20 @@ impl Ids {
             return format!("~{}", token(place));
         }
         let own = self.by_id.get(&(from.to_owned(), id.to_owned())).copied();
-        let foreign = || {
-            let kept = self.by_place.values().rev().find(|kept| kept.id == id)?;
-            (id.len() >= FOREIGN_ID_OCTETS_MIN).then_some(kept.place)
-        };
-        match own.or_else(foreign) {
+        match own.or_else(|| self.foreign(id)) {
             Some(place) => format!("^{}", token(place)),
             None => literal(id),
         }
+    }
+
+    /// The last place of an id, whoever gave it.
+    fn foreign(&self, id: &str) -> Option<Place> {
+        if id.len() < FOREIGN_ID_OCTETS_MIN {
+            return None;
+        }
+        let id: Arc<str> = Arc::from(id);
+        let all = (Arc::clone(&id), Place::FIRST)..=(id, Place::LAST);
+        self.anybody.range(all).next_back().map(|(_, place)| *place)
     }
 
     /// What the clients here are to see of an element that the peer sent at `place`.
@@ -373,10 +389,14 @@ mod tests {
         };
         (0..=IDS_MAX as u32).for_each(|number| ids.keep(kept(number)));
         assert_eq!((ids.by_place.len(), ids.by_id.len(), ids.order.len()), (IDS_MAX, IDS_MAX, IDS_MAX));
+        assert_eq!(ids.anybody.len(), IDS_MAX);
         assert_eq!(ids.reference("a@x", "id number 0"), "id number 0");
         assert_eq!(ids.reference("a@x", "id number 1"), "^3:1.2");
         assert_eq!(ids.reference("c@x", "id number 1"), "^3:1.2");
-        assert_eq!(ids.referred("~3:1.2", 9, ""), "id number 1");
+        ids.keep(Kept { from: "d@x".to_owned(), id: "id number 7".to_owned(), ..kept(5_000) });
+        assert_eq!(ids.reference("c@x", "id number 7"), "^3:3uw.2", "the last one of whoever");
+        assert_eq!(ids.reference("a@x", "id number 7"), "^3:7.2", "one's own first");
+        assert_eq!(ids.referred("~3:2.2", 9, ""), "id number 2");
         assert_eq!(ids.referred("~3:0.2", 9, ""), "1-3:0.2");
     }
 
