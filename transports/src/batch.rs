@@ -255,6 +255,7 @@ impl AirLink for BatchLink {
             repeats: self.config.node_repeats,
             confirm: self.config.port.service == Service::Rcop,
             expedited: false,
+            conversation: false,
             // Sorted by their numbers at the other end.
             ordered: false,
             segment: Some(Segment { u_pdu_id, number }),

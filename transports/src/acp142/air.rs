@@ -147,6 +147,7 @@ impl AirLink for Acp142Link<Air> {
                 repeats: if confirm { 0 } else { self.bearer.config.repeats.min(15) },
                 confirm,
                 expedited: false,
+                conversation: false,
                 // P_MUL numbers its PDUs itself: one that is lost holds up no other.
                 ordered: false,
                 segment: None,

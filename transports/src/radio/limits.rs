@@ -15,6 +15,13 @@ pub const WINDOW_OCTETS_MAX: usize = 4 << 20;
 pub const CONFIRM_PDUS_MAX: usize = skywave_protocols::s5066::sis::limits::REQUESTS_OUTSTANDING_MAX - 24;
 /// PDUs of Flash and Override that may exceed the pacing: an address PDU and what follows it.
 pub const URGENT_PDUS_MAX: usize = 4;
+/// The highest priority in a node.
+pub const SIS_PRIORITY_MAX: u8 = 15;
+/// PDUs that await confirmation and are so short that they do not wait until longer ones are confirmed, at once, and
+/// their octets: a line of chat is under a hundred.
+pub const SHORT_PDUS_MAX: usize = 4;
+/// See [`SHORT_PDUS_MAX`].
+pub const SHORT_OCTETS_MAX: usize = 512;
 /// P_MUL priority up to which a PDU may do so: Flash and Override.
 pub const URGENT_PRIORITY_MAX: u8 = 2;
 /// Unconfirmed data is topped up when less than this is left, so that the transmitter does not stop in between.

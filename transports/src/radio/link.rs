@@ -30,7 +30,8 @@ pub trait AirLink: Transport {
 /// What a link would release next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Offer {
-    /// P_MUL priority, 0 most urgent; 2 and less (Flash, Override) may exceed the pacing by a few PDUs.
+    /// P_MUL priority, 0 most urgent; 2 and less (Flash, Override) may exceed the pacing by a few PDUs. Of a conversation
+    /// one less than its precedence has.
     pub priority: u8,
     /// Octets of the PDU; an estimate is enough.
     pub octets: usize,
@@ -59,6 +60,8 @@ pub struct AirPdu {
     pub confirm: bool,
     /// By the expedited service of the node, before everything else.
     pub expedited: bool,
+    /// Somebody waits for it in front of a screen: inside the nodes it goes before bulk of its precedence.
+    pub conversation: bool,
     /// Whether it comes out after the earlier ones of its port and priority; else as soon as it is there. Only RCOP.
     pub ordered: bool,
     /// Which segment of a longer unit it is; `None` for a unit of one U_PDU, which the radio numbers itself.

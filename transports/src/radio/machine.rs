@@ -13,7 +13,7 @@ use skywave_protocols::time::{Instant, Now, Wakeup};
 
 use super::config::RadioConfig;
 use super::hold::{self, Hold};
-use super::limits::REFUSED_WAIT;
+use super::limits::{REFUSED_WAIT, SIS_PRIORITY_MAX};
 use super::link::{AirEvent, AirLink, AirPdu, Arrival, Offer, Port, Segment, Service};
 use super::pacing::{Pacing, Verdict};
 use super::session::Session;
@@ -533,7 +533,7 @@ impl Radio {
             sap: port.sap,
             destination: pdu.to,
             mode,
-            priority: pdu.priority.precedence().sis_priority(),
+            priority: node_priority(&pdu),
             retransmissions: if rcop { 0 } else { pdu.repeats.min(15) },
             ttl: Ttl::from_span(pdu.ttl),
             // The expedited service is not for UDOP.
@@ -556,6 +556,12 @@ impl Attached {
     fn uses(&self, sap: SapId) -> bool {
         self.ports.iter().any(|port| port.sap == sap)
     }
+}
+
+/// Between the precedences there is room in the node: what people say to each other is short, and takes it.
+fn node_priority(pdu: &AirPdu) -> u8 {
+    let priority = pdu.priority.precedence().sis_priority();
+    if pdu.conversation { (priority + 1).min(SIS_PRIORITY_MAX) } else { priority }
 }
 
 fn can_transmit(session: &Session) -> bool {

@@ -3,7 +3,9 @@
 //! What is handed down cannot be overtaken by us any more, so it is kept short. Confirmations tell what has left with
 //! ARQ; nothing tells it without, so a model does: rate, turnaround and repeats give the time at which the last octet
 //! is judged to have left. Each service has its own budget: a peer that does not answer must not stop a broadcast. A few
-//! PDUs of Flash may exceed it, since the node puts them first. While the node may not transmit, the model stands still.
+//! PDUs of Flash may exceed it, since the node puts them first, and a few short ones that await confirmation: a line of
+//! chat must not wait until two long transmissions of mail are confirmed. While the node may not transmit, the model
+//! stands still.
 //!
 //! What the node itself can hold is not known, and it drops what comes long after it said stop. So the octets in its
 //! hands begin small and grow by what has left: never more than twice of what it has taken before without a word.
@@ -14,8 +16,8 @@ use skywave_protocols::time::{Duration, Instant};
 
 use super::config::RadioConfig;
 use super::limits::{
-    AIR_OVERHEAD_PERCENT, CONFIRM_PDUS_MAX, CONFIRM_PDUS_MIN, TOP_UP, URGENT_PDUS_MAX, URGENT_PRIORITY_MAX,
-    WINDOW_OCTETS_FIRST, WINDOW_OCTETS_MAX,
+    AIR_OVERHEAD_PERCENT, CONFIRM_PDUS_MAX, CONFIRM_PDUS_MIN, SHORT_OCTETS_MAX, SHORT_PDUS_MAX, TOP_UP, URGENT_PDUS_MAX,
+    URGENT_PRIORITY_MAX, WINDOW_OCTETS_FIRST, WINDOW_OCTETS_MAX,
 };
 use super::link::Offer;
 
@@ -77,6 +79,8 @@ pub(super) struct Pacing {
     confirm_window: Window,
     /// Urgent flights that exceed the budget.
     extra: BTreeSet<u64>,
+    /// Short flights that await confirmation.
+    short: BTreeSet<u64>,
     /// Since when the node may not transmit.
     frozen: Option<Instant>,
 }
@@ -95,6 +99,7 @@ impl Pacing {
             clocked_window: Window::new(),
             confirm_window: Window::new(),
             extra: BTreeSet::new(),
+            short: BTreeSet::new(),
             frozen: None,
         }
     }
@@ -119,6 +124,7 @@ impl Pacing {
             let few = self.confirming.len() < CONFIRM_PDUS_MAX;
             let fits = few && awaited + airtime <= self.confirm_ahead && self.confirm_window.takes(offer.octets);
             let fits = fits || self.confirming.len() < CONFIRM_PDUS_MIN;
+            let fits = fits || (is_short(offer) && self.short.len() < SHORT_PDUS_MAX);
             return if fits { Verdict::Now } else { Verdict::Wait };
         }
         if !self.clocked_window.takes(offer.octets) {
@@ -145,6 +151,9 @@ impl Pacing {
         self.window(offer.confirm).held += offer.octets;
         if offer.confirm {
             self.confirming.insert(flight, airtime);
+            if is_short(offer) {
+                self.short.insert(flight);
+            }
             return;
         }
         // ARQ data in the hands of the node shares the transmitter: what is not confirmed leaves half as fast.
@@ -160,6 +169,7 @@ impl Pacing {
             self.window(confirm).left(octets);
         }
         self.confirming.remove(&flight);
+        self.short.remove(&flight);
         self.clocked.retain(|&(_, other), ()| other != flight);
         self.extra.remove(&flight);
         let last = self.clocked.last_key_value().map_or(now, |(&(leaves, _), ())| leaves);
@@ -216,6 +226,11 @@ impl Pacing {
     pub(super) fn depth(&self, now: Instant) -> (u64, usize, usize) {
         (self.busy_until.since(now).as_secs(), self.clocked.len(), self.confirming.len())
     }
+}
+
+/// Whether it is a line of chat or the like.
+const fn is_short(offer: Offer) -> bool {
+    offer.octets <= SHORT_OCTETS_MAX
 }
 
 #[cfg(test)]
@@ -294,6 +309,28 @@ mod tests {
         assert_eq!(pacing.verdict(at(1000), ROUTINE), Verdict::Now, "a broadcast goes on");
         pacing.end(at(1000), 0);
         assert_eq!(pacing.verdict(at(1000), arq), Verdict::Now);
+    }
+
+    #[test]
+    fn a_few_short_pdus_do_not_wait_for_the_confirmation_of_long_ones() {
+        let mut pacing = pacing();
+        let long = Offer { confirm: true, octets: 2_000, ..ROUTINE };
+        let short = Offer { octets: 60, ..long };
+        let mut flight = 0;
+        let mut hand = |pacing: &mut Pacing, offer| {
+            let may = pacing.verdict(at(1), offer) == Verdict::Now;
+            if may {
+                flight += 1;
+                pacing.hand(at(1), flight, offer, 0);
+            }
+            may
+        };
+        while hand(&mut pacing, long) {}
+        let passed = (0..10).filter(|_| hand(&mut pacing, short)).count();
+        assert_eq!(passed, SHORT_PDUS_MAX);
+        assert!(!hand(&mut pacing, Offer { octets: SHORT_OCTETS_MAX + 1, ..short }));
+        pacing.end(at(2), flight);
+        assert_eq!((pacing.verdict(at(2), short), pacing.verdict(at(2), long)), (Verdict::Now, Verdict::Wait));
     }
 
     #[test]

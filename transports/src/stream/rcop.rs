@@ -266,7 +266,8 @@ impl AirLink for RcopLink {
 
     fn offer(&self) -> Option<Offer> {
         let (_, next) = self.next_unit()?;
-        Some(Offer { priority: next.urgency.p_mul(), octets: next.octets, confirm: true })
+        let priority = next.urgency.p_mul().saturating_sub(1);
+        Some(Offer { priority, octets: next.octets, confirm: true })
     }
 
     //= xmpp/RCOP-002
@@ -302,6 +303,7 @@ impl AirLink for RcopLink {
             repeats: 0,
             confirm: true,
             expedited: next.expedited,
+            conversation: true,
             ordered: true,
             segment: Some(Segment { u_pdu_id, number: 0 }),
         })

@@ -212,6 +212,7 @@ fn pdu(token: u64, port: Port, octets: usize) -> AirPdu {
         repeats: 0,
         confirm,
         expedited: false,
+        conversation: false,
         ordered: true,
         segment: None,
     }
