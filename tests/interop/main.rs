@@ -12,6 +12,7 @@
 
 mod conformance;
 mod console;
+mod demo;
 mod groups;
 mod harness;
 mod kill;

@@ -9,7 +9,10 @@ use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::WallTime;
 
 use super::samples::Start;
-use crate::telemetry::{Event, StanzaFate};
+use crate::telemetry::{Event, StanzaFate, StanzaLine};
+
+/// What is kept of stanzas whose line is not known yet.
+const EARLY_MAX: usize = 64;
 
 /// A line of the conversation.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -78,6 +81,8 @@ pub struct Conversation {
     pub fates: Vec<LineFate>,
     /// By site and link: units of chat, and their octets.
     pub units_sent: BTreeMap<(usize, String), (u64, u64)>,
+    /// What sites told of stanzas before their speaker had told us the id, with the time and the site.
+    early: Vec<(WallTime, usize, StanzaLine)>,
 }
 
 impl Conversation {
@@ -94,7 +99,7 @@ impl Conversation {
             precedence: None,
             bytes_on_air: 0,
         };
-        Self { fates: lines(seed).into_iter().map(fate).collect(), units_sent: BTreeMap::new() }
+        Self { fates: lines(seed).into_iter().map(fate).collect(), units_sent: BTreeMap::new(), early: Vec::new() }
     }
 
     /// The number of the line that is to be said now. `started` tells whether what starts so has its time.
@@ -102,6 +107,15 @@ impl Conversation {
         let next = self.fates.iter().position(|fate| fate.said_at.is_none())?;
         let before_heard = next.checked_sub(1).is_none_or(|before| !self.fates[before].heard_at.is_empty());
         (before_heard && started(self.fates[next].line.start)).then_some(next)
+    }
+
+    /// The line with this number was said, as the stanza with this id.
+    pub fn said(&mut self, number: usize, id: String) {
+        let Some(fate) = self.fates.get_mut(number) else { return };
+        fate.id = id;
+        for (at, site, stanza) in std::mem::take(&mut self.early) {
+            self.stanza(at, site, &stanza);
+        }
     }
 
     /// Somebody at a site heard something; the line it is.
@@ -114,18 +128,7 @@ impl Conversation {
     /// A site told something.
     pub fn told(&mut self, at: WallTime, site: usize, event: &Event) {
         match event {
-            Event::Stanza(stanza) => {
-                let of_line = |fate: &&mut LineFate| fate.line.site == site && fate.id == stanza.id;
-                let Some(fate) = self.fates.iter_mut().find(of_line) else { return };
-                match stanza.status {
-                    StanzaFate::Accepted => {
-                        (fate.accepted_at, fate.bytes) = (Some(at), stanza.bytes);
-                        fate.precedence = Some(stanza.precedence);
-                    }
-                    StanzaFate::Sent => fate.confirmed_at = Some(at),
-                    _other => {}
-                }
-            }
+            Event::Stanza(stanza) => self.stanza(at, site, stanza),
             Event::ChatBlock { bytes_sent, link, .. } => {
                 let (units, bytes) = self.units_sent.entry((site, link.clone())).or_default();
                 (*units, *bytes) = (*units + 1, *bytes + bytes_sent);
@@ -139,17 +142,39 @@ impl Conversation {
         }
     }
 
+    fn stanza(&mut self, at: WallTime, site: usize, stanza: &StanzaLine) {
+        let of_line = |fate: &&mut LineFate| fate.line.site == site && fate.id == stanza.id;
+        let Some(fate) = self.fates.iter_mut().find(of_line) else {
+            // Presence has no part in the conversation, and lines are few.
+            if stanza.kind == "message" && self.early.len() < EARLY_MAX {
+                self.early.push((at, site, stanza.clone()));
+            }
+            return;
+        };
+        match stanza.status {
+            StanzaFate::Accepted => {
+                (fate.accepted_at, fate.bytes) = (Some(at), stanza.bytes);
+                fate.precedence = Some(stanza.precedence);
+            }
+            StanzaFate::Sent => fate.confirmed_at = Some(at),
+            _other => {}
+        }
+    }
+
     /// Whether every line was heard.
     pub fn is_complete(&self) -> bool {
         self.fates.iter().all(|fate| !fate.heard_at.is_empty())
     }
 
-    /// What did not go as it should, in words.
-    pub fn faults(&self) -> Vec<String> {
-        let fault = |fate: &LineFate| match fate.heard_at.len() {
-            0 => Some(format!("{:?} was not heard by {}", fate.line.text, fate.line.to)),
-            1 => None,
-            times => Some(format!("{:?} was heard by {} {times} times", fate.line.text, fate.line.to)),
+    /// What did not go as it should, in words. `long_at` is when the long mail was delivered.
+    pub fn faults(&self, long_at: Option<WallTime>) -> Vec<String> {
+        let fault = |fate: &LineFate| match fate.heard_at.as_slice() {
+            [] => Some(format!("{:?} was not heard by {}", fate.line.text, fate.line.to)),
+            [at] if fate.line.start == Start::WhileLong && long_at.is_some_and(|long_at| *at > long_at) => {
+                Some(format!("{:?} waited for the long mail", fate.line.text))
+            }
+            [_] => None,
+            times => Some(format!("{:?} was heard by {} {} times", fate.line.text, fate.line.to, times.len())),
         };
         self.fates.iter().filter_map(fault).collect()
     }
@@ -172,7 +197,30 @@ mod tests {
             assert!(conversation.heard(at(20), line.to, &line.text).is_some());
             assert_eq!(conversation.due(|start| start == Start::AtOnce), [Some(1), None, None, None][number]);
         }
-        assert!(conversation.is_complete() && conversation.faults().is_empty());
+        assert!(conversation.is_complete() && conversation.faults(Some(at(21))).is_empty());
+        assert_eq!(conversation.faults(Some(at(19))).len(), 2, "those that are said while the long mail is on the air");
+    }
+
+    #[test]
+    fn what_a_site_tells_before_the_id_is_known_counts() {
+        let mut conversation = Conversation::new(7);
+        let at = WallTime::from_unix_seconds;
+        let stanza = StanzaLine {
+            number: "c1".to_owned(),
+            kind: "message",
+            id: "x".to_owned(),
+            from: String::new(),
+            to: String::new(),
+            peer: String::new(),
+            bytes: 152,
+            delay_seconds: 0.0,
+            precedence: Precedence::Routine,
+            status: StanzaFate::Accepted,
+            text: String::new(),
+        };
+        conversation.told(at(3), 0, &Event::Stanza(Box::new(stanza)));
+        conversation.said(0, "x".to_owned());
+        assert_eq!((conversation.fates[0].accepted_at, conversation.fates[0].bytes), (Some(at(3)), 152));
     }
 
     #[test]
@@ -192,7 +240,8 @@ mod tests {
             );
         }
         assert_eq!(conversation.units_sent[&(0, "chat".to_owned())], (2, 70));
-        assert_eq!(conversation.faults().len(), 4);
-        assert!(conversation.faults()[0].contains("2 times"));
+        let faults = conversation.faults(None);
+        assert_eq!(faults.len(), 4);
+        assert!(faults[0].contains("2 times"));
     }
 }

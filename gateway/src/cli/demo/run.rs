@@ -14,7 +14,7 @@ use super::show::{self, Show};
 use super::{Demo, submit};
 use crate::bench::xmpp::prosody;
 use crate::demo::chat::{Conversation, Line};
-use crate::demo::ledger::Ledger;
+use crate::demo::ledger::{Fate, Ledger};
 use crate::demo::outcome::{Link, Outcome, chat_message, faults, message};
 use crate::demo::samples::{Start, samples};
 use crate::demo::{PATIENCE, plan};
@@ -320,7 +320,7 @@ impl Stage {
     fn chatted(&mut self, site: usize, happening: Happening) {
         let now = self.clock.now().wall;
         match happening {
-            Happening::Said(number, id) => self.conversation.fates[number].id = id,
+            Happening::Said(number, id) => self.conversation.said(number, id),
             Happening::Heard { to, text } => {
                 self.conversation.heard(now, &to, &text);
                 self.show.line(now, &format!("{}: {to} hears \"{text}\"", self.plan.names[site]));
@@ -375,7 +375,7 @@ impl Stage {
 
     fn outcome(&self, options: &Demo, seed: u64) -> Outcome {
         let mut faults = faults(&self.ledger);
-        faults.extend(self.conversation.faults());
+        faults.extend(self.conversation.faults(self.ledger.long().and_then(Fate::delivered_at)));
         let mails = self.ledger.fates.iter().map(message);
         let messages = mails.chain(self.conversation.fates.iter().map(chat_message)).collect();
         let mut links = Vec::new();
@@ -415,27 +415,22 @@ impl Stage {
 
     /// Says how to chat with a client of one's own.
     fn say_where_to_chat(&mut self) {
-        let mut lines = Vec::new();
+        if self.people.iter().all(|people| people.for_clients.is_none()) {
+            self.show.plain("To chat with a client of your own, install Prosody and run with --prosody.");
+            return;
+        }
+        self.show.plain("Chat with any XMPP client that lets you set server and port (Gajim, Psi, profanity):");
+        let mut accounts = Vec::new();
         for (people, (user, name)) in self.people.iter().zip(["alice", "bob"].into_iter().zip(&self.plan.names)) {
-            let site = full_name(name);
-            match people.for_clients {
-                Some(at) => lines.push(format!(
-                    "  {user}@{site}  password {PASSWORD}  server {}, port {}; its certificate is made for this run",
-                    at.ip(),
-                    at.port()
-                )),
-                None => lines.push(format!(
-                    "  {site}: the gateway is a component of the server at {} (a stand-in without accounts)",
-                    people.for_components
-                )),
+            if let Some(at) = people.for_clients {
+                let (site, ip, port) = (full_name(name), at.ip(), at.port());
+                self.show.plain(&format!("  {user}@{site}  password {PASSWORD}  server {ip}  port {port}"));
+                accounts.push(format!("/connect {user}@{site} server {ip} port {port} tls trust"));
             }
         }
-        if self.people.iter().any(|people| people.for_clients.is_some()) {
-            self.show.plain("Chat with any XMPP client (Gajim, Dino, Psi…): two accounts, set to connect to:");
-        } else {
-            self.show.plain("To chat with a client of your own, install Prosody and run with --prosody. Now:");
-        }
-        lines.iter().for_each(|line| self.show.plain(line));
+        self.show.plain("Each server made a certificate for this run: have the client trust it. In profanity:");
+        accounts.iter().for_each(|account| self.show.plain(&format!("  {account}")));
+        self.show.plain("Write to the other, or both enter a room, say ops@chat.hq.test: it crosses the radio.");
     }
 
     /// Says where to connect and stays until somebody interrupts.

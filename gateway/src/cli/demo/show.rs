@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use skywave_protocols::time::WallTime;
 
 use crate::demo::ledger::{Fate, Ledger};
-use crate::demo::outcome::{Link, Outcome};
+use crate::demo::outcome::{Link, Message, Outcome};
 use crate::telemetry::Event;
 
 /// Where lines and bar go: standard output, or standard error where that one carries JSON.
@@ -116,34 +116,54 @@ impl Show {
             bar.finish_and_clear();
         }
         self.plain("");
-        self.plain("precedence    bytes  on link   seconds  from         to                          subject");
+        self.plain(HEADING);
         for one in &outcome.messages {
-            let seconds = one.seconds.map_or("    never".to_owned(), |seconds| format!("{seconds:9.1}"));
-            let to = one.to.iter().map(|to| to.split('@').next().unwrap_or_default()).collect::<Vec<_>>().join(",");
-            let sites = one.to.first().and_then(|to| to.split('@').nth(1)).unwrap_or_default();
-            let from = one.from.split('@').nth(1).unwrap_or_default();
-            self.plain(&format!(
-                "{:<10} {:>8} {:>8} {seconds}  {from:<12} {:<27} {}",
-                one.precedence.name(),
-                one.bytes,
-                one.bytes_on_air,
-                format!("{to}@{sites}"),
-                one.subject
-            ));
+            self.plain(&row(one));
         }
         self.plain("");
         for Link { name, units_sent, bytes_on_air, seconds_on_air, transmissions, .. } in &outcome.links {
             self.plain(&format!(
-                "{name:<14} {units_sent:>3} units; its station: {transmissions} transmissions, {bytes_on_air} bytes, {seconds_on_air:.0} s on air"
+                "{name:<15} {units_sent} units; station: {transmissions} transmissions, {bytes_on_air} bytes, {seconds_on_air:.0} s on air"
             ));
         }
         for fault in &outcome.faults {
             self.plain(&format!("FAILED: {fault}"));
         }
         if outcome.ok {
-            self.plain("All messages arrived once, the FLASH ahead of the 200 KB message, and nobody who chats waited for that.");
+            let chat = outcome.messages.iter().filter(|one| one.kind == "chat").filter_map(|one| one.seconds);
+            let longest = chat.fold(0.0, f64::max);
+            self.plain("All messages arrived once, the FLASH ahead of the 200 KB message.");
+            self.plain(&format!("What people wrote meanwhile was read within {longest:.0} s."));
         }
     }
+}
+
+/// The columns of [`row`]: a terminal of 80 columns shows them whole.
+const HEADING: &str = "precedence kind   bytes on link seconds  to                   subject";
+const TO_CHARACTERS: usize = 20;
+const SUBJECT_CHARACTERS: usize = 18;
+
+/// A message in the table of the result.
+fn row(one: &Message) -> String {
+    let seconds = one.seconds.map_or("never".to_owned(), |seconds| format!("{seconds:.1}"));
+    let to = match one.to.as_slice() {
+        [] => String::new(),
+        [only] => cut(only, TO_CHARACTERS),
+        [first, others @ ..] => {
+            let more = format!(" +{}", others.len());
+            cut(first, TO_CHARACTERS - more.len()) + &more
+        }
+    };
+    let (precedence, subject) = (one.precedence.name(), cut(&one.subject, SUBJECT_CHARACTERS));
+    let Message { kind, bytes, bytes_on_air, .. } = one;
+    format!("{precedence:<10} {kind} {bytes:>7} {bytes_on_air:>7} {seconds:>7}  {to:<TO_CHARACTERS$} {subject}")
+}
+
+fn cut(text: &str, characters: usize) -> String {
+    if text.chars().count() <= characters {
+        return text.to_owned();
+    }
+    text.chars().take(characters.saturating_sub(1)).chain(['…']).collect()
 }
 
 /// What a message is called in lines.
@@ -156,4 +176,37 @@ pub fn name(fate: &Fate) -> String {
 fn clock(at: WallTime, began: WallTime) -> String {
     let seconds = at.since(began).as_secs();
     format!("{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use skywave_protocols::message::precedence::Precedence;
+
+    use super::*;
+
+    #[test]
+    fn rows_fit_eighty_columns() {
+        let mut one = Message {
+            id: String::new(),
+            ticket: None,
+            kind: "mail",
+            subject: "A survey of 200 KB is on its way to you.".to_owned(),
+            from: "operator@hq.test".to_owned(),
+            to: ["alpha", "bravo", "charlie"].map(|name| format!("{name}@field.test")).into(),
+            precedence: Precedence::Immediate,
+            bytes: 200_241,
+            bytes_on_air: 204_162,
+            accepted_at: None,
+            delivered_at: None,
+            confirmed_at: None,
+            seconds: Some(21_530.45),
+        };
+        assert_eq!(
+            row(&one),
+            "immediate  mail  200241  204162 21530.5  alpha@field.test +2  A survey of 200 K…"
+        );
+        assert!(row(&one).chars().count() <= 80 && HEADING.len() <= 80);
+        one.to = vec!["a-rather-long-name@field.test".to_owned()];
+        assert_eq!(row(&one).chars().count(), 80);
+    }
 }
