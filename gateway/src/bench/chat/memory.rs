@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver};
 use std::sync::{Mutex, PoisonError};
-use std::thread;
+use std::thread::{self, park_timeout};
 use std::time::Duration;
 
 use super::super::BenchFault;
@@ -27,6 +27,8 @@ const PRESENCES: usize = 10_000;
 const MEGABYTES_MAX: f64 = 64.0;
 /// How long the gateway may take to connect and to take everything.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long after the last stanza memory is looked at: what was only under way is given back by then.
+const REST: Duration = Duration::from_secs(2);
 
 /// A far site that reads what comes and says what it is told.
 struct Far {
@@ -85,6 +87,7 @@ pub fn run(place: &Path) -> Result<Report, BenchFault> {
     let mut components: Vec<TcpStream> =
         (0..LINKS).map(|link| host.component(&name(link), PATIENCE)).collect::<Result<_, _>>()?;
     let mut links: Vec<TcpStream> = far.iter().map(Far::connection).collect::<Result<_, _>>()?;
+    park_timeout(REST);
     let connected = resident();
     say(&mut links, |number, link, domain| {
         format!(
@@ -92,6 +95,8 @@ pub fn run(place: &Path) -> Result<Report, BenchFault> {
         )
     })?;
     await_numbers(&answers, PRESENCES, "presence did not come through")?;
+    let passing = resident();
+    park_timeout(REST);
     let cached = resident();
     for link in &links {
         link.shutdown(Shutdown::Both).map_err(|error| BenchFault::local("a far site", error))?;
@@ -108,8 +113,9 @@ pub fn run(place: &Path) -> Result<Report, BenchFault> {
         component.write_all(ping.as_bytes()).map_err(|error| BenchFault::local("a host", error))?;
     }
     await_numbers(&answers, LINKS, "a ping was not answered")?;
+    park_timeout(REST);
     let waiting = resident();
-    Ok(Report { facts: vec![("profile", "standard".to_owned())], tables: vec![table(connected, cached, waiting)] })
+    Ok(Report { facts: vec![("profile", "standard".to_owned())], tables: vec![table(connected, passing, cached, waiting)] })
 }
 
 /// What everybody shows.
@@ -153,7 +159,7 @@ fn configuration(folder: &Path, host: &str, far: &[Far]) -> String {
     text
 }
 
-fn table(connected: f64, cached: f64, waiting: f64) -> Table {
+fn table(connected: f64, passing: f64, cached: f64, waiting: f64) -> Table {
     let row = |state: &str, megabytes: f64, bar| vec![Cell::text(state), Cell::Real(megabytes, 1), bar];
     Table {
         name: "chat_memory",
@@ -163,6 +169,7 @@ fn table(connected: f64, cached: f64, waiting: f64) -> Table {
         columns: vec![("state", "state"), ("resident_megabytes", "memory MB"), ("bar", "bar")],
         rows: vec![
             row("connected", connected, Cell::Empty),
+            row(&format!("{PRESENCES} presences just passed, all written to it at once"), passing, Cell::Empty),
             row(
                 &format!("{PRESENCES} presences of far contacts cached"),
                 cached,
