@@ -16,6 +16,10 @@ pub const REJECTED_WAIT_MAX: Duration = Duration::from_secs(600);
 pub const TTL_MAX: Duration = Duration::from_secs(15 * 24 * 3600);
 /// Largest unit over TCP in octets.
 pub const TCP_UNIT_OCTETS_MAX: usize = 1 << 20;
+/// Octets that arrived over TCP and are not on the disk yet, beyond which nothing more is read.
+pub const UNANSWERED_OCTETS_MAX: usize = 16 << 10;
+/// Octets down to which reading then goes on.
+pub const UNANSWERED_OCTETS_RESUME: usize = UNANSWERED_OCTETS_MAX / 2;
 /// Octets written to a TCP connection that have not left, unless configured otherwise: two large blocks.
 pub const TCP_BUFFER_OCTETS: usize = 64 << 10;
 /// Least of what the network may hold unsent: a packet or three.

@@ -9,6 +9,7 @@ pub mod limits;
 mod line;
 pub mod rcop;
 pub mod tcp;
+mod unanswered;
 
 pub use config::{AcceptFrom, Opener, RcopConfig, TcpConfig, TcpTls};
 pub use rcop::RcopLink;

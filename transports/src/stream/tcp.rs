@@ -18,6 +18,7 @@ use skywave_protocols::time::{Instant, Now, Wakeup};
 
 use super::config::{TcpConfig, TcpTls};
 use super::limits::{TCP_GOOD, TCP_PENDING_MAX, TCP_UNIT_OCTETS_MAX, UNITS_MAX};
+use super::unanswered::Unanswered;
 use crate::io::{PipeId, PipeInput, PipeOutput, Secure, TlsRole, Trust};
 use crate::transport::{
     ArrivalId, Emission, Profile, Room, Sent, SiteName, Transport, TransportEvent, TransportFault, TransportInput,
@@ -48,6 +49,7 @@ pub struct TcpLink {
     units: VecDeque<Held>,
     written_at: Instant,
     arrivals: u64,
+    unanswered: Unanswered,
     counters: Counters,
     outputs: VecDeque<TransportOutput>,
     had_no_room: bool,
@@ -116,6 +118,7 @@ impl TcpLink {
             units: VecDeque::new(),
             written_at: Instant::ZERO,
             arrivals: 0,
+            unanswered: Unanswered::default(),
             counters: Counters::default(),
             outputs: VecDeque::new(),
             had_no_room: true,
@@ -274,6 +277,9 @@ impl TcpLink {
         let ours = connection.opened_by_us;
         // What the network holds counts as sent: a stanza that comes later could not overtake it.
         self.ask(pipe, PipeOutput::LimitSending(self.config.network_octets()));
+        if self.unanswered.is_paused() {
+            self.ask(pipe, PipeOutput::Pause);
+        }
         if let Some(old) = before.filter(|_| !ours) {
             self.pipes.remove(&old);
             self.ask(old, PipeOutput::Close);
@@ -335,6 +341,7 @@ impl TcpLink {
         self.heard |= self.sending.is_some();
         self.counters.octets_arrived += content.len() as u64;
         self.arrivals += 1;
+        let pauses = self.unanswered.arrived(self.arrivals, content.len());
         self.tell(TransportEvent::Arrived {
             arrival: ArrivalId(self.arrivals),
             from: Some(self.site()),
@@ -345,6 +352,21 @@ impl TcpLink {
             key: Vec::new(),
             content,
         });
+        if pauses {
+            self.ask_all(&PipeOutput::Pause);
+        }
+    }
+
+    fn ask_all(&mut self, output: &PipeOutput) {
+        let open = self.pipes.iter().filter(|(_, one)| one.state == State::Open);
+        let pipes: Vec<PipeId> = open.map(|(&pipe, _)| pipe).collect();
+        pipes.into_iter().for_each(|pipe| self.ask(pipe, output.clone()));
+    }
+
+    fn answered(&mut self, arrival: ArrivalId) {
+        if self.unanswered.done(arrival.0) {
+            self.ask_all(&PipeOutput::Resume);
+        }
     }
 
     fn drained(&mut self, now: Now, pipe: PipeId) {
@@ -496,10 +518,14 @@ impl Transport for TcpLink {
         self.settle(now);
     }
 
-    // TCP has confirmed already: there is nothing left to be said.
-    fn accept(&mut self, _now: Now, _arrival: ArrivalId) {}
+    // TCP has confirmed already: there is nothing left to be said to the peer.
+    fn accept(&mut self, _now: Now, arrival: ArrivalId) {
+        self.answered(arrival);
+    }
 
-    fn refuse(&mut self, _now: Now, _arrival: ArrivalId, _retry: bool) {}
+    fn refuse(&mut self, _now: Now, arrival: ArrivalId, _retry: bool) {
+        self.answered(arrival);
+    }
 
     fn handle(&mut self, now: Now, input: TransportInput) {
         match input {

@@ -9,10 +9,10 @@ use skywave_protocols::random::Seeded;
 use skywave_protocols::time::{Duration, Now, WallTime};
 
 use super::config::{AcceptFrom, Opener, TcpConfig, TcpTls};
-use super::limits::{TCP_PENDING_MAX, TCP_UNIT_OCTETS_MAX};
+use super::limits::{TCP_PENDING_MAX, TCP_UNIT_OCTETS_MAX, UNANSWERED_OCTETS_MAX};
 use super::tcp::TcpLink;
 use crate::io::{PipeId, PipeInput, PipeOutput, Secured, TlsRole, Trust};
-use crate::transport::{
+use crate::transport::{ArrivalId, 
     Delivery, Emission, Sent, Transport, TransportEvent, TransportFault, TransportInput, TransportOutput, Unit,
     UnitTicket,
 };
@@ -115,7 +115,8 @@ fn word(output: TransportOutput) -> Option<String> {
             PipeOutput::Close => format!("close {}", name(pipe)),
             PipeOutput::Secure(secure) => format!("secure {}: {:?}", name(pipe), secure.role),
             PipeOutput::TellDrained | PipeOutput::LimitSending(_) => return None,
-            other @ (PipeOutput::Pause | PipeOutput::Resume) => panic!("{other:?}"),
+            PipeOutput::Pause => format!("pause {}", name(pipe)),
+            PipeOutput::Resume => format!("resume {}", name(pipe)),
         },
         TransportOutput::Event(event) => match event {
             TransportEvent::Up => "up".to_owned(),
@@ -152,6 +153,22 @@ fn the_side_that_opens_sends_and_reads_on_one_connection() {
     assert_eq!(rig.accepted(THEIRS, PEER).said(), ["close theirs", "stream_refused"], "only we open");
     let profile = rig.link.profile();
     assert_eq!((profile.boundaries, profile.ordered, profile.reliable, profile.fan_out), (false, true, true, false));
+}
+
+#[test]
+fn what_is_not_on_the_disk_yet_holds_the_peer_back() {
+    let mut rig = Rig::new(config(Opener::Either));
+    rig.pipe(OURS, PipeInput::Opened).accepted(THEIRS, PEER).said();
+    let much = "x".repeat(UNANSWERED_OCTETS_MAX / 2);
+    let paused = |said: Vec<String>| said.into_iter().filter(|word| !word.starts_with("from")).collect::<Vec<_>>();
+    assert_eq!(paused(rig.pipe(OURS, read(&much)).pipe(THEIRS, read(&much)).said()), Vec::<String>::new());
+    assert_eq!(paused(rig.pipe(OURS, read("y")).said()), ["pause ours", "pause theirs"]);
+    // What was under way already is taken.
+    assert_eq!(paused(rig.pipe(OURS, read(&much)).said()), Vec::<String>::new());
+    for (arrival, words) in [(1, vec![]), (4, vec![]), (2, vec!["resume ours", "resume theirs"]), (3, vec![])] {
+        rig.link.accept(rig.now, ArrivalId(arrival));
+        assert_eq!(rig.said(), words, "{arrival}");
+    }
 }
 
 #[test]
