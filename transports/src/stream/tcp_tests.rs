@@ -12,9 +12,9 @@ use super::config::{AcceptFrom, Opener, TcpConfig, TcpTls};
 use super::limits::{TCP_PENDING_MAX, TCP_UNIT_OCTETS_MAX, UNANSWERED_OCTETS_MAX};
 use super::tcp::TcpLink;
 use crate::io::{PipeId, PipeInput, PipeOutput, Secured, TlsRole, Trust};
-use crate::transport::{ArrivalId, 
-    Delivery, Emission, Sent, Transport, TransportEvent, TransportFault, TransportInput, TransportOutput, Unit,
-    UnitTicket,
+use crate::transport::{
+    ArrivalId, Delivery, Emission, Sent, Transport, TransportEvent, TransportFault, TransportInput, TransportOutput,
+    Unit, UnitTicket,
 };
 
 const PEER: &str = "192.0.2.7:40000";

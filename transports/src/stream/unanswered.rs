@@ -45,7 +45,10 @@ mod tests {
         let third = UNANSWERED_OCTETS_MAX / 3 + 1;
         assert_eq!([1, 2, 3, 4].map(|arrival| unanswered.arrived(arrival, third)), [false, false, true, false]);
         assert!(unanswered.is_paused());
-        assert_eq!([9, 1, 1, 2, 3, 4].map(|arrival| unanswered.done(arrival)), [false, false, false, false, true, false]);
+        assert_eq!(
+            [9, 1, 1, 2, 3, 4].map(|arrival| unanswered.done(arrival)),
+            [false, false, false, false, true, false]
+        );
         assert!(!unanswered.is_paused() && unanswered.octets == 0);
     }
 }

@@ -115,7 +115,10 @@ pub fn run(place: &Path) -> Result<Report, BenchFault> {
     await_numbers(&answers, LINKS, "a ping was not answered")?;
     park_timeout(REST);
     let waiting = resident();
-    Ok(Report { facts: vec![("profile", "standard".to_owned())], tables: vec![table(connected, passing, cached, waiting)] })
+    Ok(Report {
+        facts: vec![("profile", "standard".to_owned())],
+        tables: vec![table(connected, passing, cached, waiting)],
+    })
 }
 
 /// What everybody shows.

@@ -313,11 +313,7 @@ impl OutQueue {
         let entries = &self.entries;
         let parked = |number: &&u64| entries.get(number).is_some_and(|entry| entry.way.is_none());
         // Mostly nothing is parked: a long conversation is then not looked through for each of its stanzas.
-        let freed = if self.parked == 0 {
-            Vec::new()
-        } else {
-            talk.released.iter().filter(parked).copied().collect()
-        };
+        let freed = if self.parked == 0 { Vec::new() } else { talk.released.iter().filter(parked).copied().collect() };
         if talk.held.is_empty() && talk.released.is_empty() {
             self.talks.remove(&conversation);
         }

@@ -201,10 +201,7 @@ mod tests {
             confirmed_at: None,
             seconds: Some(21_530.45),
         };
-        assert_eq!(
-            row(&one),
-            "immediate  mail  200241  204162 21530.5  alpha@field.test +2  A survey of 200 K…"
-        );
+        assert_eq!(row(&one), "immediate  mail  200241  204162 21530.5  alpha@field.test +2  A survey of 200 K…");
         assert!(row(&one).chars().count() <= 80 && HEADING.len() <= 80);
         one.to = vec!["a-rather-long-name@field.test".to_owned()];
         assert_eq!(row(&one).chars().count(), 80);
