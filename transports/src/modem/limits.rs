@@ -18,6 +18,8 @@ pub const BURST_STEPS_MAX: u64 = 256;
 pub const PERIODS_MAX: usize = 100_000;
 /// Octets of a weather file.
 pub const WEATHER_FILE_OCTETS_MAX: usize = 8 << 20;
+/// Mistakes of form that are told of one weather file.
+pub const MISTAKES_MAX: usize = 64;
 /// Octets of one message between processes that share a radio: the longest transmission at 240 kbit/s, and its frames'
 /// lengths.
 pub const GUEST_MESSAGE_OCTETS_MAX: usize = 4 << 20;

@@ -12,6 +12,7 @@
 pub mod channel;
 pub mod limits;
 pub mod loss;
+mod reading;
 pub mod shared;
 pub mod waveform;
 pub mod weather;

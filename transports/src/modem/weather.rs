@@ -47,6 +47,7 @@ use skywave_protocols::time::Duration;
 
 use super::limits::{PERIODS_MAX, STATIONS_MAX, WEATHER_FILE_OCTETS_MAX};
 use super::loss::{Burst, Loss};
+use super::reading::{Reading, read};
 use super::waveform::WaveformFault;
 use super::{Interleaver, Waveform};
 
@@ -254,10 +255,12 @@ impl Weather {
             let reason = format!("{} octets, at most {WEATHER_FILE_OCTETS_MAX}", text.len());
             return Err(vec![WeatherFault { key: "file".to_owned(), reason }]);
         }
-        let raw: Raw = toml::from_str(text).map_err(|error| vec![syntax(text, &error)])?;
-        let mut faults = Faults::default();
-        let weather = check(raw, &mut faults);
-        if faults.0.is_empty() { Ok(weather) } else { Err(faults.0) }
+        let Reading { value, mistakes } = read::<Raw>(text);
+        let mut faults = Faults(mistakes.iter().map(|error| form(text, error)).collect());
+        match value.map(|raw| check(raw, &mut faults)) {
+            Some(weather) if faults.0.is_empty() => Ok(weather),
+            Some(_) | None => Err(faults.0),
+        }
     }
 
     /// The same weather at another rate, with the interleaver if that rate has it, else the short one.
@@ -421,7 +424,7 @@ fn check_emcon(number: usize, raw: RawEmcon, faults: &mut Faults) -> EmconPeriod
 }
 
 /// Names the line, and the key where the parser knows it, of what serde refused.
-fn syntax(text: &str, error: &toml::de::Error) -> WeatherFault {
+fn form(text: &str, error: &toml::de::Error) -> WeatherFault {
     let line =
         error.span().and_then(|span| text.get(..span.start)).map_or(1, |before| before.matches('\n').count() + 1);
     let key = text.lines().nth(line - 1).and_then(|text| text.split_once('=')).map(|(key, _)| key.trim().to_owned());
@@ -453,7 +456,7 @@ mod tests {
 
     #[test]
     fn every_mistake_is_named_with_its_key() {
-        let rows: [(&str, &[&str]); 15] = [
+        let rows: [(&str, &[&str]); 19] = [
             ("[[station]]\nname = \"a\"\n[[station]]\nname = \"a\"", &["station[1].name"]),
             ("bits_per_second = 1000", &["bits_per_second"]),
             ("interleaver = \"medium\"", &["interleaver"]),
@@ -469,6 +472,26 @@ mod tests {
             ("[burst]\nloss_percent = 100.0\nmean_blocks = 0", &["burst.mean_blocks", "burst.loss_percent"]),
             ("[[emcon]]\nstation = \"a\"\nfrom_seconds = 9.0\nuntil_seconds = 3.0", &["emcon[0].until_seconds"]),
             ("[[outage]]\nat_seconds = 1.0\nfor_seconds = -1.0", &["outage[0].for_seconds"]),
+            (
+                "seed = true\nbits_per_second = 1000\nrate = 3\n[burst]\nloss_percent = \"much\"\n[[emcon]]\nuntil_seconds = -1.0\nstation = \"a\"",
+                &[
+                    "line 1, seed",
+                    "line 3, rate",
+                    "line 5, loss_percent",
+                    "bits_per_second",
+                    "emcon[0].until_seconds",
+                    "emcon[0].until_seconds",
+                ],
+            ),
+            (
+                "[[outage]]\nat_seconds = \"noon\"\nfor_seconds = []\n[[outage]]\nfor_seconds = 1\n[[outage]]\nat_seconds = 1\nfor_seconds = 1\nstaton = \"a\"",
+                &["line 2, at_seconds", "line 3, for_seconds", "line 4", "line 9, staton"],
+            ),
+            ("seed = \nloss_percent = \n", &["line 1, seed", "line 2, loss_percent"]),
+            (
+                "[[group]]\naddress = 1\nmembers = [1, \"a\", 2]",
+                &["line 2, address", "line 3, members", "line 3, members"],
+            ),
         ];
         for (text, keys) in rows {
             let faults = Weather::parse(text).unwrap_err();
