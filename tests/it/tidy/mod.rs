@@ -2,6 +2,7 @@
 
 mod conformance;
 mod layers;
+mod licences;
 mod samples;
 mod source;
 
