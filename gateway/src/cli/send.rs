@@ -134,6 +134,7 @@ fn hand_over(flags: &Flags, sender: &str, prepared: &Prepared, server: &str, hel
         content: Vec::new(),
         content_without_mt_priority: None,
         needs: Needs { eight_bit: needs.eight_bit, binary: needs.binary, utf8 },
+        needs_deliver_by: false,
     })
 }
 
@@ -150,7 +151,9 @@ fn judge(hand_over: &HandOver, outcome: HandOverOutcome) -> Result<(), Fault> {
             if worst == 0 { Ok(()) } else { Err(Fault::told(worst)) }
         }
         HandOverOutcome::Broken { why, .. } => Err(Fault::new(exit::TRY_LATER, why)),
-        HandOverOutcome::Lacks(_) => Err(Fault::new(exit::DATA, "the server does not take such content")),
+        HandOverOutcome::Lacks(_) | HandOverOutcome::LacksDeliverBy => {
+            Err(Fault::new(exit::DATA, "the server does not take such content"))
+        }
     }
 }
 

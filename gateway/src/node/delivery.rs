@@ -1,5 +1,6 @@
 //! Hops at work: a lane's best hop begins whenever there is a place, and what became of it is noted.
 
+use skywave_protocols::message::mail::ByMode;
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::{Duration, Now};
 use skywave_transports::io::{Space, Write};
@@ -145,6 +146,9 @@ impl Node {
             HandOverOutcome::Broken { why, in_doubt } => {
                 let doubt = if in_doubt { "; it may have been taken" } else { "" };
                 self.retry_later(now, &key, &format!("{why}{doubt}"), "4.4.2");
+            }
+            HandOverOutcome::LacksDeliverBy => {
+                self.give_up(now, &key, "5.3.3", "to be returned if late, and the next server has no DELIVERBY");
             }
             HandOverOutcome::Lacks(_) => {}
         }
@@ -351,7 +355,15 @@ pub fn hand_over(hello: &str, local: &LocalConfig, record: &MailRecord, hop: usi
         content: vec![whole(record)],
         content_without_mt_priority: without_mt_priority(record),
         needs: record.needs,
+        needs_deliver_by: !local.final_delivery && is_to_be_returned(record),
     }
+}
+
+/// Whether a mail must not go to a server that would not return it in time. Where mailboxes are right behind the server
+/// its 250 is the delivery, and that is in time.
+//= smtp/BY-003
+fn is_to_be_returned(record: &MailRecord) -> bool {
+    record.envelope.mail.by.is_some_and(|by| by.mode == ByMode::Return)
 }
 
 /// The header field that stands in for MT-PRIORITY (RFC 6758).

@@ -208,6 +208,9 @@ pub struct HandOver {
     pub content_without_mt_priority: Option<Vec<Piece>>,
     /// What the server must offer for this content.
     pub needs: Needs,
+    /// Whether the server must offer DELIVERBY: this mail is rather returned than relayed to one that would not keep to
+    /// its time.
+    pub needs_deliver_by: bool,
 }
 
 /// Connections to the local MTA are kept apart by class.
@@ -252,6 +255,8 @@ pub enum HandOverOutcome {
     },
     /// The server does not offer what the content needs; nothing was sent.
     Lacks(Needs),
+    /// The server does not offer DELIVERBY, which this mail must have; nothing was sent.
+    LacksDeliverBy,
 }
 
 /// A reply of an SMTP server.

@@ -157,6 +157,7 @@ fn an_operator_is_told_that_the_disk_fails() {
     for command in [
         Command::QueueHold { ticket: ticket(0) },
         Command::QueuePrecedence { ticket: ticket(0), precedence: Precedence::Flash },
+        Command::QueueRetry { ticket: None },
         Command::QueueDelete { ticket: ticket(1), report: true },
     ] {
         match world.ask(0, command.clone(), Duration::from_secs(60)) {
@@ -173,6 +174,33 @@ fn an_operator_is_told_that_the_disk_fails() {
     assert_eq!((&shown["held"], &shown["precedence"]), (&true.into(), &"flash".into()));
     assert_eq!(ask(&mut world, Command::QueueShow { ticket: ticket(1) })["hops"][0]["state"], "done");
     assert_eq!(world.violations(), [""; 0]);
+}
+
+/// `queue retry` of everything is answered when all of it is on the disk, also of mails that had left the memory.
+#[test]
+fn a_retry_of_everything_is_told_when_it_is_stored() {
+    for seed in 0..8 {
+        let mut world = World::new(seed, &Weather::default());
+        world.add("hq", Plan::new(&["hq"]).site(0), false);
+        world.run_for(Duration::from_secs(5));
+        world.sites[0].mta.mood = Mood::Down;
+        for _ in 0..5 {
+            world.mail(0, order("a@hq.test", &["b@hq.test"]));
+        }
+        world.run_for(Duration::from_secs(10));
+        assert_eq!(ask(&mut world, Command::QueueRetry { ticket: None }), serde_json::json!({ "mails": 5 }));
+        world.trouble(Duration::ZERO, Trouble::Crash(0, Duration::from_secs(1)));
+        world.run_for(Duration::from_secs(5));
+        let queue = ask(&mut world, Command::QueueList { limit: 10, link: None });
+        for mail in queue["mails"].as_array().unwrap() {
+            let ticket = mail["ticket"].as_str().unwrap().to_owned();
+            let shown = ask(&mut world, Command::QueueShow { ticket });
+            assert!(shown["history"].to_string().contains("retried by the operator"), "seed {seed}: {shown}");
+        }
+        assert_eq!(queue["mails"].as_array().map(Vec::len), Some(5), "{queue}");
+    }
+    let mut world = one_site();
+    assert_eq!(ask(&mut world, Command::QueueRetry { ticket: None })["mails"], 0);
 }
 
 /// Why a mail is still here, and when it will go.
@@ -211,6 +239,29 @@ fn the_local_mta_is_told_what_is_left_of_the_time() {
     assert!(world.run_until_settled(Duration::from_secs(3600)));
     let by = world.sites[0].mta.received()[0].by_seconds;
     assert!(by.is_some_and(|seconds| (3600..=6300).contains(&seconds)), "{by:?}");
+}
+
+/// RFC 2852: mode R comes back rather than going where nobody keeps to its time; mode N goes on.
+#[test]
+fn a_mail_to_be_returned_in_time_is_not_relayed_to_a_server_without_deliverby() {
+    for (parameter, final_delivery, mood, expected) in [
+        ("BY=7200;R", false, Mood::LacksDeliverBy, &[("a@hq.test", "Undeliverable mail")][..]),
+        ("BY=7200;N", false, Mood::LacksDeliverBy, &[("b@hq.test", "hello")]),
+        ("BY=7200;R", false, Mood::Takes, &[("b@hq.test", "hello")]),
+        ("BY=7200;R", true, Mood::LacksDeliverBy, &[("b@hq.test", "hello")]),
+    ] {
+        let mut config = Plan::new(&["hq"]).site(0);
+        config.local[0].final_delivery = final_delivery;
+        let mut world = World::new(7, &Weather::default());
+        world.add("hq", config, false);
+        world.run_for(Duration::from_secs(5));
+        world.sites[0].mta.mood = mood;
+        world.mail(0, MailOrder { mail_parameters: parameter.into(), ..order("a@hq.test", &["b@hq.test"]) });
+        world.run_for(Duration::from_secs(60));
+        let expected: Vec<_> =
+            expected.iter().map(|&(to, subject)| (vec![to.to_owned()], subject.to_owned())).collect();
+        assert_eq!(received(&world), expected, "{parameter} {final_delivery} {mood:?}");
+    }
 }
 
 #[test]

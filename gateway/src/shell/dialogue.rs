@@ -115,6 +115,11 @@ impl Connection {
         Some(self.offers.lacks(needs)).filter(|lacks| *lacks != Needs::default())
     }
 
+    /// Whether the server would not keep to a time that it must keep to.
+    pub(super) fn lacks_deliver_by(&self, hand_over: &HandOver) -> bool {
+        hand_over.needs_deliver_by && !self.offers.deliver_by
+    }
+
     /// The text for this server.
     pub(super) fn content<'a>(&self, hand_over: &'a HandOver) -> &'a [Piece] {
         match &hand_over.content_without_mt_priority {

@@ -152,7 +152,9 @@ async fn mail(
     hand_over: &HandOver,
     kept: &mut Option<Connection>,
 ) -> Result<HandOverOutcome, Failure> {
-    let outcome = if let Some(lacks) = connection.lacks(hand_over.needs) {
+    let outcome = if connection.lacks_deliver_by(hand_over) {
+        HandOverOutcome::LacksDeliverBy
+    } else if let Some(lacks) = connection.lacks(hand_over.needs) {
         HandOverOutcome::Lacks(lacks)
     } else {
         match load(&context.disk, connection.content(hand_over)).await {

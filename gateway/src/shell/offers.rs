@@ -133,6 +133,7 @@ mod tests {
             content: Vec::new(),
             content_without_mt_priority: None,
             needs: Needs { eight_bit: true, ..Needs::default() },
+            needs_deliver_by: false,
         }
     }
 

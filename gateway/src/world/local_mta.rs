@@ -27,6 +27,8 @@ pub enum Mood {
     BreaksBeforeTaking,
     /// It lacks something.
     Lacks(Needs),
+    /// It lacks DELIVERBY.
+    LacksDeliverBy,
 }
 
 /// A mail that the MTA has taken.
@@ -88,6 +90,7 @@ impl LocalMta {
         match self.mood {
             Mood::Down => false,
             Mood::Lacks(needs) => !lacks(needs, hand_over.needs),
+            Mood::LacksDeliverBy => !hand_over.needs_deliver_by,
             Mood::BreaksBeforeTaking | Mood::BreaksAfterTaking | Mood::Takes | Mood::Defers | Mood::Refuses => true,
         }
     }
@@ -98,12 +101,13 @@ impl LocalMta {
         match self.mood {
             Mood::Down => broken("connection refused", false),
             Mood::Lacks(needs) if lacks(needs, hand_over.needs) => HandOverOutcome::Lacks(needs),
+            Mood::LacksDeliverBy if hand_over.needs_deliver_by => HandOverOutcome::LacksDeliverBy,
             Mood::BreaksBeforeTaking => broken("connection lost after end of data", true),
             Mood::BreaksAfterTaking => {
                 self.keep(at, hand_over, text, |_| 250);
                 broken("connection lost after end of data", true)
             }
-            Mood::Takes | Mood::Lacks(_) => {
+            Mood::Takes | Mood::Lacks(_) | Mood::LacksDeliverBy => {
                 let refusals = self.refusals.clone();
                 self.keep(at, hand_over, text, |to| refusals.get(to).copied().unwrap_or(250))
             }
@@ -117,6 +121,7 @@ impl LocalMta {
         let replies: Vec<(String, u16)> = recipients.map(|to| (to.clone(), code(&to))).collect();
         let to: Vec<String> = replies.iter().filter(|(_, code)| *code == 250).map(|(to, _)| to.clone()).collect();
         if !to.is_empty() {
+            let by = hand_over.envelope.mail.by.filter(|_| self.mood != Mood::LacksDeliverBy);
             let mt_priority = hand_over.envelope.mail.mt_priority.filter(|_| self.offers_mt_priority);
             self.received.push(Received {
                 at,
@@ -125,7 +130,7 @@ impl LocalMta {
                 message_id: header(&text, "message-id").unwrap_or_default(),
                 subject: header(&text, "subject").unwrap_or_default(),
                 mt_priority: mt_priority.map(|priority| priority.value()),
-                by_seconds: hand_over.envelope.mail.by.map(|by| by.seconds),
+                by_seconds: by.map(|by| by.seconds),
                 text,
             });
         }
@@ -186,6 +191,7 @@ mod tests {
             content: Vec::new(),
             content_without_mt_priority: None,
             needs: Needs::default(),
+            needs_deliver_by: false,
         }
     }
 
@@ -206,7 +212,9 @@ mod tests {
             let outcome = mta.take(Instant::ZERO, &hand_over(&["a@f.test", "full@f.test"]), text.clone());
             let got: Vec<u16> = match outcome {
                 HandOverOutcome::Replies { replies, .. } => replies.iter().map(|reply| reply.code).collect(),
-                HandOverOutcome::Broken { .. } | HandOverOutcome::Lacks(_) => Vec::new(),
+                HandOverOutcome::Broken { .. } | HandOverOutcome::Lacks(_) | HandOverOutcome::LacksDeliverBy => {
+                    Vec::new()
+                }
             };
             assert_eq!((mta.received().len(), got.as_slice()), (kept, codes), "{mood:?}");
             for mail in mta.received() {

@@ -159,6 +159,7 @@ fn mood(word: &str) -> Result<Mood, String> {
         "breaks-before-taking" => Ok(Mood::BreaksBeforeTaking),
         "lacks-8bitmime" => lacking(Needs { eight_bit: true, ..Needs::default() }),
         "lacks-binarymime" => lacking(Needs { binary: true, ..Needs::default() }),
+        "lacks-deliverby" => Ok(Mood::LacksDeliverBy),
         "lacks-smtputf8" => lacking(Needs { utf8: true, ..Needs::default() }),
         other => Err(format!("an MTA cannot be {other}")),
     }
