@@ -58,6 +58,8 @@ pub enum PipeOutput {
     Write(Bytes),
     /// Close after what was written has left.
     Close,
+    /// Close at once, whatever has not left; nothing more is said of this pipe.
+    Abandon,
     /// Read nothing until `Resume`: the network's own flow control then holds the peer back.
     Pause,
     /// Read again.

@@ -18,6 +18,8 @@ pub struct Session {
     pub mail: Option<Receiving>,
     /// Whether the pipe is paused.
     pub paused: bool,
+    /// Whether it was told to come again, and only waits for its end.
+    refused: bool,
     wakeup: Option<Instant>,
 }
 
@@ -45,12 +47,23 @@ pub struct Sessions {
     sessions: BTreeMap<PipeId, Box<Session>>,
     bodies: BTreeMap<Ticket, PipeId>,
     wakeups: BTreeSet<(Instant, PipeId)>,
+    refused: usize,
 }
 
 impl Sessions {
     /// A new connection.
     pub fn open(&mut self, pipe: PipeId, server: Server) {
-        let session = Session { server, mail: None, paused: false, wakeup: None };
+        self.add(pipe, server, false);
+    }
+
+    /// A new connection that is told to come again.
+    pub fn refuse(&mut self, pipe: PipeId, server: Server) {
+        self.refused += 1;
+        self.add(pipe, server, true);
+    }
+
+    fn add(&mut self, pipe: PipeId, server: Server, refused: bool) {
+        let session = Session { server, mail: None, paused: false, refused, wakeup: None };
         self.sessions.insert(pipe, Box::new(session));
     }
 
@@ -81,7 +94,9 @@ impl Sessions {
 
     /// The connection is gone.
     pub fn close(&mut self, pipe: PipeId) {
-        if let Some(at) = self.sessions.remove(&pipe).and_then(|session| session.wakeup) {
+        let Some(session) = self.sessions.remove(&pipe) else { return };
+        self.refused -= usize::from(session.refused);
+        if let Some(at) = session.wakeup {
             self.wakeups.remove(&(at, pipe));
         }
     }
@@ -111,14 +126,14 @@ impl Sessions {
         self.wakeups.first().map(|&(at, _)| Wakeup { at, why: "smtp session" })
     }
 
-    /// Connections.
-    pub fn len(&self) -> usize {
-        self.sessions.len()
+    /// Connections that are served.
+    pub fn served(&self) -> usize {
+        self.sessions.len() - self.refused
     }
 
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty()
+    /// Connections that were told to come again and are not closed yet.
+    pub fn refused(&self) -> usize {
+        self.refused
     }
 
     /// All connections.

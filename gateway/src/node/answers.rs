@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::seam::{Number, ReplyTo};
 use super::{Node, Output};
@@ -16,9 +16,8 @@ use crate::queue::record::Ticket;
 /// Answers that wait at once; the control socket has fewer connections, and each asks one thing at a time.
 pub const WAITING_MAX: usize = 256;
 /// Exit code of sysexits for what may be tried again.
-const TRY_LATER: u8 = 75;
-/// Whoever asks with this number reads no answer.
-pub const NOBODY: ReplyTo = ReplyTo(u64::MAX);
+pub const TRY_LATER: u8 = 75;
+const DISK_FAILS: &str = "the disk fails";
 
 /// What a command has asked of the disk so far.
 #[derive(Debug, Default)]
@@ -35,6 +34,18 @@ struct Answer {
     awaits: BTreeSet<Number>,
 }
 
+/// One answer for many mails, some of which are still to be fetched.
+#[derive(Debug, Default)]
+struct Gathering {
+    /// Mails that nothing was heard of yet.
+    left: usize,
+    /// Mails that were changed.
+    changed: usize,
+    awaits: BTreeSet<Number>,
+    /// What keeps some of it from the disk.
+    trouble: Option<String>,
+}
+
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Answers {
@@ -43,6 +54,7 @@ pub struct Answers {
     waiting: Vec<Answer>,
     /// Deletions whose reports are not stored yet.
     deletions: BTreeMap<Ticket, (ReplyTo, Value)>,
+    gatherings: BTreeMap<ReplyTo, Gathering>,
 }
 
 impl Answers {
@@ -56,7 +68,12 @@ impl Answers {
 
     /// How many wait.
     pub fn len(&self) -> usize {
-        self.waiting.len() + self.deletions.len()
+        self.waiting.len() + self.deletions.len() + self.gatherings.len()
+    }
+
+    /// Whether answers to this asker are parts of one.
+    pub fn is_gathering(&self, reply_to: ReplyTo) -> bool {
+        self.gatherings.contains_key(&reply_to)
     }
 }
 
@@ -74,11 +91,13 @@ impl Node {
     /// Answers when all that the command asked of the disk is there.
     pub(super) fn reply_stored(&mut self, reply_to: ReplyTo, facts: Value) {
         let Saving { batches, late } = self.answers.saving.take().unwrap_or_default();
-        if reply_to == NOBODY {
-            return;
+        if let Some(gathering) = self.answers.gatherings.get_mut(&reply_to) {
+            gathering.changed += 1;
+            gathering.awaits.extend(batches);
+            return self.gathered(reply_to, late.then(|| DISK_FAILS.to_owned()));
         }
         if late || self.answers.len() >= WAITING_MAX {
-            return self.reply_not_stored(reply_to, "the disk fails");
+            return self.reply_not_stored(reply_to, DISK_FAILS);
         }
         if batches.is_empty() {
             return self.reply_ok(reply_to, facts);
@@ -101,7 +120,32 @@ impl Node {
             Some(number) => {
                 self.answers.waiting.push(Answer { reply_to, facts, awaits: BTreeSet::from([number]) });
             }
-            None => self.reply_not_stored(reply_to, "the disk fails"),
+            None => self.reply_not_stored(reply_to, DISK_FAILS),
+        }
+    }
+
+    /// The next so many answers to this asker are parts of one: how many mails were changed, when all of that is stored.
+    pub(super) fn gather(&mut self, reply_to: ReplyTo, mails: usize) {
+        self.answers.gatherings.insert(reply_to, Gathering { left: mails, ..Gathering::default() });
+    }
+
+    /// One mail of a gathering is through, whether it was changed or not.
+    pub(super) fn gathered(&mut self, reply_to: ReplyTo, trouble: Option<String>) {
+        let Some(gathering) = self.answers.gatherings.get_mut(&reply_to) else { return };
+        gathering.left = gathering.left.saturating_sub(1);
+        gathering.trouble = gathering.trouble.take().or(trouble);
+        if gathering.left > 0 {
+            return;
+        }
+        let Some(Gathering { changed, awaits, trouble, .. }) = self.answers.gatherings.remove(&reply_to) else {
+            return;
+        };
+        let facts = json!({ "mails": changed });
+        match trouble {
+            Some(why) => self.reply_not_stored(reply_to, &why),
+            None if self.answers.len() >= WAITING_MAX => self.reply_not_stored(reply_to, DISK_FAILS),
+            None if awaits.is_empty() => self.reply_ok(reply_to, facts),
+            None => self.answers.waiting.push(Answer { reply_to, facts, awaits }),
         }
     }
 
@@ -117,6 +161,9 @@ impl Node {
         for answer in &mut self.answers.waiting {
             answer.awaits.remove(&number);
         }
+        for gathering in self.answers.gatherings.values_mut() {
+            gathering.awaits.remove(&number);
+        }
         for answer in self.answers.waiting.extract_if(.., |answer| answer.awaits.is_empty()) {
             self.out.push_back(Output::Reply(answer.reply_to, Reply::Ok(answer.facts)));
         }
@@ -124,6 +171,9 @@ impl Node {
 
     /// A batch is not on the disk: it is kept and stored later, and nobody waits for that.
     pub(super) fn answer_not_stored(&mut self, number: Number, why: &str) {
+        for gathering in self.answers.gatherings.values_mut().filter(|all| all.awaits.contains(&number)) {
+            gathering.trouble.get_or_insert_with(|| why.to_owned());
+        }
         let failed: Vec<Answer> =
             self.answers.waiting.extract_if(.., |answer| answer.awaits.contains(&number)).collect();
         failed.into_iter().for_each(|answer| self.reply_not_stored(answer.reply_to, why));

@@ -4,13 +4,15 @@ use skywave_transports::transport::over;
 
 use super::Node;
 use super::answers::WAITING_MAX;
+use crate::door::limits::REFUSALS_MAX;
 use crate::queue::limits::UNSAVED_BATCHES_MAX;
 
 impl Node {
     /// The first thing that it holds more of than it may, in words.
     pub fn over_limit(&self) -> Option<String> {
         let own = [
-            ("SMTP connections", self.sessions.len(), self.config.mail.connections_max),
+            ("SMTP connections", self.sessions.served(), self.config.mail.connections_max),
+            ("SMTP connections told to come again", self.sessions.refused(), REFUSALS_MAX),
             ("batches for a disk that fails", self.storekeeper.unsaved(), UNSAVED_BATCHES_MAX),
             ("answers to operators", self.answers.len(), WAITING_MAX),
         ];

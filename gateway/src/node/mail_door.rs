@@ -18,6 +18,7 @@ use super::seam::{Answer, Job, ListenerId, Needs, Secret};
 use super::steps::{AnswerTo, Incoming};
 use super::{Node, Output, Pending};
 use crate::door::intake::heading;
+use crate::door::limits::REFUSALS_MAX;
 use crate::queue::lanes::BATCH_LANE;
 use crate::queue::record::Ticket;
 use crate::router::{Way, way};
@@ -39,11 +40,16 @@ pub fn server_config(mail: &MailConfig) -> Arc<ServerConfig> {
 impl Node {
     pub(super) fn session_accepted(&mut self, now: Now, _listener: ListenerId, pipe: PipeId, peer: SocketAddr) {
         let mut server = Server::new(self.server_config.clone(), now, peer);
-        if self.sessions.len() >= self.config.mail.connections_max || self.stopping {
+        if self.sessions.served() < self.config.mail.connections_max && !self.stopping {
+            self.sessions.open(pipe, server);
+        } else if self.sessions.refused() < REFUSALS_MAX {
             let why = if self.stopping { "closing down" } else { "too many connections" };
             server.shut_down(&Reply::new(421, (3, 2), format!("{} {why}, try later", self.config.mail.hostname)));
+            self.sessions.refuse(pipe, server);
+        } else {
+            // Whoever takes no no for an answer would cost a descriptor and a task each until it closes.
+            return self.out.push_back(Output::Pipe(pipe, PipeOutput::Abandon));
         }
-        self.sessions.open(pipe, server);
         self.drive_session(now, pipe);
     }
 

@@ -9,6 +9,7 @@ use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
 use skywave_transports::io::{Row, Space, Write};
 use skywave_transports::transport::{Delivery, Emission, SiteName, Unit, UnitTicket};
 
+use super::answers::TRY_LATER;
 use super::command::{Command, Reply};
 use super::links::PING_UNIT;
 use super::seam::ReplyTo;
@@ -506,6 +507,10 @@ impl Node {
     }
 
     pub(super) fn reply_error(&mut self, reply_to: ReplyTo, why: &str, code: u8) {
+        if self.answers.is_gathering(reply_to) {
+            // A mail that is finished meanwhile needs no other try.
+            return self.gathered(reply_to, (code == TRY_LATER).then(|| why.to_owned()));
+        }
         self.out.push_back(Output::Reply(reply_to, Reply::Error { why: why.to_owned(), code }));
     }
 }

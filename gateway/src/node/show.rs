@@ -6,7 +6,6 @@ use skywave_transports::io::{Row, Space, Write};
 use skywave_transports::transport::Emission;
 
 use super::accept::path;
-use super::answers::NOBODY;
 use super::seam::ReplyTo;
 use super::steps::{Saved, Then};
 use super::{Node, Pending};
@@ -57,7 +56,7 @@ impl Node {
             "recipients_delivered": self.counters.delivered,
             "recipients_bounced": self.counters.bounced,
             "mails_in_memory": self.mails.count(),
-            "smtp_connections": self.sessions.len(),
+            "smtp_connections": self.sessions.served(),
             "store_failing": self.storekeeper.is_failing(),
             "links": self.list_links()["links"],
             "chat": self.chat_status(),
@@ -181,13 +180,15 @@ impl Node {
     fn retry_listed(&mut self, reply_to: ReplyTo, mails: Vec<MailRecord>) {
         let waiting = mails.iter().filter(|mail| mail.hops.iter().any(|hop| hop.not_before.is_some()));
         let tickets: Vec<Ticket> = waiting.map(|mail| mail.ticket).collect();
-        let count = tickets.len();
+        if tickets.is_empty() {
+            return self.reply_ok(reply_to, json!({ "mails": 0 }));
+        }
+        self.gather(reply_to, tickets.len());
         let now = self.now;
         for ticket in tickets {
             let command = super::command::Command::QueueRetry { ticket: Some(ticket.to_string()) };
-            self.with_mail(now, ticket, Then::Command(NOBODY, command));
+            self.with_mail(now, ticket, Then::Command(reply_to, command));
         }
-        self.reply_ok(reply_to, json!({ "mails": count }));
     }
 
     fn reply_mails(&mut self, reply_to: ReplyTo, mails: Vec<MailRecord>) {

@@ -282,6 +282,10 @@ impl<'a> Turn<'a> {
             PipeOutput::TellDrained => self.tells_drained = true,
             PipeOutput::LimitSending(octets) => self.then = Some(End::Limit(octets)),
             PipeOutput::Secure(secure) => self.then = Some(End::Secure(secure)),
+            PipeOutput::Abandon => {
+                self.unwritten = BytesMut::new();
+                self.then = Some(End::Abandoned);
+            }
             // A pipe is opened once; the run loop starts a new task for a new pipe.
             PipeOutput::Open { .. } => {}
         }

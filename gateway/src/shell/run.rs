@@ -244,6 +244,11 @@ impl Loop {
                 let commands = pipe::open(self.parts.pipes.clone(), pipe, target, dscp);
                 self.pipes.insert(pipe, commands);
             }
+            PipeOutput::Abandon => {
+                if let Some(commands) = self.pipes.remove(&pipe) {
+                    let _ = commands.send(order);
+                }
+            }
             order => {
                 // A pipe that has ended meanwhile is told as closed; what is written to it is lost with it.
                 if let Some(commands) = self.pipes.get(&pipe) {

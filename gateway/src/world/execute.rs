@@ -143,6 +143,11 @@ impl World {
                 self.heap.push(at, Happening::FarEndCloses(far));
                 self.tell_node(site, PIPE_DELAY, Input::Pipe(pipe, PipeInput::Closed(None)));
             }
+            (PipeOutput::Abandon, Some(far)) => {
+                self.sites[site].pipes.remove(&pipe);
+                let at = self.arrives(far);
+                self.heap.push(at, Happening::FarEndCloses(far));
+            }
             (PipeOutput::Pause, Some(_)) => self.pause(site, pipe, true),
             (PipeOutput::Resume, Some(_)) => self.pause(site, pipe, false),
             (PipeOutput::Secure(secure), Some(FarEnd::Xmpp(session))) => {
@@ -154,8 +159,8 @@ impl World {
             }
             // All pipes of the world say when they have drained.
             (PipeOutput::TellDrained | PipeOutput::LimitSending(_), _)
-            | (PipeOutput::Write(_) | PipeOutput::Close | PipeOutput::Pause | PipeOutput::Resume, None)
-            | (PipeOutput::Secure(_), None) => {}
+            | (PipeOutput::Write(_) | PipeOutput::Close | PipeOutput::Abandon, None)
+            | (PipeOutput::Pause | PipeOutput::Resume | PipeOutput::Secure(_), None) => {}
         }
     }
 

@@ -1,7 +1,10 @@
 //! The SMTP door as part of a site: inputs 7, 8 and 56b.
 
+use skywave::door::limits::REFUSALS_MAX;
+use skywave::node::Input;
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
 use skywave_protocols::time::Duration;
+use skywave_transports::io::PipeInput;
 
 use super::lone::Lone;
 use super::{MINUTE, plan};
@@ -104,6 +107,27 @@ fn connections_beyond_the_limit_are_told_to_come_again_and_mails_in_hand_go_on()
     assert!(lone.heard(first).contains("queued as"));
     lone.pass(Duration::from_secs(3_600));
     assert!(lone.closed.contains(&first));
+}
+
+/// Those who are refused and do not go are bounded too, and do not take the places of those who are served.
+#[test]
+fn connections_that_do_not_take_a_no_are_closed_without_a_word() {
+    let mut config = plan(&["hq"], &[]).site(0);
+    config.mail.connections_max = 10;
+    let mut lone = Lone::new(config);
+    let served: Vec<_> = (0..10).map(|number| lone.connect(number)).collect();
+    lone.lingers = true;
+    let late: Vec<_> = (10..1_000).map(|number| lone.connect(number)).collect();
+    assert!(late.iter().all(|pipe| lone.closed.contains(pipe)));
+    let told: Vec<_> = late.iter().copied().filter(|&pipe| lone.heard(pipe).contains("421 ")).collect();
+    assert_eq!(told, late[..REFUSALS_MAX]);
+    assert_eq!(lone.node.over_limit(), None);
+    lone.feed(Input::Pipe(served[0], PipeInput::Closed(None)));
+    let next = lone.connect(1_000);
+    assert!(lone.heard(next).contains("220 "), "a place is free, whoever lingers");
+    lone.feed(Input::Pipe(told[0], PipeInput::Closed(None)));
+    let again = lone.connect(1_001);
+    assert!(lone.heard(again).contains("421 "));
 }
 
 /// Input 56b: nothing that cannot be delivered is taken. A site that is its own destination does not get through the

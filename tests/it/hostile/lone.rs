@@ -36,6 +36,8 @@ pub struct Lone {
     pub stopped: bool,
     /// Answers of the store and of computations are kept back.
     pub withheld: Option<Vec<Input>>,
+    /// The other ends keep what the node closes.
+    pub lingers: bool,
     wakeup: Option<Wakeup>,
     inputs: VecDeque<Input>,
 }
@@ -60,6 +62,7 @@ impl Lone {
             replies: Vec::new(),
             stopped: false,
             withheld: None,
+            lingers: false,
             wakeup: None,
             inputs: VecDeque::new(),
         };
@@ -227,8 +230,11 @@ impl Lone {
             PipeOutput::Write(octets) => self.written.entry(pipe).or_default().extend_from_slice(&octets),
             PipeOutput::Close => {
                 self.closed.push(pipe);
-                self.inputs.push_back(Input::Pipe(pipe, PipeInput::Closed(None)));
+                if !self.lingers {
+                    self.inputs.push_back(Input::Pipe(pipe, PipeInput::Closed(None)));
+                }
             }
+            PipeOutput::Abandon => self.closed.push(pipe),
             PipeOutput::Pause => self.paused.push(pipe),
             PipeOutput::Resume => self.paused.retain(|paused| *paused != pipe),
             PipeOutput::Open { .. } | PipeOutput::Secure(_) | PipeOutput::TellDrained | PipeOutput::LimitSending(_) => {

@@ -117,6 +117,7 @@ fn word(output: TransportOutput) -> Option<String> {
             PipeOutput::TellDrained | PipeOutput::LimitSending(_) => return None,
             PipeOutput::Pause => format!("pause {}", name(pipe)),
             PipeOutput::Resume => format!("resume {}", name(pipe)),
+            PipeOutput::Abandon => format!("abandon {}", name(pipe)),
         },
         TransportOutput::Event(event) => match event {
             TransportEvent::Up => "up".to_owned(),
