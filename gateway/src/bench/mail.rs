@@ -74,7 +74,7 @@ pub fn run() -> Result<Report, BenchFault> {
         rows.push(row(case, &measure(case)?));
     }
     let facts = vec![
-        ("radio", "1200 bit/s, short interleaver, calm, embedded node (first form)".to_owned()),
+        ("radio", "1200 bit/s, short interleaver, calm, embedded node".to_owned()),
         ("link", "MULE by ACP 142 over UDOP or RCOP, each mail alone".to_owned()),
         ("seed", SEED.to_string()),
     ];
