@@ -7,9 +7,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-/// Resolvers ask at the usual port, so it has an address of its own.
-const ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 13, 53);
-const PORT: u16 = 53;
+/// Where resolvers ask that know no other port than the usual one.
+pub const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 13, 53)), 53);
+/// Where others ask: they are told the port.
+pub const OTHER: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 13, 54)), 0);
 /// Octets of a question.
 const QUESTION_OCTETS_MAX: usize = 512;
 const A: u16 = 1;
@@ -18,13 +19,16 @@ const SERVICE: &str = "_xmpps-server._tcp.";
 
 /// What was asked, by name and type; the thread ends with the process.
 pub struct Dns {
+    /// Where it answers.
+    pub address: SocketAddr,
     asked: Arc<Mutex<Vec<(String, u16)>>>,
 }
 
 impl Dns {
     /// Answers for these domains.
-    pub fn start(domains: BTreeMap<String, SocketAddr>) -> Self {
-        let socket = UdpSocket::bind((ADDRESS, PORT)).unwrap();
+    pub fn start(address: SocketAddr, domains: BTreeMap<String, SocketAddr>) -> Self {
+        let socket = UdpSocket::bind(address).unwrap();
+        let address = socket.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let noted = Arc::clone(&asked);
         thread::spawn(move || {
@@ -35,13 +39,13 @@ impl Dns {
                 noted.lock().unwrap().push((name, kind));
             }
         });
-        Self { asked }
+        Self { address, asked }
     }
 
     /// Writes what resolvers of this network are told; where.
-    pub fn resolv_conf(place: &Path) -> std::path::PathBuf {
+    pub fn resolv_conf(&self, place: &Path) -> std::path::PathBuf {
         let path = place.join("resolv.conf");
-        fs::write(&path, format!("nameserver {ADDRESS}\n")).unwrap();
+        fs::write(&path, format!("nameserver {}\n", self.address.ip())).unwrap();
         path
     }
 

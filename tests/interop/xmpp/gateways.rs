@@ -77,17 +77,30 @@ fn certificates_over_tcp() {
     assert!(log.contains("mechanism='EXTERNAL'") && !log.contains("sent dialback key"));
 }
 
-/// The gateways find their servers by DNS, which offers TLS from the first octet; the servers connect with STARTTLS.
+/// Gateways and servers find each other by DNS, which offers TLS from the first octet and nothing else.
 //= xmpp/SRV-001
 #[test]
 fn direct_tls_by_srv_over_tcp() {
     let way = Way::open(Setup::Srv, Medium::Tcp);
     converse(&way);
-    let dns = way.dns.as_ref().unwrap();
-    for domain in ["hq.test", "field.test", "rooms.field.test"] {
-        assert!(dns.was_asked_for(domain), "nobody asked where {domain} is");
+    for (dns, who) in way.dns.as_ref().unwrap().iter().zip(["gateways", "servers"]) {
+        for domain in ["hq.test", "field.test", "rooms.field.test"] {
+            assert!(dns.was_asked_for(domain), "none of the {who} asked where {domain} is");
+        }
     }
     assert!(way.server_logs().contains("mechanism='EXTERNAL'"));
+}
+
+/// Both ask for streams that carry both directions, and for confirmations on them.
+//= xmpp/BIDI-002
+#[test]
+fn one_managed_stream_for_both_directions_over_tcp() {
+    let way = Way::open(Setup::OneStream, Medium::Tcp);
+    converse(&way);
+    let log = way.server_logs();
+    for said in ["Requested bidirectional stream", "<bidi", "<enabled", "urn:xmpp:sm:3", "mechanism='EXTERNAL'"] {
+        assert!(log.contains(said), "{said} was never said");
+    }
 }
 
 #[test]

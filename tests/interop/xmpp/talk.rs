@@ -96,6 +96,13 @@ impl<'a> Talk<'a> {
         alice.order(json!({ "do": "presence", "to": format!("{ROOM}/alpha") }));
         bob.presence_from(&format!("{ROOM}/alpha"), "available");
         alice.event("presence", |event| event["from"] == format!("{ROOM}/alpha") && has_code(event, "110"));
+        // Her client asks the room if she is still in (XEP-0410): by her new name she is, and nobody by the old one.
+        for (name, answer) in [("alpha", None), ("alice", Some("item-not-found"))] {
+            let occupant = format!("{ROOM}/{name}");
+            alice.order(json!({ "do": "ping", "to": occupant }));
+            let pong = alice.event("pong", |event| event["from"] == occupant);
+            assert_eq!(pong["condition"].as_str(), answer, "{occupant}");
+        }
         alice.presence(&format!("{ROOM}/alpha"), "unavailable");
         bob.presence_from(&format!("{ROOM}/alpha"), "unavailable");
     }

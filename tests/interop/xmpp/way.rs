@@ -17,7 +17,7 @@ use skywave_transports::modem::weather::Weather;
 use skywave_transports::node::{SimulatorStation, StationConfig};
 use tempfile::TempDir;
 
-use super::dns::Dns;
+use super::dns::{self, Dns};
 use super::ejabberd::Ejabberd;
 use super::servers::{FIELD, HQ, plans};
 use super::talk::{Ends, FIELD_USERS};
@@ -41,14 +41,16 @@ pub enum Setup {
     Dialback,
     /// As servers, by certificates.
     External,
-    /// The same; the gateway finds its server by DNS, which offers TLS from the first octet.
+    /// The same; each stream carries both directions (XEP-0288) and is managed (XEP-0198).
+    OneStream,
+    /// The same as [`Self::External`]; gateway and server find each other by DNS, which offers TLS from the first octet.
     Srv,
 }
 
 impl Setup {
     const fn trust(self) -> Trust {
         match self {
-            Self::External | Self::Srv => Trust::External,
+            Self::External | Self::OneStream | Self::Srv => Trust::External,
             Self::Components | Self::Dialback => Trust::Dialback,
         }
     }
@@ -83,8 +85,9 @@ pub struct Way {
     hq: Prosody,
     field: FieldServer,
     gateways: Option<Gateways>,
-    /// The name server, where there is one.
-    pub dns: Option<Dns>,
+    /// The name servers of the gateways and of the servers, where there are any: the same names are in different places
+    /// for them.
+    pub dns: Option<[Dns; 2]>,
     folder: TempDir,
 }
 
@@ -116,7 +119,7 @@ impl Way {
             let far = ["field.test", "hq.test"][index];
             sides.push(meet(&mut plans[index], far, setups[index], doors[index], &authority));
         }
-        let dns = setups.contains(&Setup::Srv).then(|| Dns::start(places(&plans)));
+        let dns = setups.contains(&Setup::Srv).then(|| name_servers(&mut plans, &sides));
         let [hq, field] = plans;
         let field_side = sides.pop().unwrap();
         let hq_side = sides.pop().unwrap();
@@ -131,7 +134,7 @@ impl Way {
         };
         let gateways = match medium {
             Medium::Tcp => {
-                let resolv_conf = dns.as_ref().map(|_| Dns::resolv_conf(place));
+                let resolv_conf = dns.as_ref().map(|[of_gateways, _]| of_gateways.resolv_conf(place));
                 processes(place, [hq_side, field_side], link_tls(setups[0], &authority), resolv_conf.as_deref())
             }
             Medium::Hf => inside(place, [hq_side, field_side]),
@@ -249,26 +252,37 @@ fn meet(plan: &mut ProsodyPlan, far: &str, setup: Setup, door: SocketAddr, autho
         plan.components = [far, &rooms].map(|name| (name.to_owned(), "secret".to_owned())).into();
         return Side::Components { target: plan.for_components, secret: "secret".to_owned() };
     }
-    plan.routes = vec![(far.to_owned(), door), (rooms.clone(), door)];
-    let target = match setup {
+    let (target, listen_direct_tls) = match setup {
         Setup::Srv => {
             plan.for_servers_direct_tls = Some(free_port(plan.for_servers.ip()));
-            ServerAt::Dns
+            (ServerAt::Dns, Some(free_port(door.ip())))
         }
-        Setup::Components | Setup::Dialback | Setup::External => ServerAt::Place(plan.for_servers),
+        Setup::Components | Setup::Dialback | Setup::External | Setup::OneStream => {
+            plan.routes = vec![(far.to_owned(), door), (rooms.clone(), door)];
+            (ServerAt::Place(plan.for_servers), None)
+        }
     };
+    (plan.bidi, plan.managed) = (setup == Setup::OneStream, setup == Setup::OneStream);
     plan.identity = Some(authority.issue(&[&plan.domain, &format!("rooms.{}", plan.domain)]).unwrap());
     let folder = format!("for-{}", plan.domain);
-    Side::Servers { listen: door, target, trust: plan.trust, identity: Some(fronting(authority, far, &rooms, &folder)) }
+    let identity = Some(fronting(authority, far, &rooms, &folder));
+    Side::Servers { listen: door, listen_direct_tls, target, trust: plan.trust, identity }
 }
 
-/// Where DNS says that the servers and their rooms are.
-fn places(plans: &[ProsodyPlan; 2]) -> BTreeMap<String, SocketAddr> {
-    let of = |plan: &ProsodyPlan| {
-        let address = plan.for_servers_direct_tls?;
-        Some([plan.domain.clone(), format!("rooms.{}", plan.domain)].map(|name| (name, address)))
+/// Starts name servers: to gateways a domain is at its server, to a server the other's domain is at the gateway.
+fn name_servers(plans: &mut [ProsodyPlan; 2], sides: &[Side]) -> [Dns; 2] {
+    let with_rooms = |domain: &str, at: Option<SocketAddr>| {
+        let names = [domain.to_owned(), format!("rooms.{domain}")];
+        names.into_iter().filter_map(move |name| Some((name, at?)))
     };
-    plans.iter().filter_map(of).flatten().collect()
+    let servers = plans.iter().flat_map(|plan| with_rooms(&plan.domain, plan.for_servers_direct_tls)).collect();
+    let fronted = plans.iter().rev().zip(sides).flat_map(|(far, side)| match side {
+        Side::Servers { listen_direct_tls, .. } => with_rooms(&far.domain, *listen_direct_tls),
+        Side::Components { .. } => with_rooms(&far.domain, None),
+    });
+    let started = [Dns::start(dns::USUAL, servers), Dns::start(dns::OTHER, fronted.collect())];
+    plans.iter_mut().for_each(|plan| plan.name_server = Some(started[1].address));
+    started
 }
 
 /// How the link over TCP is secured: by certificates of the authority where the servers use theirs, by pinned ones where

@@ -20,6 +20,8 @@ pub enum Side {
     Servers {
         /// Where the gateway listens.
         listen: SocketAddr,
+        /// Where it listens for TLS from the first octet, if it does.
+        listen_direct_tls: Option<SocketAddr>,
         /// Where the local server is.
         target: ServerAt,
         /// How they prove who they are.
@@ -154,8 +156,11 @@ impl GatewayPlan {
                     );
                 }
             }
-            Side::Servers { listen, target, trust, identity } => {
+            Side::Servers { listen, listen_direct_tls, target, trust, identity } => {
                 let _ = write!(text, "\n[chat]\nlisten = [\"{listen}\"]\n");
+                if let Some(address) = listen_direct_tls {
+                    let _ = writeln!(text, "listen_direct_tls = [\"{address}\"]");
+                }
                 if identity.is_some() {
                     text.push_str("certificate = \"own\"\n");
                 }
@@ -217,7 +222,13 @@ mod tests {
 
     fn sides() -> Vec<Side> {
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let servers = |trust, identity, target| Side::Servers { listen: at(1), target, trust, identity };
+        let servers = |trust, identity: Option<Identity>, target| Side::Servers {
+            listen: at(1),
+            listen_direct_tls: identity.is_some().then(|| at(6)),
+            target,
+            trust,
+            identity,
+        };
         vec![
             Side::Components { target: at(3), secret: "s".to_owned() },
             servers(Trust::DialbackInClear, None, ServerAt::Place(at(2))),

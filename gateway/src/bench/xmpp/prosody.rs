@@ -1,4 +1,4 @@
-//! Prosody: a server of its own for one domain and its rooms, without DNS.
+//! Prosody: a server of its own for one domain and its rooms, without DNS but for a name server of the caller's.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -42,6 +42,8 @@ pub struct ProsodyPlan {
     pub users: Vec<(String, String)>,
     /// Where servers of other domains are.
     pub routes: Vec<(String, SocketAddr)>,
+    /// Who is asked where the others are; without, nobody.
+    pub name_server: Option<SocketAddr>,
     /// Names that others serve through it (XEP-0114), and the secret of each.
     pub components: Vec<(String, String)>,
     /// How it and its peers prove who they are.
@@ -73,6 +75,7 @@ impl ProsodyPlan {
             rooms: Some(format!("rooms.{domain}")),
             users: Vec::new(),
             routes: Vec::new(),
+            name_server: None,
             components: Vec::new(),
             trust: Trust::Dialback,
             identity: None,
@@ -115,7 +118,7 @@ c2s_require_encryption = false
 allow_unencrypted_plain_auth = true
 s2s_require_encryption = {encrypted}
 s2s_secure_auth = {secure}
-unbound = {{ resolvconf = false, hoststxt = false }}
+unbound = {{ resolvconf = false, hoststxt = false{name_server} }}
 modules_enabled = {{ {modules} }}
 {static_routes}{identity}
 VirtualHost \"{domain}\"
@@ -124,6 +127,7 @@ VirtualHost \"{domain}\"
             direct_tls = self.for_servers_direct_tls.map_or_else(String::new, |at| at.port().to_string()),
             encrypted = self.trust != Trust::DialbackInClear,
             secure = self.trust == Trust::External,
+            name_server = self.name_server(),
             static_routes = self.static_routes(),
             identity = self.identity(),
             domain = self.domain,
@@ -157,6 +161,17 @@ VirtualHost \"{domain}\"
             names.push("smacks");
         }
         names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Its resolver asks nobody on this machine, and nobody about `test`, unless it is told to.
+    fn name_server(&self) -> String {
+        let Some(server) = self.name_server else { return String::new() };
+        format!(
+            "; forward = \"{}@{}\"; options = {{ [\"do-not-query-localhost:\"] = \"no\"; \
+             [\"local-zone:\"] = \"test. transparent\" }}",
+            server.ip(),
+            server.port()
+        )
     }
 
     fn static_routes(&self) -> String {
