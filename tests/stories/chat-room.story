@@ -23,7 +23,7 @@ then   within 1m   field sees ops@chat.hq.test/Robert online
 field  pings bob ops@chat.hq.test/Robert
 then   within 1s   field gets pong from ops@chat.hq.test/Robert
 field  pings bob ops@chat.hq.test/Bob
-then   within 1s   field gets not-acceptable for bob
+then   within 1s   field gets item-not-found for bob
 field  leaves bob ops@chat.hq.test as Robert
 then   within 4m   hq sees ops@chat.hq.test/Robert offline
 field  pings bob ops@chat.hq.test/Robert

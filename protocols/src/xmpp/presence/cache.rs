@@ -302,8 +302,9 @@ impl PresenceCache {
         if self.seats.is_in(request.from(), request.to())? {
             return result(request);
         }
-        let not_in = Complaint { error_type: ErrorType::Cancel, ..Complaint::new(Condition::NotAcceptable) };
-        bounce(request, &not_in)
+        // It is in by another name: any other error would have its client enter again.
+        let renamed = Complaint { error_type: ErrorType::Cancel, ..Complaint::new(Condition::ItemNotFound) };
+        bounce(request, &renamed)
     }
 
     /// Whether a far client is online, or an occupant's seat taken by a local user; `None` when nobody knows.

@@ -364,7 +364,7 @@ fn rooms_work_and_a_user_who_asks_hears_where_it_sits() {
     assert_eq!(site.inbound(SEATED), [format!("cross {SEATED}")]);
     assert_eq!(site.cache.is_online(&seat), Some(true));
     assert!(site.outbound(PING)[0].ends_with("type='result'/>"));
-    assert!(site.outbound(&PING.replace("/ann'", "/bob'"))[0].contains("not-acceptable"));
+    assert!(site.outbound(&PING.replace("/ann'", "/bob'"))[0].contains("item-not-found"));
     let renamed = SEATED
         .replace("<presence ", "<presence type='unavailable' ")
         .replace("role='participant'", "role='none' nick='anna'")
