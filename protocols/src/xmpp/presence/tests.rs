@@ -1,3 +1,5 @@
+mod rooms;
+
 use std::collections::BTreeMap;
 
 use bytes::Bytes;

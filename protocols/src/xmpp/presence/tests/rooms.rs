@@ -1,0 +1,42 @@
+//! Rooms that are large, and users who come in again and again (27 of the hostile inputs; no federated rooms yet).
+
+use super::super::limits::SEATS_MAX;
+use super::*;
+
+fn join(user: u32) -> String {
+    JOIN.replace("ann@hq.test/a", &format!("user{user}@hq.test/a"))
+}
+
+#[test]
+fn a_room_of_ten_thousand_passes_and_is_not_kept() {
+    let mut site = Site::new(PresenceConfig { from_link: PresenceMode::Folded, ..PresenceConfig::default() });
+    site.outbound(JOIN);
+    let other = SEATED.replace("<status code='110'/>", "");
+    assert_ne!(other, SEATED, "it tells whose presence is one's own");
+    for number in 0..10_000 {
+        let occupant = other.replace("/ann'", &format!("/occupant {number}'"));
+        assert_eq!(site.inbound(&occupant), [format!("cross {occupant}")]);
+    }
+    site.inbound(SEATED);
+    let facts = site.cache.describe();
+    assert_eq!((facts.pairs, facts.clients, facts.seats), (0, 0, 1));
+    assert!(site.outbound(PING)[0].ends_with("type='result'/>"), "the user's own seat is known among them");
+    site.save();
+    assert_eq!(site.rows.len(), 1, "one seat");
+}
+
+#[test]
+fn joins_again_and_again_are_one_seat_and_seats_are_bounded() {
+    let mut site = Site::new(PresenceConfig::default());
+    for _ in 0..100 {
+        assert_eq!(site.outbound(JOIN), [format!("cross {JOIN}")], "the room answers each");
+    }
+    assert_eq!(site.cache.describe().seats, 1);
+    site.inbound(SEATED);
+    assert_eq!(site.outbound(JOIN), [format!("cross {JOIN}")], "a client that lost its state comes in again");
+    assert!(site.outbound(PING)[0].ends_with("type='result'/>"), "and still sits there");
+    for user in 0..2 * u32::try_from(SEATS_MAX).unwrap() {
+        assert_eq!(site.outbound(&join(user)), [format!("cross {}", join(user))]);
+    }
+    assert_eq!(site.cache.describe().seats, SEATS_MAX);
+}
