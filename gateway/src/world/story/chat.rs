@@ -5,7 +5,8 @@
 //! - `SITE joins USER ROOM as NICK` (again with another nick: changes it), `SITE leaves USER ROOM as NICK`,
 //!   `SITE subject USER ROOM "TEXT"`
 //! - `SITE server down [TIME]`, `SITE server up`
-//! - `then SITE hears "TEXT"`, `then SITE hears "A" before "B"`, `then SITE hears "TEXT" delayed`, `then SITE hears N texts`
+//! - `then SITE hears "TEXT"`, `then SITE hears "A" before "B"`, `then SITE hears "TEXT" delayed`, `then SITE hears N texts`,
+//!   `then SITE hears typing from ADDRESS`
 //! - `then SITE sees ADDRESS online`, `… offline`, `… away`: the last presence that came from there
 //! - `then SITE room ROOM has NICK`, `then SITE room ROOM got N stanzas`
 //! - `then SITE gets CONDITION for USER`, `then SITE gets pong from ADDRESS`
@@ -54,6 +55,8 @@ pub enum Heard {
     Before(String, String),
     /// A text that says that it waited.
     Delayed(String),
+    /// That somebody types, or stops to.
+    Typing(String),
     /// So many texts in all.
     Count(usize),
     /// The last presence from an address: online, offline, or a word to show.
@@ -74,6 +77,7 @@ impl Heard {
         let owned = |text: &str| text.to_owned();
         Ok(Some(match words {
             ["hears", count, "texts"] => Self::Count(count.parse().map_err(|_| "texts are counted in numbers")?),
+            ["hears", "typing", "from", address] => Self::Typing(owned(address)),
             ["hears", text] => Self::Text(owned(text)),
             ["hears", first, "before", second] => Self::Before(owned(first), owned(second)),
             ["hears", text, "delayed"] => Self::Delayed(owned(text)),
@@ -104,6 +108,11 @@ impl Heard {
                 .got()
                 .iter()
                 .any(|got| got.body().as_ref() == Some(text) && got.stanza.child(ns::DELAY, "delay").is_some()),
+            Self::Typing(address) => server.got().iter().any(|got| {
+                let stanza = &got.stanza;
+                let says = stanza.element().children().any(|child| child.has_ns(ns::CHAT_STATES));
+                says && stanza.from().to_bare().as_str() == address
+            }),
             Self::Count(count) => server.heard().count() == *count,
             Self::Presence(address, state) => seen(server, address).as_deref() == Some(state),
             Self::Seat(room, nick) => server.occupants(room).contains(nick),
