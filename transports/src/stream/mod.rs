@@ -4,7 +4,9 @@
 //! TCP says that octets have left, RCOP that the peer's node has them. Neither is the peer's disk. Nothing is kept over
 //! a restart: what was not confirmed is still the gateway's. Limits: see `limits.rs`.
 
+mod certificates;
 pub mod config;
+mod connection;
 pub mod limits;
 mod line;
 pub mod rcop;

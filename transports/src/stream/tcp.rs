@@ -16,10 +16,12 @@ use skywave_protocols::message::precedence::{MtPriority, Precedence};
 use skywave_protocols::random::Seeded;
 use skywave_protocols::time::{Instant, Now, Wakeup};
 
-use super::config::{TcpConfig, TcpTls};
+use super::certificates::{proves, secure};
+use super::config::TcpConfig;
+use super::connection::{Connection, State};
 use super::limits::{TCP_GOOD, TCP_PENDING_MAX, TCP_UNIT_OCTETS_MAX, UNITS_MAX};
 use super::unanswered::Unanswered;
-use crate::io::{PipeId, PipeInput, PipeOutput, Secure, TlsRole, Trust};
+use crate::io::{PipeId, PipeInput, PipeOutput, TlsRole};
 use crate::transport::{
     ArrivalId, Emission, Profile, Room, Sent, SiteName, Transport, TransportEvent, TransportFault, TransportInput,
     TransportOutput, Unit, UnitTicket, over,
@@ -53,29 +55,6 @@ pub struct TcpLink {
     counters: Counters,
     outputs: VecDeque<TransportOutput>,
     had_no_room: bool,
-}
-
-/// A connection.
-#[derive(Clone, Debug)]
-struct Connection {
-    opened_by_us: bool,
-    /// Where it leads, in words.
-    peer: String,
-    state: State,
-}
-
-/// How far a connection is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum State {
-    /// We have asked for it.
-    Opening,
-    /// It was accepted while we are silent: TLS would have us speak.
-    Unanswered,
-    /// TLS is being agreed.
-    Securing,
-    /// The stream.
-    Open,
 }
 
 /// A unit that has not left.
@@ -598,48 +577,5 @@ impl TcpLink {
             PipeInput::Secured(secured) => return self.secured(now, pipe, &secured.peer_names),
         }
         self.settle(now);
-    }
-}
-
-fn secure(tls: &TcpTls, role: TlsRole) -> Secure {
-    let asks = role == TlsRole::Client || tls.mutual;
-    Secure {
-        role,
-        server_name: (role == TlsRole::Client).then(|| tls.server_name.clone()),
-        alpn: Vec::new(),
-        certificate: tls.certificate.clone(),
-        trust: if asks { tls.trust.clone() } else { Trust::Anybody },
-    }
-}
-
-/// Whether a name of a certificate proves a wanted one; `*` stands for one whole label, the left-most.
-//= xmpp/X2X-007
-fn proves(name: &str, wanted: &str) -> bool {
-    let same = |a: &str, b: &str| a.trim_end_matches('.').eq_ignore_ascii_case(b.trim_end_matches('.'));
-    match name.strip_prefix("*.") {
-        Some(rest) => wanted.split_once('.').is_some_and(|(_, below)| same(rest, below) && rest.contains('.')),
-        None => same(name, wanted),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_prove_what_they_say() {
-        for (name, wanted, expected) in [
-            ("field.test", "field.test", true),
-            ("Field.Test", "field.test.", true),
-            ("field.test", "x.field.test", false),
-            ("*.field.test", "x.field.test", true),
-            ("*.field.test", "field.test", false),
-            ("*.field.test", "y.x.field.test", false),
-            ("*.test", "field.test", false),
-            ("x*.field.test", "xy.field.test", false),
-            ("", "field.test", false),
-        ] {
-            assert_eq!(proves(name, wanted), expected, "{name} {wanted}");
-        }
     }
 }
