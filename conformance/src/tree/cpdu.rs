@@ -44,13 +44,13 @@ pub fn encode(tree: &Value) -> Result<Vec<u8>, Refusal> {
 }
 
 /// The number that nodes of ours give a link; by the standard there is none.
-fn numbered(mut tree: Value, number: u8) -> Value {
+fn numbered(mut tree: Value, number: u16) -> Value {
     if number != 0 {
         tree["link_number"] = Value::from(number);
     }
     tree
 }
 
-fn number(fields: Fields<'_>) -> Result<u8, Refusal> {
+fn number(fields: Fields<'_>) -> Result<u16, Refusal> {
     Ok(fields.optional("link_number", Fields::number)?.unwrap_or_default())
 }

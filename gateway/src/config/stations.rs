@@ -9,7 +9,7 @@ use std::path::Path;
 use serde::Deserialize;
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::time::Now;
-use skywave_transports::modem::weather::{Weather, WeatherFault};
+use skywave_transports::modem::weather::{Weather, WeatherFault, wrong_rates};
 use skywave_transports::node::StationConfig;
 use skywave_transports::node::simulator::{Simulator, SimulatorStation};
 
@@ -26,6 +26,8 @@ struct RawStations {
     weather_file: Option<String>,
     /// Rate of the modems, instead of the weather's.
     bits_per_second: Option<u32>,
+    /// Rates that the stations may change to, instead of the weather's.
+    rates: Option<Vec<u32>>,
     /// How many times as fast as real time; sites that connect must run as fast.
     speed: Option<u32>,
     /// A radio shared by several processes.
@@ -85,6 +87,7 @@ pub fn load(text: &Text, read: impl FnOnce(&Path) -> Result<Text, Vec<Mistake>>)
     }
     radio(&raw, &mut found);
     let weather = weather(&raw, &text.file, read, &mut found).and_then(|(weather, of)| {
+        rates(&raw, &weather, &mut found);
         let all = stations.iter().map(|station| station.station.clone()).collect();
         // What does not fit together shows when it is put together; nothing runs yet.
         match Simulator::new(Now::default(), &weather, all) {
@@ -123,6 +126,14 @@ fn radio(raw: &RawStations, found: &mut Found<'_>) {
     }
 }
 
+/// Rates that a radio of this weather has. Those of a radio elsewhere are not known here: what it has not is left out.
+fn rates(raw: &RawStations, weather: &Weather, found: &mut Found<'_>) {
+    let (Some(rates), None) = (&raw.rates, &raw.radio.join) else { return };
+    for reason in wrong_rates(rates, &weather.waveform) {
+        found.wrong(&Key::new("rates"), &reason);
+    }
+}
+
 fn stations(raw: &RawStations, found: &mut Found<'_>) -> Vec<RadioStation> {
     let mut stations = Vec::new();
     let (mut listen_at, mut addresses) = (BTreeSet::new(), BTreeSet::new());
@@ -144,7 +155,8 @@ fn stations(raw: &RawStations, found: &mut Found<'_>) -> Vec<RadioStation> {
             found.wrong(&key.at("address"), "another station has it");
         }
         if let (Some(listen), Some(address)) = (listen, address) {
-            let config = StationConfig { groups, ..StationConfig::new(address) };
+            let rates = raw.rates.clone().unwrap_or_default();
+            let config = StationConfig { groups, rates, ..StationConfig::new(address) };
             stations.push(RadioStation { station: SimulatorStation { name: name.clone(), config }, listen });
         }
     }

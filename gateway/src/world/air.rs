@@ -147,6 +147,11 @@ impl Air {
         self.simulator.as_ref().map_or(0, Simulator::emissions_in_emcon)
     }
 
+    /// Transmissions that began before an end that their station had heard announced.
+    pub fn begun_early(&self) -> u64 {
+        self.simulator.as_ref().map_or(0, Simulator::begun_early)
+    }
+
     /// A fingerprint of every frame on the air.
     pub fn fingerprint(&self) -> u64 {
         self.simulator.as_ref().map_or(0, Simulator::fingerprint)

@@ -88,6 +88,7 @@ pub struct Checkers {
     versions: Vec<u64>,
     silent_links: BTreeSet<(usize, String)>,
     emissions_in_emcon: u64,
+    begun_early: u64,
     /// Flash mails that no link was given yet: by site and ticket, since when.
     flashes: BTreeMap<(usize, String), Instant>,
     /// For each site: since when failing commits are counted, and how many there were before.
@@ -280,6 +281,11 @@ impl Checkers {
         if emissions > self.emissions_in_emcon {
             self.emissions_in_emcon = emissions;
             self.violation(format!("a station in EMCON emitted at {:?}", world.at()));
+        }
+        let early = world.air.begun_early();
+        if early > self.begun_early {
+            self.begun_early = early;
+            self.violation(format!("a station transmitted before an announced end at {:?}", world.at()));
         }
     }
 

@@ -15,8 +15,8 @@ const ACK_OCTETS_USUAL: usize = 64;
 /// Time on air of a PDU whose size follows from the rate.
 const PDU_SECONDS: usize = 6;
 /// Smallest and largest such PDU in octets: headers must not eat the air; and with those of RCOP, S_PDU and C_PDU (12)
-/// it fills two segments of a D_PDU, of 200 octets at the lowest rates and of 1023 at the highest.
-const PDU_OCTETS_BY_RATE: (usize, usize) = (388, 2_034);
+/// it fills five segments of a D_PDU of 200 octets at the lowest rates, and two of 1023 at the highest.
+const PDU_OCTETS_BY_RATE: (usize, usize) = (988, 2_034);
 
 /// Plan of repetition towards receivers in EMCON, by precedence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -257,6 +257,6 @@ mod tests {
     #[test]
     fn pdus_grow_with_the_rate_within_what_a_node_takes() {
         let sizes = [75, 300, 1200, 2400, 9600, u32::MAX].map(EngineConfig::pdu_octets_by_rate);
-        assert_eq!(sizes, [388, 388, 900, 1800, 2034, 2034]);
+        assert_eq!(sizes, [988, 988, 988, 1800, 2034, 2034]);
     }
 }

@@ -117,6 +117,8 @@ struct Receiver {
     heard: BTreeSet<u64>,
     sending: Option<u64>,
     emcon: bool,
+    /// Of each other station, the last frame received here, and one block before the one began that its first octet was in.
+    last_received: BTreeMap<StationId, (Instant, Bytes)>,
     counters: StationCounters,
 }
 
@@ -175,6 +177,7 @@ impl Channel {
             heard,
             sending: None,
             emcon: false,
+            last_received: BTreeMap::new(),
             counters: StationCounters::default(),
         };
         self.stations.insert(station, receiver);
@@ -335,6 +338,20 @@ impl Channel {
     /// The next event of one station.
     pub fn poll_event(&mut self, station: StationId) -> Option<ModemEvent> {
         self.stations.get_mut(&station)?.events.pop_front()
+    }
+
+    /// Of each other station, the last frame that a station received, and when that left its sender as well as a hearer can
+    /// know it: one interleaver block before the start of the one that its first octet was in.
+    pub fn last_received(&self, station: StationId) -> impl Iterator<Item = (StationId, Instant, &Bytes)> {
+        let receiver = self.stations.get(&station).into_iter();
+        receiver.flat_map(|receiver| receiver.last_received.iter().map(|(&of, (at, octets))| (of, *at, octets)))
+    }
+
+    /// A station forgets what it received.
+    pub fn forget_received(&mut self, station: StationId) {
+        if let Some(receiver) = self.stations.get_mut(&station) {
+            receiver.last_received.clear();
+        }
     }
 
     /// Whether events wait for a station.

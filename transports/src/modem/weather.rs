@@ -11,6 +11,7 @@
 //! interleaver = "short"
 //! turnaround_seconds = 0.2
 //! loss_percent = 1.0
+//! rates = [300, 1200, 2400]   # stations change to these by what gets through
 //!
 //! [burst]
 //! loss_percent = 10.0
@@ -66,6 +67,8 @@ pub struct Weather {
     pub answer_delay: Duration,
     /// Longest transmission of a station; `None` leaves it to the station.
     pub transmission_max: Option<Duration>,
+    /// Rates in bit/s that stations may change to by what gets through, slowest first; empty: they keep to the usual one.
+    pub rates: Vec<u32>,
     /// What receivers lose.
     pub loss: Loss,
     /// Times without propagation.
@@ -161,6 +164,7 @@ struct Raw {
     key_up_seconds: f64,
     propagation_seconds: f64,
     transmission_seconds: Option<f64>,
+    rates: Vec<u32>,
     loss_percent: f64,
     burst: Option<RawBurst>,
     outage: Vec<RawOutage>,
@@ -182,6 +186,7 @@ impl Default for Raw {
             key_up_seconds: 0.15,
             propagation_seconds: 0.01,
             transmission_seconds: None,
+            rates: Vec::new(),
             loss_percent: 0.0,
             burst: None,
             outage: Vec::new(),
@@ -335,6 +340,9 @@ fn check(raw: Raw, faults: &mut Faults) -> Weather {
             mean_blocks: burst.mean_blocks.max(1),
         }
     });
+    for reason in wrong_rates(&raw.rates, &waveform) {
+        faults.add("rates", reason);
+    }
     let outages: Vec<OutagePeriod> =
         raw.outage.into_iter().enumerate().map(|(i, outage)| check_outage(("outage", i), outage, 0, faults)).collect();
     let fades: Vec<OutagePeriod> =
@@ -363,6 +371,7 @@ fn check(raw: Raw, faults: &mut Faults) -> Weather {
         turnaround: faults.seconds("turnaround_seconds", raw.turnaround_seconds, 60.0),
         answer_delay: faults.seconds("answer_delay_seconds", raw.answer_delay_seconds, 60.0),
         transmission_max: raw.transmission_seconds.map(|max| faults.seconds("transmission_seconds", max, 127.5)),
+        rates: raw.rates,
         loss: Loss { single_per_million, burst },
         outages,
         fades,
@@ -370,6 +379,14 @@ fn check(raw: Raw, faults: &mut Faults) -> Weather {
         stations: raw.station,
         groups: raw.group,
     }
+}
+
+/// What is wrong with rates that a modem of this kind is to change to.
+pub fn wrong_rates(rates: &[u32], waveform: &Waveform) -> Vec<String> {
+    let ascending = rates.is_sorted_by(|a, b| a < b);
+    let order = (!ascending).then(|| "the slowest first, each once".to_owned());
+    let none = |&rate: &u32| waveform.at_rate(rate).err().map(|fault| fault.to_string());
+    rates.iter().filter_map(none).chain(order).collect()
 }
 
 fn waveform(raw: &Raw, faults: &mut Faults) -> Waveform {

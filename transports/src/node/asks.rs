@@ -77,10 +77,16 @@ pub(super) const fn is_of_arq(pdu: &DPdu) -> bool {
     pdu.body.kind() <= 5
 }
 
+/// Whether it carries something for clients, and not just a message about a link.
+pub(super) fn is_data(pdu: &DPdu) -> bool {
+    pdu.body.segment().is_some_and(|segment| !segment.is_empty()) && link_message(pdu).is_none()
+}
+
 /// The message about a link that it carries.
 fn link_message(pdu: &DPdu) -> Option<LinkMessage> {
     let Body::ExpeditedNonArq(part) = &pdu.body else { return None };
-    let whole = part.offset == 0 && part.c_pdu_size == 1 && !pdu.destination.is_group();
+    let all = usize::from(part.c_pdu_size) == part.segment.len();
+    let whole = part.offset == 0 && all && !pdu.destination.is_group();
     match CPdu::decode(&part.segment) {
         Ok(CPdu::Link(message)) if whole => Some(message),
         Ok(CPdu::Link(_) | CPdu::Data(_)) | Err(_) => None,

@@ -2,11 +2,13 @@
 //!
 //! A D_PDU announces the half seconds from its own first octet to the end of the transmission, rounded up; so the
 //! numbers of one transmission never rise. Its first octet counts from the start of the interleaver block that holds it. A hearer does not see that first octet: it gets a D_PDU when the interleaver
-//! block with its last octet is there, and knows only that it began behind the one before it. So it knows the end within
+//! block with its last octet is there, and knows only that it began behind the one before it, and how long it is. So it knows the end within
 //! some seconds. Where the carrier ends in that time, the transmission has ended with it. Where it ends sooner, as when it
 //! fades or was cut off, the latest end counts: nobody transmits before it.
 
-use skywave_protocols::s5066::node::dpdu::DPdu;
+use skywave_protocols::bytes::Bytes;
+use skywave_protocols::s5066::node::dpdu::eow::{EowMessage, RATES};
+use skywave_protocols::s5066::node::dpdu::{DPdu, decode};
 use skywave_protocols::time::{Duration, Instant};
 
 use crate::modem::Waveform;
@@ -29,6 +31,25 @@ pub(super) fn announce(waveform: &Waveform, airtime: Duration, before: usize, pd
 pub(super) fn end_heard(begun: Instant, now: Instant, eot: u8) -> (Instant, Instant) {
     let left = HALF_SECOND * u32::from(eot);
     (begun + left.saturating_sub(HALF_SECOND), now + left)
+}
+
+/// The rate of a transmission in bit/s, if one of its D_PDUs says it: nodes of ours that change their rate do.
+pub(super) fn rate_said(pdu: &DPdu) -> Option<u32> {
+    let EowMessage::RateChange(change) = pdu.eow.meaning() else { return None };
+    RATES.get(usize::from(change.rate)).copied().filter(|_| change.advisory)
+}
+
+/// How long before it was heard a frame of so many octets left at most: its blocks, and one more that it shares with others.
+pub(super) fn longest(waveform: &Waveform, octets: usize) -> Duration {
+    let blocks = (octets as u64).saturating_mul(8).div_ceil(waveform.block_bits()).saturating_add(1);
+    waveform.block.saturating_mul(u32::try_from(blocks).unwrap_or(u32::MAX))
+}
+
+/// Whether an instant certainly lies before the end that a D_PDU announced whose first octet left at `begun` or later:
+/// what it announces is rounded up to the half second.
+pub(super) fn is_before_end(begun: Instant, octets: &Bytes, at: Instant) -> bool {
+    let eot = decode(octets).map_or(0, |received| received.pdu.eot);
+    at <= begun + (HALF_SECOND * u32::from(eot)).saturating_sub(HALF_SECOND)
 }
 
 #[cfg(test)]

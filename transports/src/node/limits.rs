@@ -8,6 +8,8 @@ pub const TURNS_MAX: u8 = 6;
 pub const TURNS_FOR: Duration = Duration::from_secs(20);
 /// Longest transmission of who takes the free channel while others have data too: two may begin at the same time.
 pub const OPENING_MAX: Duration = Duration::from_secs(8);
+/// Segments of a transmission that is longer than others would wait for, while it is not known what gets through.
+pub const SEGMENTS_UNKNOWN_MAX: usize = 4;
 /// Octets of one client that may wait in a node, whatever the rate: what two transmissions carry, but no more than this.
 pub const QUEUE_OCTETS_MAX: usize = 2 << 20;
 /// Stations of which is kept whether they have data to send.
@@ -33,7 +35,7 @@ pub const LINK_RETRY_FIRST: Duration = Duration::from_secs(5);
 /// Longest such pause.
 pub const LINK_RETRY_MAX: Duration = Duration::from_secs(300);
 /// Octets of a D_PDU with a message about a link, the largest addresses assumed.
-pub const LINK_PDU_OCTETS: usize = 29;
+pub const LINK_PDU_OCTETS: usize = 31;
 /// How long a message about a link waits for the air before it is worth nothing.
 pub const LINK_MESSAGE_LIFE: Duration = Duration::from_secs(300);
 /// How long what is said about a U_PDU of a peer is worth saying.

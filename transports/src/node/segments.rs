@@ -25,6 +25,11 @@ pub(super) fn repeated_octets(waveform: &Waveform) -> usize {
     blocks.clamp(OCTETS_LEAST, OCTETS_MOST)
 }
 
+/// Octets of an interleaver block: what is lost is lost in blocks.
+pub(super) fn block_octets(waveform: &Waveform) -> usize {
+    usize::try_from(waveform.block_bits() / 8).unwrap_or(usize::MAX)
+}
+
 /// Octets of a segment at most while it is not known how much gets through.
 pub(super) fn first_octets(waveform: &Waveform) -> usize {
     (octets(waveform) / 2).max(OCTETS_USUAL.min(octets(waveform)))

@@ -13,6 +13,7 @@ use skywave_protocols::s5066::node::ClientId;
 use skywave_protocols::time::{Duration, Instant, Now, Wakeup, WallTime};
 
 use super::config::StationConfig;
+use super::eot;
 use super::limits::QUEUE_OCTETS_MAX;
 use super::stack::{ClientInput, ClientOutput};
 use super::station::Station;
@@ -36,6 +37,10 @@ struct Site {
     station: Station,
     /// When it wants to be woken, as of its last input.
     wakeup: Option<Wakeup>,
+    /// Transmissions that it had begun by then.
+    transmissions: u64,
+    /// Those of them that began before an end that it had heard announced. Must stay 0.
+    begun_early: u64,
 }
 
 /// Stations and the channel between them. See the module's page.
@@ -76,9 +81,12 @@ impl Simulator {
         let mut sites = Vec::new();
         for (number, SimulatorStation { name, mut config }) in stations.into_iter().enumerate() {
             channel.attach(station_id(number));
+            if config.rates.is_empty() {
+                config.rates.clone_from(&weather.rates);
+            }
             fit(&mut config, &radio_of(weather));
             let station = Station::new(config, random.fork(&name));
-            sites.push(Site { name, station, wakeup: None });
+            sites.push(Site { name, station, wakeup: None, transmissions: 0, begun_early: 0 });
         }
         let (radio, schedule) = (radio_of(weather), schedule(now, weather, &names));
         let mut simulator = Self { radio, channel, sites, wakeups: BTreeSet::new(), schedule };
@@ -102,7 +110,7 @@ impl Simulator {
         if let Some(site) = self.sites.get_mut(usize::from(station.0)) {
             site.station.handle_client(now, client, input, &mut self.channel.port(station));
         }
-        self.note_wakeup(station);
+        self.note(now, station);
         self.advance(now);
     }
 
@@ -190,9 +198,29 @@ impl Simulator {
         self.sites.iter().find_map(|site| Some(format!("{}: {}", site.name, site.station.over_limit()?)))
     }
 
+    /// The node of a station begins anew, as after a crash: what is in the air is cut off, its clients' connections are
+    /// gone, and it knows of nothing that was before.
+    pub fn restart(&mut self, now: Now, station: StationId, random: Seeded) {
+        self.advance(now);
+        self.channel.abort(now, station);
+        self.channel.forget_received(station);
+        if let Some(site) = self.sites.get_mut(usize::from(station.0)) {
+            let emcon = site.station.emcon();
+            site.station = Station::new(site.station.config().clone(), random);
+            site.station.set_emcon(now, emcon, &mut self.channel.port(station));
+        }
+        self.note(now, station);
+        self.advance(now);
+    }
+
     /// Transmissions of stations that were in EMCON. Must stay 0.
     pub fn emissions_in_emcon(&self) -> u64 {
         self.sites.iter().enumerate().map(|(i, _)| self.counters(station_id(i)).emissions_in_emcon).sum()
+    }
+
+    /// Transmissions that began before the end which the last D_PDU heard of another station had announced. Must stay 0.
+    pub fn begun_early(&self) -> u64 {
+        self.sites.iter().map(|site| site.begun_early).sum()
     }
 
     /// A station, to be looked at.
@@ -264,14 +292,20 @@ impl Simulator {
             site.station.handle_wakeup(now, &mut self.channel.port(id));
         }
         if heard || due {
-            self.note_wakeup(id);
+            self.note(now, id);
         }
         heard || due
     }
 
-    /// Takes down when a site wants to be woken, after every input to it.
-    fn note_wakeup(&mut self, id: StationId) {
+    /// Takes down what a site does and when it wants to be woken, after every input to it.
+    fn note(&mut self, now: Now, id: StationId) {
         let Some(site) = self.sites.get_mut(usize::from(id.0)) else { return };
+        let transmissions = self.channel.counters(id).transmissions;
+        if std::mem::replace(&mut site.transmissions, transmissions) != transmissions {
+            let early =
+                self.channel.last_received(id).any(|(_, begun, frame)| eot::is_before_end(begun, frame, now.mono));
+            site.begun_early += u64::from(early);
+        }
         let before = std::mem::replace(&mut site.wakeup, site.station.next_wakeup());
         if let Some(wakeup) = before {
             self.wakeups.remove(&(wakeup.at, id.0));
@@ -285,7 +319,7 @@ impl Simulator {
             site.station.set_emcon(now, emcon, &mut self.channel.port(id));
             self.channel.set_emcon(now, id, emcon);
         }
-        self.note_wakeup(id);
+        self.note(now, id);
     }
 }
 

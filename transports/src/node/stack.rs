@@ -11,6 +11,7 @@
 //! the data transfer sublayer.
 
 mod arrivals;
+mod links;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -18,9 +19,10 @@ use serde_json::{Map, Value, json};
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::Seeded;
 use skywave_protocols::s5066::address::NodeAddress;
-use skywave_protocols::s5066::node::cas::{Cas, CasConfig, CasOutput, LinkRefusal};
+use skywave_protocols::s5066::node::cas::{Cas, CasConfig};
 use skywave_protocols::s5066::node::cpdu::{CPdu, LinkBreak};
 use skywave_protocols::s5066::node::dpdu::{DPdu, Received};
+use skywave_protocols::s5066::node::dts::limits::EOW_RIDING;
 use skywave_protocols::s5066::node::dts::{CPduNumber, Dts, DtsEvent, Plan, SendFault, Sending, Service, Waiting};
 use skywave_protocols::s5066::node::limits::{PRIORITY_URGENT, QUEUE_SHARES_MAX};
 use skywave_protocols::s5066::node::sis_server::{ServerCounters, ServerOutput, SisServer};
@@ -32,7 +34,7 @@ use skywave_protocols::time::{Instant, Now, Wakeup};
 use self::arrivals::Arrival;
 use super::asks::is_of_arq;
 use super::config::StationConfig;
-use super::limits::{LINK_MESSAGE_LIFE, LINK_PDU_OCTETS, LINK_RETRY_FIRST, LINK_RETRY_MAX};
+use super::limits::LINK_PDU_OCTETS;
 
 /// Messages about links go before all data.
 const PRIORITY_LINK: u8 = 15;
@@ -193,8 +195,8 @@ impl Stack {
         if pdu.destination == self.address && is_of_arq(pdu) {
             self.cas.data_moved(now, pdu.source);
             self.settle(now);
-            if self.cas.ride(pdu.source).is_some() {
-                // Of a link that only the other node remembers: it has not accepted the one that we ask for.
+            let mark = (pdu.eow.kind == EOW_RIDING).then_some(pdu.eow.data);
+            if self.cas.is_stale(pdu.source, mark) {
                 self.counters.stale += 1;
                 return;
             }
@@ -230,6 +232,7 @@ impl Stack {
 
     /// The most urgent D_PDUs that fit a transmission.
     pub(super) fn compose(&mut self, now: Now, plan: &Plan) -> Vec<DPdu> {
+        self.dts.set_marks(|peer| self.cas.mark(peer));
         let request = self.dts.partner(now, plan).and_then(|peer| Some((peer, self.cas.ride(peer)?)));
         let room = if request.is_some() { LINK_PDU_OCTETS } else { 0 };
         let mut pdus = self.dts.compose(now, &Plan { octets: plan.octets.saturating_sub(room), ..*plan });
@@ -237,7 +240,7 @@ impl Stack {
         if let Some((peer, request)) = request
             && pdus.iter().any(|pdu| pdu.destination == peer && is_of_arq(pdu))
         {
-            pdus.insert(0, self.dts.link_pdu(peer, request.octet()));
+            pdus.insert(0, self.dts.link_pdu(peer, request));
             self.riding = 1;
         }
         pdus
@@ -402,64 +405,6 @@ impl Stack {
 }
 
 impl Stack {
-    fn on_cas(&mut self, now: Now, output: CasOutput) {
-        match output {
-            CasOutput::Send { peer, message } => {
-                self.next_number += 1;
-                let number = CPduNumber(self.next_number);
-                self.loads.insert(number, Load::Link(peer));
-                self.dts.submit(
-                    now,
-                    Sending {
-                        number,
-                        destination: peer,
-                        service: Service::ExpeditedNonArq { copies: 1 },
-                        priority: PRIORITY_LINK,
-                        deadline: now.mono + LINK_MESSAGE_LIFE,
-                        c_pdu: CPdu::Link(message).encode(),
-                    },
-                );
-            }
-            CasOutput::Withdraw { peer } => {
-                let is_meant = |load: &Load| matches!(load, Load::Link(other) if *other == peer);
-                let stale: Vec<CPduNumber> =
-                    self.loads.iter().filter(|(_, load)| is_meant(load)).map(|(&number, _)| number).collect();
-                for number in stale {
-                    self.loads.remove(&number);
-                    self.dts.cancel(number);
-                }
-            }
-            CasOutput::Connected { peer, exclusive, .. } => {
-                self.counters.links += 1;
-                self.linked.insert(peer);
-                self.dts.connect(now, peer);
-                if let Some(waiters) = self.waiters.get_mut(&peer) {
-                    (waiters.refusals, waiters.retry_at) = (0, None);
-                }
-                self.link(now, peer);
-                self.server.link_made(now, peer, exclusive);
-            }
-            CasOutput::Refused { peer, reason } => {
-                let is_busy = matches!(reason, LinkRefusal::Rejected(_));
-                self.server.link_refused(peer, is_busy);
-                self.link_later(now, peer);
-            }
-            CasOutput::Disconnected { peer, .. } => {
-                self.server.link_lost(peer);
-                self.linked.remove(&peer);
-                self.dts.disconnect(now, peer);
-            }
-        }
-    }
-
-    /// No link was made: it is asked for again after a pause, longer each time.
-    fn link_later(&mut self, now: Now, peer: NodeAddress) {
-        let Some(waiters) = self.waiters.get_mut(&peer) else { return };
-        let wait = (LINK_RETRY_FIRST * (1 << waiters.refusals.min(DOUBLINGS_MAX))).min(LINK_RETRY_MAX);
-        waiters.refusals = waiters.refusals.saturating_add(1);
-        waiters.retry_at = Some(now.mono + wait);
-    }
-
     fn on_dts(&mut self, now: Now, event: DtsEvent) {
         match event {
             DtsEvent::Received { source, destination, brought, c_pdu, errored, missing } => {
@@ -491,19 +436,14 @@ impl Stack {
         let Some(unit) = self.units.get_mut(&id) else { return };
         unit.number = None;
         match why {
-            SendFault::NotConnected | SendFault::Disconnected | SendFault::Reset => self.wait_again(now, id),
+            SendFault::NotConnected | SendFault::Disconnected => self.wait_again(now, id),
+            SendFault::Reset => {
+                self.take_back(id);
+                self.wait_again(now, id);
+            }
             SendFault::Expired => self.end_late(id, begun),
             SendFault::TooLarge | SendFault::Group | SendFault::Full => self.finish(id, Outcome::NotResponding),
         }
-    }
-
-    /// A U_PDU did not get through to a peer that we are no longer linked with: it waits for the next link.
-    fn wait_again(&mut self, now: Now, id: RequestId) {
-        let Some(unit) = self.units.get(&id) else { return };
-        let peer = unit.outgoing.destination;
-        self.counters.begun_again += 1;
-        self.waiters.entry(peer).or_default().units.insert(id);
-        self.link(now, peer);
     }
 
     /// The peer's node has a U_PDU.

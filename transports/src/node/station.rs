@@ -25,12 +25,12 @@ use skywave_protocols::s5066::node::dts::Plan;
 use skywave_protocols::s5066::node::sis_server::ServerCounters;
 use skywave_protocols::time::{Duration, Instant, Now, Timers, Wakeup};
 
-use super::asks::{Kinds, answers, asks};
+use super::asks::{Kinds, answers, asks, is_data};
 use super::config::StationConfig;
 use super::eot;
 use super::limits::{
-    ANSWER_GUARD, CONTENTION_GUARD, DOUBLINGS_MAX, OPENING_MAX, SLOT_GUARD, SLOTS_POLITE, SLOTS_ROUTINE, SLOTS_URGENT,
-    TALKERS_MAX, TALKS_FOR, TURNS_FOR, TURNS_MAX,
+    ANSWER_GUARD, CONTENTION_GUARD, DOUBLINGS_MAX, OPENING_MAX, SEGMENTS_UNKNOWN_MAX, SLOT_GUARD, SLOTS_POLITE,
+    SLOTS_ROUTINE, SLOTS_URGENT, TALKERS_MAX, TALKS_FOR, TURNS_FOR, TURNS_MAX,
 };
 use super::segments;
 use super::stack::{ClientInput, ClientOutput, Stack};
@@ -92,8 +92,10 @@ struct Reception {
     has_data: bool,
     /// The next D_PDU began at this instant or later.
     begun: Instant,
-    /// When it ends by what was heard last: not before, and for certain.
-    end: Option<(Instant, Instant)>,
+    /// At which rate it goes, if it says so.
+    rate: Option<u32>,
+    /// When it ends by what was heard last of each who transmits: not before, and for certain.
+    ends: BTreeMap<NodeAddress, (Instant, Instant)>,
 }
 
 /// A node on the air. See the module's page.
@@ -116,6 +118,8 @@ pub struct Station {
     opened_at: Instant,
     /// From when on the channel is silent: later than now while an announced end has not come.
     idle_since: Instant,
+    /// Whose transmissions ended early, and when they would have ended for certain.
+    cut_short: BTreeMap<NodeAddress, Instant>,
     /// Stations that sent data, not mere answers, when they were last heard, and when.
     talkers: BTreeMap<NodeAddress, Instant>,
     contending_urgently: bool,
@@ -139,6 +143,7 @@ impl Station {
             turn: 0,
             opened_at: Instant::ZERO,
             idle_since: Instant::ZERO,
+            cut_short: BTreeMap::new(),
             talkers: BTreeMap::new(),
             contending_urgently: false,
             opened_last: false,
@@ -230,6 +235,11 @@ impl Station {
         self.config.server.address
     }
 
+    /// What it is configured with.
+    pub const fn config(&self) -> &StationConfig {
+        &self.config
+    }
+
     /// Whether it is silent.
     pub const fn emcon(&self) -> bool {
         self.emcon
@@ -252,7 +262,7 @@ impl Station {
 
     /// What exceeds its limit, in words; `None` when all is well.
     pub fn over_limit(&self) -> Option<String> {
-        let talkers = self.talkers.len();
+        let talkers = self.talkers.len().max(self.cut_short.len());
         (talkers > TALKERS_MAX).then(|| format!("{talkers} talkers kept")).or_else(|| self.stack.over_limit())
     }
 
@@ -272,7 +282,15 @@ impl Station {
             Ok(received) if received.pdu.source == self.address() => self.counters.frames_forged += 1,
             Ok(received) => {
                 //= s5066/NODE-018
-                self.reception.end = Some(eot::end_heard(self.reception.begun, now.mono, received.pdu.eot));
+                self.reception.rate = eot::rate_said(&received.pdu).or(self.reception.rate);
+                let rate = self.reception.rate.or_else(|| self.config.rates.first().copied());
+                let heard_at = rate.and_then(|rate| waveform.at_rate(rate).ok()).unwrap_or(*waveform);
+                let longest = eot::longest(&heard_at, octets.len());
+                let begun = self.reception.begun.max(now.mono - longest);
+                if self.reception.ends.len() < TALKERS_MAX {
+                    let end = eot::end_heard(begun, now.mono, received.pdu.eot);
+                    self.reception.ends.insert(received.pdu.source, end);
+                }
                 self.reception.begun = now.mono - waveform.block;
                 self.on_pdu(now, &received);
             }
@@ -283,7 +301,7 @@ impl Station {
         let pdu = &received.pdu;
         let own = pdu.destination == self.address();
         self.reception.source = Some(pdu.source);
-        self.reception.has_data |= pdu.body.segment().is_some_and(|segment| !segment.is_empty());
+        self.reception.has_data |= is_data(pdu);
         match asks(pdu).any() {
             true if own => {
                 self.reception.asks_us = true;
@@ -317,7 +335,7 @@ impl Station {
     }
 
     fn on_sent(&mut self, now: Now, waveform: Waveform) {
-        self.idle_since = now.mono;
+        self.idle_since = self.idle_since.max(now.mono);
         let Some(flight) = self.flight.take() else { return };
         self.turn = flight.turn;
         self.stack.sent(now);
@@ -330,14 +348,7 @@ impl Station {
 
     fn on_carrier_off(&mut self, now: Now) {
         let reception = std::mem::take(&mut self.reception);
-        self.idle_since = now.mono;
-        if let Some((earliest, latest)) = reception.end
-            && now.mono < earliest
-        {
-            // It faded or was cut off: who sends it may still be sending.
-            self.counters.ends_early += 1;
-            self.idle_since = latest;
-        }
+        self.note_end(now.mono, &reception);
         self.end_waiting(now, reception.answers);
         let Some(source) = reception.source else { return };
         self.note_talker(now.mono, source, reception.has_data);
@@ -348,6 +359,23 @@ impl Station {
             self.asked = Some(source);
             self.timers.set(Timer::Answer, self.idle_since.max(ready) + self.config.turnaround);
         }
+    }
+
+    /// From when on the channel is silent, after a carrier has gone. What somebody else had announced before holds on:
+    /// only who announced it says anew when it ends.
+    //= s5066/NODE-018
+    fn note_end(&mut self, now: Instant, reception: &Reception) {
+        self.cut_short.retain(|source, end| *end > now && !reception.ends.contains_key(source));
+        for (&source, &(earliest, latest)) in &reception.ends {
+            if now < earliest {
+                // It faded or was cut off: who sends it may still be sending.
+                self.counters.ends_early += 1;
+                if self.cut_short.len() < TALKERS_MAX {
+                    self.cut_short.insert(source, latest);
+                }
+            }
+        }
+        self.idle_since = self.cut_short.values().fold(now, |last, &end| last.max(end));
     }
 
     fn note_talker(&mut self, now: Instant, source: NodeAddress, talks: bool) {
@@ -385,13 +413,17 @@ impl Station {
 
     //= s5066/NODE-016
     fn on_answer(&mut self, now: Now, modem: &mut dyn Modem) {
+        if self.asked.is_some() && now.mono < self.idle_since {
+            // Meanwhile somebody announced an end that has not come.
+            return self.timers.set(Timer::Answer, self.idle_since + self.config.turnaround);
+        }
         if let Some(source) = self.asked.take().filter(|_| !modem.carrier()) {
             self.transmit(now, modem, Some(source), self.turn.saturating_add(1));
         }
     }
 
     fn on_slot(&mut self, now: Now, modem: &mut dyn Modem) {
-        if !modem.carrier() && self.awaiting.is_none() {
+        if !modem.carrier() && self.awaiting.is_none() && now.mono >= self.idle_since {
             (self.opened_last, self.opened_at) = (true, now.mono);
             self.transmit(now, modem, None, 0);
         }
@@ -436,6 +468,7 @@ impl Station {
             octets: waveform.octets_within(flight.airtime).saturating_sub(before),
             octets_most: waveform.octets_within(flight.airtime).saturating_sub(before),
             segment_octets: segments::octets(&waveform),
+            block_octets: segments::block_octets(&waveform),
             repeated_segment_octets: segments::repeated_octets(&waveform),
             partner: flight.asked.map(|(partner, _)| partner),
             arq_allowed: true,
@@ -480,8 +513,11 @@ impl Station {
         let longest = if shared && answer_to.is_none() {
             // Who begins at the same time is not heard: little is lost by it.
             OPENING_MAX
-        } else if shared || !known {
+        } else if shared {
             self.config.transmission_shared_max
+        } else if !known {
+            let segments = segments::first_octets(waveform).saturating_mul(SEGMENTS_UNKNOWN_MAX);
+            self.config.transmission_shared_max.max(waveform.airtime(segments))
         } else {
             self.config.transmission_max
         };
@@ -493,6 +529,7 @@ impl Station {
             octets: usual.min(most),
             octets_most: most,
             segment_octets: if known { segments::octets(waveform) } else { segments::first_octets(waveform) },
+            block_octets: segments::block_octets(waveform),
             repeated_segment_octets: segments::repeated_octets(waveform),
             partner: answer_to,
             arq_allowed: true,

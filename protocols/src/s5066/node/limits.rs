@@ -24,5 +24,5 @@ pub const LINK_MESSAGES_UNSENT_MAX: usize = 64;
 pub const LINK_MESSAGE_AGE_MAX: Duration = Duration::from_secs(600);
 /// A made link is believed in for so long, whatever warnings come.
 pub const LINK_WARNING_GAP: Duration = Duration::from_secs(10);
-/// A free number in a link request: 1 to this.
-pub const LINK_NUMBER_MAX: u8 = 7;
+/// The number of a link on which data rides with the request: 1 to this.
+pub const LINK_NUMBER_MAX: u16 = u16::MAX;

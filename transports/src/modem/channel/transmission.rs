@@ -60,6 +60,9 @@ impl Transmission {
             reception.next_frame += 1;
             if frame.first_block >= reception.clean_from {
                 receiver.counters.frames_received += 1;
+                let blocks = u32::try_from(frame.first_block).unwrap_or(u32::MAX);
+                let begun = self.data + self.waveform.block.saturating_mul(blocks) - self.waveform.block;
+                receiver.last_received.insert(self.station, (begun, frame.octets.clone()));
                 receiver.event(ModemEvent::Received(frame.octets.clone()));
             } else {
                 receiver.counters.frames_lost += 1;

@@ -145,9 +145,9 @@ struct Peer {
     /// Data rode with our request for it.
     rode: bool,
     /// The number of the last request of ours with which data rode.
-    number: u8,
+    number: u16,
     /// The number in the request of theirs that made the link; 0 for none.
-    their_number: u8,
+    their_number: u16,
     /// Data moved on this link.
     moved: bool,
     made_at: Instant,
@@ -161,11 +161,11 @@ struct Peer {
     /// A link is wanted and not begun; whether it is to be exclusive.
     wanted: Option<bool>,
     /// Asked for with this number in our silence: accepted after it.
-    owed: Option<u8>,
+    owed: Option<u16>,
 }
 
 impl Peer {
-    const fn new(number: u8) -> Self {
+    const fn new(number: u16) -> Self {
         Self {
             state: State::Idle,
             exclusive: false,
@@ -357,6 +357,32 @@ impl Cas {
         Some(LinkMessage::Request { exclusive: false, number: known.number })
     }
 
+    /// What D_PDUs of the ARQ to `peer` say while data rides with a request: which link they are of.
+    //= s5066/CAS-007
+    pub fn mark(&self, peer: NodeAddress) -> Option<u8> {
+        let known = self.peers.get(&peer).filter(|known| known.state == State::Riding)?;
+        Some(mark_of(known.number))
+    }
+
+    /// Whether a D_PDU of the ARQ that `peer` sent, with or without such a word, is of another link than the one that we
+    /// have with it: it asked for a new one, and we have not heard it ask; or data of ours rides with a request that it
+    /// has not accepted yet, and it speaks of a link that only it remembers.
+    //= s5066/CAS-007
+    pub fn is_stale(&self, peer: NodeAddress, mark: Option<u8>) -> bool {
+        let Some(known) = self.peers.get(&peer) else { return false };
+        match known.state {
+            State::Riding => true,
+            State::Linked => mark.is_some_and(|mark| known.their_number == 0 || mark != mark_of(known.their_number)),
+            // There is no link: the other node is warned.
+            State::Idle | State::Calling | State::Breaking => false,
+        }
+    }
+
+    /// Whether a link is there by agreement alone: nothing said that the other node begins it too.
+    pub fn is_agreed(&self, peer: NodeAddress) -> bool {
+        self.peers.get(&peer).is_some_and(|known| known.is_up() && known.skipped)
+    }
+
     /// Whether D_PDUs of the ARQ that `peer` sends belong to the link that we have with it. While data rides with a
     /// request that is not accepted yet they do not: they may be of a link that only the other node remembers.
     //= s5066/CAS-007
@@ -512,8 +538,13 @@ impl Cas {
             let Some(oldest) = oldest.map(|(&peer, _)| peer) else { return false };
             self.peers.remove(&oldest);
         }
-        let number = u8::try_from(self.random.below(u64::from(LINK_NUMBER_MAX))).unwrap_or_default();
+        let number = u16::try_from(self.random.below(u64::from(LINK_NUMBER_MAX))).unwrap_or_default();
         self.peers.insert(peer, Peer::new(number));
         true
     }
+}
+
+/// What data says of the number of its link: links that follow each other differ in it.
+const fn mark_of(number: u16) -> u8 {
+    (number & 0xff) as u8
 }

@@ -13,7 +13,7 @@ impl Cas {
     //= s5066/CAS-002
     //= s5066/CAS-003
     //= s5066/CAS-004
-    pub(super) fn on_request(&mut self, now: Now, source: NodeAddress, exclusive: bool, number: u8) {
+    pub(super) fn on_request(&mut self, now: Now, source: NodeAddress, exclusive: bool, number: u16) {
         // A caller that waits for our word must not get it hours later; one whose data rides reads it whenever it comes.
         if self.silent && (exclusive || number == 0) {
             self.counters.ignored += 1;
@@ -52,7 +52,7 @@ impl Cas {
     }
 
     //= s5066/CAS-005
-    pub(super) fn on_accepted(&mut self, now: Now, source: NodeAddress, number: u8) {
+    pub(super) fn on_accepted(&mut self, now: Now, source: NodeAddress, number: u16) {
         let Some(known) = self.peers.get(&source).copied() else { return };
         // Our call says number 0 and is answered so; another number answers data that rode before it.
         let is_stale = number != 0
@@ -100,7 +100,7 @@ impl Cas {
         self.send(now, source, LinkMessage::BreakConfirm);
     }
 
-    fn accept(&mut self, now: Now, source: NodeAddress, number: u8) {
+    fn accept(&mut self, now: Now, source: NodeAddress, number: u16) {
         if self.silent {
             if let Some(known) = self.peers.get_mut(&source) {
                 known.owed = Some(number);
@@ -134,7 +134,7 @@ impl Cas {
 impl Peer {
     /// Whether a request is a repetition of the one that made this link, our answer to which was lost.
     //= s5066/CAS-004
-    const fn repeats(&self, exclusive: bool, number: u8) -> bool {
+    const fn repeats(&self, exclusive: bool, number: u16) -> bool {
         // Without a number the caller sends no data before it has our word: once data moved, it asks for a new link.
         let same = if number == 0 { self.their_number == 0 && !self.moved } else { number == self.their_number };
         same && exclusive == self.exclusive

@@ -17,11 +17,11 @@ fn config(setup: LinkSetup) -> CasConfig {
     CasConfig { setup, ..CasConfig::new(A) }
 }
 
-fn request(number: u8) -> LinkMessage {
+fn request(number: u16) -> LinkMessage {
     LinkMessage::Request { exclusive: false, number }
 }
 
-fn accepted(number: u8) -> LinkMessage {
+fn accepted(number: u16) -> LinkMessage {
     LinkMessage::Accepted { number }
 }
 
@@ -396,9 +396,9 @@ fn floods_are_bounded() {
     let mut rig = Rig::new(config(LinkSetup::Ride));
     for number in 0..10_000_u32 {
         let peer = NodeAddress::individual(100 + number);
-        rig.cas.heard(rig.now, peer, request((number % 8) as u8));
+        rig.cas.heard(rig.now, peer, request((number % 8) as u16));
         rig.cas.heard(rig.now, peer, LinkMessage::Break(LinkBreak::Unknown));
-        rig.cas.heard(rig.now, peer, request((number % 7) as u8));
+        rig.cas.heard(rig.now, peer, request((number % 7) as u16));
     }
     assert!(rig.cas.peers.len() <= LINK_PEERS_MAX && rig.cas.unsent.len() <= LINK_MESSAGES_UNSENT_MAX);
     let mut waiting = Vec::new();

@@ -6,12 +6,12 @@
 
 use super::arq::sender::{Chosen, Room};
 use super::event::DtsEvent;
-use super::limits::{ACKS_PER_TRANSMISSION_MAX, D_PDUS_PER_TRANSMISSION_MAX};
+use super::limits::{ACKS_PER_TRANSMISSION_MAX, D_PDUS_PER_TRANSMISSION_MAX, EOW_RIDING};
 use super::non_arq_send::Gone;
 use super::peer::PRIORITY_EXPEDITED;
 use super::{Dts, Plan};
-use crate::bytes::Bytes;
 use crate::s5066::address::NodeAddress;
+use crate::s5066::node::cpdu::LinkMessage;
 use crate::s5066::node::dpdu::{AckPart, Body, DPdu, Eow, ManagementPart, NonArqPart, ResetPart};
 use crate::s5066::node::limits::PRIORITY_URGENT;
 use crate::time::{Instant, Now};
@@ -115,19 +115,30 @@ impl Dts {
         }
     }
 
-    /// A C_PDU of one octet about a link, to stand in front of what [`Dts::compose`] puts together. It is not counted
-    /// among its D_PDUs.
-    pub fn link_pdu(&mut self, destination: NodeAddress, octet: u8) -> DPdu {
+    /// A C_PDU about a link, to stand in front of what [`Dts::compose`] puts together. It is not counted among its
+    /// D_PDUs.
+    pub fn link_pdu(&mut self, destination: NodeAddress, message: LinkMessage) -> DPdu {
+        let segment = message.encode();
         let part = NonArqPart {
             in_order: false,
             c_pdu_id: self.non_arq_out.take_expedited_id(),
-            c_pdu_size: 1,
+            c_pdu_size: u16::try_from(segment.len()).unwrap_or_default(),
             offset: 0,
             window: LINK_PDU_WINDOW,
-            segment: Bytes::copy_from_slice(&[octet]),
+            segment,
         };
-        let source = self.config.address;
-        DPdu { eow: Eow::NONE, eot: 0, destination, source, body: Body::ExpeditedNonArq(part) }
+        // What rides behind it says which link it is of, and not at which rate to answer.
+        let place = self.peers.get(&destination).map_or(self.config.rate_first, |peer| peer.rate.rate());
+        let eow = super::rate::advisory(&self.config.rates, place);
+        DPdu { eow, eot: 0, destination, source: self.config.address, body: Body::ExpeditedNonArq(part) }
+    }
+
+    /// What D_PDUs to each node say of the link that they ride on, from now on: nothing where `mark` has none.
+    //= s5066/CAS-007
+    pub fn set_marks(&mut self, mark: impl Fn(NodeAddress) -> Option<u8>) {
+        for (&address, peer) in &mut self.peers {
+            peer.mark = mark(address);
+        }
     }
 
     /// Whom the next transmission would ask for an answer: its rate is to be used.
@@ -328,7 +339,7 @@ impl Dts {
         let sizes = (address.size_min(), self.config.address.size_min());
         let overhead = overhead + usize::from(sizes.0.max(sizes.1));
         let most = build.plan.segment_octets.min(self.config.segment_octets_max).max(1);
-        let least = self.config.segment_octets_min;
+        let least = self.config.segment_octets_min.max(build.plan.block_octets);
         let peer = self.peers.get(&address);
         let segment = peer.map_or(most, |peer| peer.rate.segment_octets(overhead, least, most));
         Room {
@@ -359,6 +370,9 @@ impl Dts {
     /// that rate.
     fn eow_to(&self, destination: NodeAddress) -> Eow {
         let Some(peer) = self.peers.get(&destination) else { return Eow::NONE };
+        if let Some(mark) = peer.mark {
+            return Eow { kind: EOW_RIDING, data: mark };
+        }
         if peer.eow != Eow::NONE {
             return peer.eow;
         }
@@ -414,6 +428,7 @@ impl Dts {
             self.events.push_back(DtsEvent::Sent(number));
         }
         let Some(peer) = self.peers.get_mut(&address) else { return };
+        peer.rate.note_used();
         if eow != Eow::NONE && peer.eow == eow {
             peer.eow = Eow::NONE;
         }

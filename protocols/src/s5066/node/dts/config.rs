@@ -59,7 +59,9 @@ pub struct Plan {
     pub octets_most: usize,
     /// Octets of a segment at most, as the waveform suggests: 1 to 1023. Observed loss makes them smaller.
     pub segment_octets: usize,
-    /// The same for a C_PDU without ARQ that is sent several times: smaller ones let copies fill each other's gaps.
+    /// Octets that are lost together: smaller segments would be lost as often.
+    pub block_octets: usize,
+    /// The same as `segment_octets` for a C_PDU without ARQ that is sent several times: smaller ones let copies fill each other's gaps.
     pub repeated_segment_octets: usize,
     /// Whose turn is answered: it is preferred where two nodes are equally urgent.
     pub partner: Option<NodeAddress>,
@@ -76,6 +78,7 @@ impl Plan {
             octets,
             octets_most: octets,
             segment_octets,
+            block_octets: 0,
             repeated_segment_octets: segment_octets,
             partner: None,
             arq_allowed: true,

@@ -1,7 +1,8 @@
 //! Expedited ARQ: D_PDU types 4 and 5 (C.6.2, fact sheet 5.1).
 //!
 //! One C_PDU at a time, ahead of everything else; its frame numbers begin at 0. Acknowledgements do not name their C_PDU,
-//! so they count only for what has been on the air. The receiver tells C_PDUs apart by their number of four bits and by
+//! so they count only for what has been on the air; and behind a C_PDU that was given up after it had been on the air the
+//! next one has more segments, so that no late acknowledgement of that one is one of all of this. The receiver tells C_PDUs apart by their number of four bits and by
 //! their octets, since a node that begins anew may use a number again.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -27,11 +28,16 @@ struct Current {
 }
 
 impl Current {
-    fn new(sending: &Sending, room: &Room) -> Self {
+    /// Cut into so many segments at least, as far as its octets go.
+    fn new(sending: &Sending, room: &Room, count_min: usize) -> Self {
         let c_pdu = &sending.c_pdu;
         let octets = room.segment.max(c_pdu.len().div_ceil(EXPEDITED_SEGMENTS_MAX)).clamp(1, SEGMENT_OCTETS_MAX);
-        let count = c_pdu.len().div_ceil(octets).max(1);
-        let even = c_pdu.len().div_ceil(count);
+        let count = c_pdu.len().div_ceil(octets).max(count_min).clamp(1, c_pdu.len().max(1));
+        // All the same but the last, and no fewer than wanted as long as there are not too many.
+        let (even, less) = (c_pdu.len().div_ceil(count).max(1), (c_pdu.len() / count).max(1));
+        let is_few = c_pdu.len().div_ceil(even) < count && c_pdu.len().div_ceil(less) <= EXPEDITED_SEGMENTS_MAX;
+        let even = if is_few { less } else { even };
+        let count = c_pdu.len().div_ceil(even).max(1);
         let segments = (0..count).map(|index| c_pdu.slice(index * even..c_pdu.len().min((index + 1) * even))).collect();
         Self { number: sending.number, segments, sent: 0, acked: 0, in_air: 0, awaiting: 0 }
     }
@@ -48,12 +54,14 @@ pub(super) struct ExpeditedSender {
     id: u8,
     current: Option<Current>,
     waiting: VecDeque<Sending>,
+    /// Segments of the next C_PDU at least: one more than what was given up had.
+    count_min: usize,
 }
 
 impl ExpeditedSender {
     /// The first C_PDU gets this number: 0 to 15.
     pub(super) const fn new(id: u8) -> Self {
-        Self { id: id & 0x0f, current: None, waiting: VecDeque::new() }
+        Self { id: id & 0x0f, current: None, waiting: VecDeque::new(), count_min: 1 }
     }
 
     /// Takes a C_PDU; more urgent ones go first.
@@ -66,7 +74,7 @@ impl ExpeditedSender {
     pub(super) fn cancel(&mut self, number: CPduNumber) -> Option<bool> {
         if let Some(current) = self.current.take_if(|current| current.number == number) {
             self.next_id();
-            return Some(current.sent | current.in_air != 0);
+            return Some(self.is_begun(&current));
         }
         let at = self.waiting.iter().position(|sending| sending.number == number)?;
         self.waiting.remove(at).map(|_| false)
@@ -74,7 +82,7 @@ impl ExpeditedSender {
 
     /// Gives up what had begun, and what waits if `all`.
     pub(super) fn restart(&mut self, all: bool) -> Vec<(CPduNumber, bool)> {
-        let begun = self.current.take().map(|current| (current.number, current.sent | current.in_air != 0));
+        let begun = self.current.take().map(|current| (current.number, self.is_begun(&current)));
         self.next_id();
         let waiting = if all { std::mem::take(&mut self.waiting) } else { VecDeque::new() };
         begun.into_iter().chain(waiting.into_iter().map(|sending| (sending.number, false))).collect()
@@ -97,7 +105,7 @@ impl ExpeditedSender {
         if self.current.is_none()
             && let Some(sending) = self.waiting.pop_front()
         {
-            self.current = Some(Current::new(&sending, room));
+            self.current = Some(Current::new(&sending, room, self.count_min));
         }
         let Some(current) = self.current.as_mut() else { return true };
         for place in current.due() {
@@ -154,9 +162,18 @@ impl ExpeditedSender {
             return None;
         }
         let number = current.number;
-        self.current = None;
+        (self.current, self.count_min) = (None, 1);
         self.next_id();
         Some(number)
+    }
+
+    /// Whether some of a C_PDU that is given up had been on the air: then it may still be acknowledged.
+    fn is_begun(&mut self, current: &Current) -> bool {
+        let begun = current.sent | current.in_air != 0;
+        if begun {
+            self.count_min = self.count_min.max(current.segments.len() + 1).min(EXPEDITED_SEGMENTS_MAX);
+        }
+        begun
     }
 
     fn next_id(&mut self) {

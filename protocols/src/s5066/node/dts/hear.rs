@@ -2,7 +2,7 @@
 
 use super::compose::asks;
 use super::event::{Brought, DtsEvent, SendFault};
-use super::limits::{EVENTS_MAX, PEERS_MAX, WARNING_PAUSE, WARNINGS_MAX};
+use super::limits::{EOW_RIDING, EVENTS_MAX, PEERS_MAX, WARNING_PAUSE, WARNINGS_MAX};
 use super::resets::{Pending, ResetOrder};
 use super::{Dts, arq::receiver::Taken};
 use crate::bytes::Bytes;
@@ -43,6 +43,10 @@ impl Dts {
         }
         self.counters.damaged += u64::from(!segment_intact);
         if let Body::NonArq(part) | Body::ExpeditedNonArq(part) = &pdu.body {
+            let advises = matches!(pdu.eow.meaning(), EowMessage::RateChange(_)) && !pdu.destination.is_group();
+            if advises && self.peer(now.mono, pdu.source).is_some() {
+                self.on_orderwire(pdu.source, pdu.eow);
+            }
             self.on_non_arq(now.mono, pdu, part, segment_intact);
             return Heard::default();
         }
@@ -205,7 +209,7 @@ impl Dts {
     /// An orderwire message that rode with another D_PDU: every D_PDU of a transmission may repeat it.
     fn on_orderwire(&mut self, source: NodeAddress, eow: Eow) {
         let meaning = eow.meaning();
-        if meaning == EowMessage::None || self.events.len() >= EVENTS_MAX {
+        if meaning == EowMessage::None || eow.kind == EOW_RIDING || self.events.len() >= EVENTS_MAX {
             return;
         }
         let known = DtsEvent::Advised { peer: source, eow, extended: Bytes::new() };

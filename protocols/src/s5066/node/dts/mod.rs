@@ -47,6 +47,7 @@ use non_arq_receive::NonArqReceiver;
 use non_arq_send::NonArqSender;
 use peer::Peer;
 use rate::Quality;
+use resets::Pending;
 
 /// The data transfer sublayer of a node. See the module's page.
 #[derive(Debug)]
@@ -121,7 +122,20 @@ impl Dts {
         known.connected = true;
         (known.resets, known.expedited_in) = (fresh.resets, fresh.expedited_in);
         (known.owes_ack, known.owes_expedited_ack, known.unsure) = (false, false, false);
+        known.agreed = false;
         known.heard(now.mono);
+    }
+
+    /// The same where nothing was said: the other node may remember windows of a link before it. A full reset goes
+    /// first, and again until it is answered.
+    //= s5066/DTS-016
+    pub fn connect_agreed(&mut self, now: Now, peer: NodeAddress) {
+        self.connect(now, peer);
+        if let Some(known) = self.peers.get_mut(&peer) {
+            self.counters.resets_begun += 1;
+            known.agreed = true;
+            known.resets.begin(Pending::Full);
+        }
     }
 
     /// The connection ended: everything with ARQ that is not acknowledged fails.
@@ -182,7 +196,7 @@ impl Dts {
     }
 
     /// The answer that was awaited from a node is over, or never came: what asked for it and was not acknowledged may go
-    /// again, at once if something of the node was `heard`, else after a back-off of 2 to 60 s. Nothing happens when all
+    /// again: at once if something of the node was `heard` or for the first time, else after a back-off of 2 to 60 s. Nothing happens when all
     /// was acknowledged.
     pub fn missed(&mut self, now: Now, address: NodeAddress, heard: bool) {
         let (retries, config) = (self.config.retries, &self.config);
@@ -192,7 +206,7 @@ impl Dts {
         }
         self.counters.answers_missing += 1;
         let management_lost = peer.management.unanswered(config.management_retries);
-        let reset_lost = peer.resets.unanswered(config.reset_retries);
+        let reset_lost = peer.resets.unanswered(if peer.agreed { u32::MAX } else { config.reset_retries });
         let silent = retries.is_some_and(|retries| peer.failures >= retries) && peer.connected;
         if management_lost {
             self.events.push_back(DtsEvent::ManagementDone { peer: address, acknowledged: false });

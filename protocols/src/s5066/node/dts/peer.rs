@@ -15,6 +15,8 @@ use crate::time::{Duration, Instant};
 
 /// Resets and management block what comes after them: they go like what is urgent.
 const PRIORITY_CONTROL: u8 = PRIORITY_URGENT;
+/// D_PDUs at a rate that has not proved itself.
+const TRIAL_D_PDUS: usize = 8;
 /// Expedited service goes before all priorities.
 pub(super) const PRIORITY_EXPEDITED: u8 = 16;
 
@@ -34,6 +36,10 @@ pub(super) struct Peer {
     pub(super) owes_expedited_ack: bool,
     /// An orderwire message that rides with the next D_PDU.
     pub(super) eow: Eow,
+    /// What every D_PDU says of the link that it rides on.
+    pub(super) mark: Option<u8>,
+    /// Its link is there by agreement: a reset makes both windows begin, and it is repeated until it is answered.
+    pub(super) agreed: bool,
     /// Answers missing in a row.
     pub(super) failures: u32,
     /// It has not acknowledged since an answer was missing.
@@ -79,6 +85,8 @@ impl Peer {
             owes_ack: false,
             owes_expedited_ack: false,
             eow: Eow::NONE,
+            mark: None,
+            agreed: false,
             failures: 0,
             unsure: false,
             retry_at: Instant::ZERO,
@@ -124,16 +132,23 @@ impl Peer {
             return true;
         }
         self.failures = self.failures.saturating_add(1);
-        let wait = RETRY_WAIT_MIN.saturating_mul(1 << (self.failures - 1).min(16)).min(RETRY_WAIT_MAX);
+        if self.failures == 1 {
+            // Whose answer was lost is there; slots see to it that two do not meet again.
+            return true;
+        }
+        let wait = RETRY_WAIT_MIN.saturating_mul(1 << (self.failures - 2).min(16)).min(RETRY_WAIT_MAX);
         let jitter = random.below(wait.as_micros() as u64 / 2);
         self.retry_at = now + wait / 2 + Duration::from_micros(jitter);
         true
     }
 
     /// Octets and D_PDUs that may be risked on it, of so many.
-    pub(super) const fn risk(&self, octets: usize, d_pdus: usize) -> (usize, usize) {
+    pub(super) fn risk(&self, octets: usize, d_pdus: usize) -> (usize, usize) {
         if self.failures >= MISSES_BEFORE_PROBE {
             (octets, 1)
+        } else if self.rate.is_on_trial() {
+            // Enough to judge a rate by.
+            (octets, d_pdus.min(TRIAL_D_PDUS))
         } else if self.unsure {
             // Perhaps only the acknowledgement was lost: a part of it asks as well as all.
             (octets / 4, d_pdus)

@@ -2,7 +2,8 @@
 //!
 //! A pure machine for one direction to one node. It is told how many segments each acknowledgement found missing and
 //! which answers never came. It goes one rate down when much is lost, and one up after some clean transmissions; each
-//! step up that failed doubles how many it takes for the next. Receivers that find the rate by themselves need no
+//! step up that failed doubles how many it takes for the next, up to a bound, and one that succeeded begins at few again.
+//! Receivers that find the rate by themselves need no
 //! handshake: the sender just changes (C.6.4), and says so in an advisory orderwire message, so that the other end answers
 //! at the same rate: who only acknowledges would never learn that its answers are lost.
 //!
@@ -21,9 +22,12 @@ const SEGMENTS_MIN: u32 = 2;
 const LOSS_DOWN_PERCENT: u32 = 45;
 /// Fewer than so many of a hundred lost: a clean transmission.
 const LOSS_CLEAN_PERCENT: u32 = 8;
-/// Clean transmissions before a step up, at first and at most.
+/// Clean transmissions before a step up, at first and at most: a failed step costs a short transmission and an answer that
+/// does not come, so that trying after every dozen costs little, and the end of a long fade is found.
 const CLEAN_FIRST: u32 = 3;
-const CLEAN_MOST: u32 = 48;
+const CLEAN_MOST: u32 = 12;
+/// Clean segments that count like a clean transmission more.
+const CLEAN_SEGMENTS: u32 = 8;
 /// How much a report of many segments counts against what was known, in hundredths; fewer segments count less.
 const WEIGHT_PERCENT: u32 = 30;
 /// Segments of a report that counts in full.
@@ -50,6 +54,8 @@ pub struct RateControl {
     clean_needed: u32,
     /// The last step was up and has not proved itself.
     trial: bool,
+    /// The place of the rate of the last transmission.
+    used: usize,
     /// Estimated loss per octet on the air.
     octet_loss: f64,
     quality: Quality,
@@ -65,6 +71,7 @@ impl RateControl {
             clean: 0,
             clean_needed: CLEAN_FIRST,
             trial: false,
+            used: usize::MAX,
             octet_loss: 0.0,
             quality: Quality { sent: 0, lost: 0 },
             silences: 0,
@@ -74,6 +81,11 @@ impl RateControl {
     /// The place of the rate to be used.
     pub const fn rate(&self) -> usize {
         self.rate
+    }
+
+    /// Whether the rate was raised and has not proved itself.
+    pub const fn is_on_trial(&self) -> bool {
+        self.trial
     }
 
     /// What was seen lately.
@@ -101,8 +113,13 @@ impl RateControl {
         if missed * 100 > tried * LOSS_DOWN_PERCENT {
             self.down();
         } else if missed * 100 < tried * LOSS_CLEAN_PERCENT {
-            self.clean += 1;
-            self.trial = false;
+            // What was clean for long says more.
+            self.clean += 1 + tried / CLEAN_SEGMENTS;
+            if std::mem::take(&mut self.trial) {
+                // The channel is better than it was when steps failed: as long as steps succeed they follow each other.
+                self.clean_needed = CLEAN_FIRST;
+                self.clean = CLEAN_FIRST;
+            }
             if self.clean >= self.clean_needed {
                 self.up();
             }
@@ -122,13 +139,19 @@ impl RateControl {
         }
     }
 
+    /// A transmission went at the rate that is to be used.
+    pub const fn note_used(&mut self) {
+        self.used = self.rate;
+    }
+
     /// The other end advises a rate: the fastest of ours that is no faster is taken. Whether that changes anything.
     pub fn advised(&mut self, rates: &[Rate], change: RateChange) -> bool {
         let Some(&advised) = RATES.get(usize::from(change.rate)).filter(|_| !rates.is_empty()) else { return false };
         let rate = rates.iter().rposition(|rate| rate.0 <= advised).unwrap_or(0).min(self.rates.saturating_sub(1));
-        let changed = rate != self.rate;
+        // Who answers at the rate that we used last only says so; meanwhile we may have stepped up.
+        let changed = rate != self.rate && rate != self.used;
         if changed {
-            (self.rate, self.clean, self.trial) = (rate, 0, false);
+            (self.trial, self.rate, self.clean) = (rate > self.rate, rate, 0);
         }
         changed
     }
@@ -228,7 +251,8 @@ mod tests {
                 control.acknowledged(10, 9, 2000, OVERHEAD)
             }
         }
-        assert!(control.rate() >= 2 && above < 12, "{above} of 200 transmissions were too fast");
+        // Each of them is a short one.
+        assert!(control.rate() >= 2 && above < 32, "{above} of 200 transmissions were too fast");
         // It goes dead: down to the slowest.
         (0..20).for_each(|_| control.missed());
         assert_eq!(control.rate(), 0);
@@ -243,6 +267,13 @@ mod tests {
         assert_eq!(control.rate(), 2);
         assert!(control.advised(&rates, advice(150)));
         assert_eq!(control.rate(), 0);
+        // An answer at the rate that we used before a step up does not take it back.
+        control.note_used();
+        for _ in 0..CLEAN_FIRST {
+            control.acknowledged(2, 0, 400, OVERHEAD);
+        }
+        assert!(control.is_on_trial() && !control.advised(&rates, advice(75)));
+        assert_eq!(control.rate(), 1);
         assert!(super::advice(Rate(12_000), Interleaver::Short).is_none());
     }
 }

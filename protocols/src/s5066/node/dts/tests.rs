@@ -247,6 +247,29 @@ fn an_expedited_c_pdu_is_not_acknowledged_by_the_one_before() {
 }
 
 #[test]
+fn a_late_acknowledgement_of_what_was_given_up_is_none_of_the_next_expedited_c_pdu() {
+    for octets in [2, 50, 150, 400] {
+        let (mut a, mut b) = (linked(A, B), linked(B, A));
+        let plan = Plan::new(1000, 100);
+        a.submit(at(0), sending(1, B, Service::ExpeditedArq, 0, octets));
+        turn(&mut a, &mut b, at(1), &plan, calm);
+        // B has it and is silent; A gives it up, and the next one is lost.
+        assert_eq!(a.cancel(CPduNumber(1)), Some(true));
+        a.submit(at(2), sending(2, B, Service::ExpeditedArq, 0, octets));
+        turn(&mut a, &mut b, at(3), &plan, |_| (0, false));
+        turn(&mut b, &mut a, at(4), &plan, calm);
+        assert_eq!(events(&mut a), [], "{octets} octets");
+        for second in [100, 200] {
+            a.missed(at(second), node(B), true);
+            turn(&mut a, &mut b, at(second), &plan, calm);
+            turn(&mut b, &mut a, at(second + 1), &plan, calm);
+        }
+        let delivered = [DtsEvent::Delivered(CPduNumber(2))];
+        assert_eq!((&events(&mut a)[..], received(&events(&mut b)).len()), (&delivered[..], 2), "{octets} octets");
+    }
+}
+
+#[test]
 fn copies_without_arq_merge_and_gaps_are_told() {
     let group = NodeAddress::group(77);
     let mut a = dts(A);
@@ -302,11 +325,12 @@ fn a_lost_answer_is_asked_for_with_little_and_silence_is_probed() {
     let again = a.compose(at(2), &plan);
     assert!(!again.is_empty() && again.iter().map(DPdu::octets).sum::<usize>() <= 1000);
     a.sent(at(2));
-    for second in [3, 10] {
+    for (second, waits) in [(3, false), (10, true)] {
         a.missed(at(second), node(B), false);
         let waiting = a.waiting(at(second).mono).unwrap();
-        assert!(waiting.at > at(second).mono && waiting.at <= at(second).mono + limits::RETRY_WAIT_MAX);
-        assert!(a.compose(at(second), &plan).is_empty(), "it waits");
+        assert_eq!(waiting.at > at(second).mono, waits);
+        assert!(waiting.at <= at(second).mono + limits::RETRY_WAIT_MAX);
+        assert_eq!(a.compose(at(second), &plan).is_empty(), waits, "not for the first time");
         assert!(!a.compose(Now { mono: waiting.at, ..at(second) }, &plan).is_empty());
         a.sent(at(second));
     }

@@ -1,0 +1,102 @@
+//! Links of the stack: what the channel access sublayer wants done, and U_PDUs that wait for a link again.
+
+use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::s5066::node::RequestId;
+use skywave_protocols::s5066::node::cas::{CasOutput, LinkRefusal};
+use skywave_protocols::s5066::node::cpdu::CPdu;
+use skywave_protocols::s5066::node::dts::{CPduNumber, Sending, Service};
+use skywave_protocols::time::Now;
+
+use super::{DOUBLINGS_MAX, Load, PRIORITY_LINK, Stack, Unit, service};
+use crate::node::limits::{LINK_MESSAGE_LIFE, LINK_RETRY_FIRST, LINK_RETRY_MAX};
+
+impl Stack {
+    pub(super) fn on_cas(&mut self, now: Now, output: CasOutput) {
+        match output {
+            CasOutput::Send { peer, message } => {
+                self.next_number += 1;
+                let number = CPduNumber(self.next_number);
+                self.loads.insert(number, Load::Link(peer));
+                self.dts.submit(
+                    now,
+                    Sending {
+                        number,
+                        destination: peer,
+                        service: Service::ExpeditedNonArq { copies: 1 },
+                        priority: PRIORITY_LINK,
+                        deadline: now.mono + LINK_MESSAGE_LIFE,
+                        c_pdu: CPdu::Link(message).encode(),
+                    },
+                );
+            }
+            CasOutput::Withdraw { peer } => {
+                let is_meant = |load: &Load| matches!(load, Load::Link(other) if *other == peer);
+                let stale: Vec<CPduNumber> =
+                    self.loads.iter().filter(|(_, load)| is_meant(load)).map(|(&number, _)| number).collect();
+                for number in stale {
+                    self.loads.remove(&number);
+                    self.dts.cancel(number);
+                }
+            }
+            CasOutput::Connected { peer, exclusive, .. } => {
+                self.counters.links += 1;
+                self.linked.insert(peer);
+                if self.cas.is_agreed(peer) {
+                    self.dts.connect_agreed(now, peer);
+                } else {
+                    self.dts.connect(now, peer);
+                }
+                if let Some(waiters) = self.waiters.get_mut(&peer) {
+                    (waiters.refusals, waiters.retry_at) = (0, None);
+                }
+                self.link(now, peer);
+                self.server.link_made(now, peer, exclusive);
+            }
+            CasOutput::Refused { peer, reason } => {
+                let is_busy = matches!(reason, LinkRefusal::Rejected(_));
+                self.server.link_refused(peer, is_busy);
+                self.link_later(now, peer);
+            }
+            CasOutput::Disconnected { peer, .. } => {
+                self.server.link_lost(peer);
+                self.linked.remove(&peer);
+                self.dts.disconnect(now, peer);
+            }
+        }
+    }
+
+    /// No link was made: it is asked for again after a pause, longer each time.
+    fn link_later(&mut self, now: Now, peer: NodeAddress) {
+        let Some(waiters) = self.waiters.get_mut(&peer) else { return };
+        let wait = (LINK_RETRY_FIRST * (1 << waiters.refusals.min(DOUBLINGS_MAX))).min(LINK_RETRY_MAX);
+        waiters.refusals = waiters.refusals.saturating_add(1);
+        waiters.retry_at = Some(now.mono + wait);
+    }
+
+    /// The window began anew under a U_PDU, which goes again: what came after it and has not begun is taken back, so that
+    /// it does not overtake.
+    pub(super) fn take_back(&mut self, failed: RequestId) {
+        let Some(peer) = self.units.get(&failed).map(|unit| unit.outgoing.destination) else { return };
+        let is_meant =
+            |unit: &Unit| unit.outgoing.destination == peer && matches!(service(&unit.outgoing), Service::Arq { .. });
+        let later = self.units.range(failed..).filter(|(_, unit)| is_meant(unit));
+        let later: Vec<(RequestId, CPduNumber)> = later.filter_map(|(&id, unit)| Some((id, unit.number?))).collect();
+        for (id, number) in later {
+            // After a reset nothing has begun.
+            if self.dts.cancel(number).is_some() {
+                self.loads.remove(&number);
+                self.units.get_mut(&id).into_iter().for_each(|unit| unit.number = None);
+                self.waiters.entry(peer).or_default().units.insert(id);
+            }
+        }
+    }
+
+    /// A U_PDU did not get through to a peer that we are no longer linked with: it waits for the next link.
+    pub(super) fn wait_again(&mut self, now: Now, id: RequestId) {
+        let Some(unit) = self.units.get(&id) else { return };
+        let peer = unit.outgoing.destination;
+        self.counters.begun_again += 1;
+        self.waiters.entry(peer).or_default().units.insert(id);
+        self.link(now, peer);
+    }
+}

@@ -1,0 +1,189 @@
+//! Links over the air: hard links, and each way to make a soft one.
+
+use super::*;
+
+#[test]
+fn a_hard_link_is_made_over_the_air() {
+    let mut bench = Bench::new("loss_percent = 10.0", 2);
+    let link = HardLink { kind: HardLinkType::Full, priority: 1, remote_sap: SapId::UDOP, node: address(1) };
+    bench.say(0, RCOP, &Primitive::HardLinkEstablish(link));
+    bench.run(60.0);
+    let offered = HardLink { remote_sap: SapId::RCOP, node: address(0), ..link };
+    assert_eq!(bench.told[0].primitive, Primitive::HardLinkIndication(HardLinkStatus::Good, offered));
+    assert_eq!((bench.told[0].station, bench.told[0].sap), (1, UDOP));
+    bench.say(1, UDOP, &Primitive::HardLinkAccept(offered));
+    bench.run(120.0);
+    assert_eq!(bench.told[1].primitive, Primitive::HardLinkEstablished(HardLinkStatus::Good, link));
+    bench.say(0, RCOP, &Primitive::HardLinkTerminate(address(1)));
+    bench.run(240.0);
+    let kinds: Vec<u8> = bench.told[2..].iter().map(|told| told.primitive.kind()).collect();
+    assert_eq!(kinds, [10, 10]);
+}
+
+/// While two clients have a link for themselves, others wait; what waited goes when it ends.
+#[test]
+fn a_hard_link_keeps_the_air_for_its_clients() {
+    let mut bench = Bench::new("", 3);
+    let link = HardLink { kind: HardLinkType::Full, priority: 1, remote_sap: SapId::UDOP, node: address(1) };
+    bench.say(0, RCOP, &Primitive::HardLinkEstablish(link));
+    bench.run(60.0);
+    bench.say(1, UDOP, &Primitive::HardLinkAccept(HardLink { remote_sap: SapId::RCOP, node: address(0), ..link }));
+    bench.run(120.0);
+    assert_eq!(bench.told[1].primitive, Primitive::HardLinkEstablished(HardLinkStatus::Good, link));
+    bench.arq(2, 0, 3, 3600, unit(1, 200));
+    bench.arq(1, 0, 3, 3600, unit(2, 200));
+    bench.run(600.0);
+    assert_eq!(bench.arrived(0, RCOP), [], "neither from without nor from another client");
+    bench.say(0, RCOP, &Primitive::HardLinkTerminate(address(1)));
+    bench.run(1800.0);
+    let mut tags: Vec<u32> = bench.arrived(0, RCOP).iter().map(|&(tag, _)| tag).collect();
+    tags.sort_unstable();
+    assert_eq!(tags, [1, 2]);
+}
+
+const SETUPS: [LinkSetup; 3] = [LinkSetup::Ride, LinkSetup::Handshake, LinkSetup::Skip];
+const WEATHERS: [&str; 3] =
+    ["", "loss_percent = 12.0\nseed = 3", "seed = 8\n[burst]\nloss_percent = 25.0\nmean_blocks = 5"];
+
+fn with_setup(weather: &str, setup: LinkSetup) -> Bench {
+    Bench::configured(weather, 2, |config| config.cas.setup = setup)
+}
+
+/// Runs until everything is answered; how many seconds that took.
+fn all_confirmed(bench: &mut Bench, tags: &[u32], patience: f64) -> f64 {
+    let begun = bench.seconds();
+    for tag in tags {
+        bench.arq(0, 1, 6, 36_000, unit(*tag, 700));
+        bench.arq(1, 0, 6, 36_000, unit(1000 + tag, 300));
+    }
+    let is_done = |bench: &Bench| {
+        let (there, back) = (bench.answered(0).0, bench.answered(1).0);
+        tags.iter().all(|tag| there.contains(tag) && back.contains(&(1000 + tag)))
+    };
+    while !is_done(bench) && bench.seconds() < begun + patience {
+        bench.run(bench.seconds() + 1.0);
+    }
+    bench.seconds() - begun
+}
+
+#[test]
+fn each_way_to_make_a_link_carries_data_both_ways_and_after_long_pauses() {
+    for setup in SETUPS {
+        for weather in WEATHERS {
+            let mut bench = with_setup(weather, setup);
+            let context = format!("{setup:?} {weather:?}");
+            let took = all_confirmed(&mut bench, &[1, 2, 3, 4, 5], 900.0);
+            assert!(took < if weather.is_empty() { 60.0 } else { 900.0 }, "{context}: {took} s");
+            // Shorter than the idle time of a soft link, and longer.
+            for (number, pause) in [60.0, 1000.0, 4000.0].into_iter().enumerate() {
+                bench.run(bench.seconds() + pause);
+                let took = all_confirmed(&mut bench, &[10 + number as u32], 900.0);
+                assert!(took < if weather.is_empty() { 30.0 } else { 900.0 }, "{context} after {pause} s: {took} s");
+            }
+            for (station, base) in [(1, 0), (0, 1000)] {
+                let tags: Vec<u32> = bench.arrived(station, RCOP).iter().map(|(tag, _)| *tag).collect();
+                assert_eq!(tags, [1, 2, 3, 4, 5, 10, 11, 12].map(|tag| base + tag), "{context}");
+            }
+            assert_eq!(bench.simulator.begun_early(), 0, "{context}");
+            let links = bench.number(0, "/layers/links");
+            match setup {
+                LinkSetup::Handshake => assert!(links >= 2, "{context}: {links} links, the idle one ended"),
+                LinkSetup::Ride | LinkSetup::Skip => assert_eq!(links, 1, "{context}"),
+            }
+        }
+    }
+}
+
+/// Runs until a client is told something.
+fn wait_for(bench: &mut Bench, from: usize, station: u16, wanted: &Primitive, again: &Primitive, context: &str) {
+    let until = bench.seconds() + 600.0;
+    let mut rejected = 0;
+    while !bench.told[from..].iter().any(|told| told.station == station && told.primitive == *wanted) {
+        // Four requests in a row may be lost; then the client asks again.
+        let is_rejection = |told: &&Told| matches!(told.primitive, Primitive::HardLinkRejected(..));
+        let rejections = bench.told[from..].iter().filter(is_rejection).count();
+        if std::mem::replace(&mut rejected, rejections) < rejections {
+            bench.say(0, RCOP, again);
+        }
+        assert!(bench.seconds() < until, "{context}: {station} was never told {wanted:?}");
+        bench.run(bench.seconds() + 1.0);
+    }
+}
+
+#[test]
+fn each_way_to_make_a_link_knows_hard_links_too() {
+    for setup in SETUPS {
+        for weather in WEATHERS {
+            let mut bench = with_setup(weather, setup);
+            let context = format!("{setup:?} {weather:?}");
+            all_confirmed(&mut bench, &[1], 900.0);
+            for round in 0..2 {
+                let link =
+                    HardLink { kind: HardLinkType::Full, priority: 1, remote_sap: SapId::RCOP, node: address(1) };
+                let from = bench.told.len();
+                let ask = Primitive::HardLinkEstablish(link);
+                bench.say(0, RCOP, &ask);
+                let offered = HardLink { node: address(0), ..link };
+                wait_for(
+                    &mut bench,
+                    from,
+                    1,
+                    &Primitive::HardLinkIndication(HardLinkStatus::Good, offered),
+                    &ask,
+                    &context,
+                );
+                bench.say(1, RCOP, &Primitive::HardLinkAccept(offered));
+                wait_for(
+                    &mut bench,
+                    from,
+                    0,
+                    &Primitive::HardLinkEstablished(HardLinkStatus::Good, link),
+                    &ask,
+                    &context,
+                );
+                let tag = 10 + round;
+                let took = all_confirmed(&mut bench, &[tag], 900.0);
+                assert!(took < 900.0, "{context} {round}: on the hard link");
+                bench.say(0, RCOP, &Primitive::HardLinkTerminate(address(1)));
+                bench.run(bench.seconds() + 600.0);
+                let took = all_confirmed(&mut bench, &[20 + tag], 900.0);
+                assert!(took < 900.0, "{context} {round}: after the hard link");
+            }
+            assert_eq!(bench.simulator.begun_early(), 0, "{context}");
+        }
+    }
+}
+
+/// What is confirmed has arrived, whichever node began anew in the middle, and whatever was lost just then.
+#[test]
+fn nothing_is_acknowledged_unread_when_a_node_begins_anew() {
+    for setup in SETUPS {
+        for (seed, station) in (0..12_u64).map(|seed| (seed, (seed % 2) as u16)) {
+            let weather = format!("seed = {seed}\nloss_percent = {}", 10 + seed * 2);
+            let mut bench = with_setup(&weather, setup);
+            let context = format!("{setup:?} {weather:?} restart of {station}");
+            for number in 0..6 {
+                bench.arq(0, 1, 6, 7200, unit(number, 300));
+                bench.arq(1, 0, 6, 7200, unit(1000 + number, 300));
+            }
+            bench.run(5.0 + seed as f64 * 3.0);
+            bench.restart(station);
+            for number in 6..12 {
+                bench.arq(0, 1, 6, 7200, unit(number, 300));
+                bench.arq(1, 0, 6, 7200, unit(1000 + number, 300));
+            }
+            bench.run(20_000.0);
+            for (from, to, base) in [(0, 1, 0), (1, 0, 1000)] {
+                let (confirmed, arrived) = (bench.answered(from).0, bench.arrived(to, RCOP));
+                for tag in (base..base + 12).filter(|tag| confirmed.contains(tag)) {
+                    let count = arrived.iter().filter(|(arrived, _)| *arrived == tag).count();
+                    assert!((1..=2).contains(&count), "{context}: {tag} was confirmed and arrived {count} times");
+                }
+                let is_late = |tag: &u32| tag % 1000 >= 6 || from != station;
+                let missing: Vec<u32> =
+                    (base..base + 12).filter(is_late).filter(|tag| !confirmed.contains(tag)).collect();
+                assert!(missing.is_empty(), "{context}: {missing:?} not confirmed");
+            }
+        }
+    }
+}
