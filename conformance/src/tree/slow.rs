@@ -14,6 +14,10 @@ pub fn decode(octets: &[u8]) -> Result<Value, Refusal> {
             "kind": "block", "context": context, "number_low": number_low, "acknowledged_low": ack_low,
             "digest": digest, "body": hex(body),
         }),
+        Unit::Far { context, number_low, ack_low, digest, body } => json!({
+            "kind": "block_far_ahead", "context": context, "number_low": number_low, "acknowledged_low": ack_low,
+            "digest": digest, "body": hex(body),
+        }),
         Unit::Start { context, epoch, instance, number, dictionary, digest, body } => json!({
             "kind": "first_block", "context": context, "epoch": epoch, "instance": instance, "number": number,
             "dictionary": dictionary, "digest": digest, "body": hex(body),
@@ -35,6 +39,13 @@ pub fn encode(tree: &Value) -> Result<Vec<u8>, Refusal> {
     let digest = fields.optional("digest", Fields::number::<u32>)?.unwrap_or_default();
     let unit = match fields.text("kind")? {
         "block" => Unit::Data {
+            context: fields.number("context")?,
+            number_low: fields.number("number_low")?,
+            ack_low: fields.number("acknowledged_low")?,
+            digest,
+            body: &body,
+        },
+        "block_far_ahead" => Unit::Far {
             context: fields.number("context")?,
             number_low: fields.number("number_low")?,
             ack_low: fields.number("acknowledged_low")?,

@@ -160,7 +160,7 @@ fn mistakes_over_a_radio_have_their_place_and_reason() {
         (rcop, "transport = \"xmpp_rcop\"\nprofile = \"m-link-r17\"", "link.chat.application_id: is missing"),
         (rcop, "transport = \"xmpp_rcop\"\napplication_id = 0x2000", "link.chat.application_id: cannot be 0x2000"),
         (rcop, "transport = \"xmpp_rcop\"\nsap = 16", "link.chat.sap: cannot be 16: 1 to 15"),
-        (rcop, "transport = \"xmpp_rcop\"\nwindow = 0", "link.chat.window: 0 is not between 1 and 16"),
+        (rcop, "transport = \"xmpp_rcop\"\nwindow = 0", "link.chat.window: 0 is not between 1 and 64"),
         (rcop, "transport = \"xmpp_rcop\"\nconnection_id = 3", "link.chat.connection_id: two contexts have 3"),
         (rcop, "transport = \"xmpp_rcop\"\nlisten = \"x\"", "link.chat.listen: is of no use: the link is no xmpp_tcp"),
         (

@@ -6,14 +6,24 @@ use skywave_protocols::time::Duration;
 pub const TURNS_MAX: u8 = 6;
 /// But for so long they may: at high rates turns are short against what contention costs.
 pub const TURNS_FOR: Duration = Duration::from_secs(20);
+/// So many times as long as it takes to open the channel they may where no third station was heard lately: it costs them
+/// one part in forty.
+pub const OPENINGS_ALONE: u32 = 40;
+/// What an opening takes besides two turns and the answer delay: keying and slots, about.
+pub const OPENING_SLOTS: Duration = Duration::from_secs(1);
+/// A station that was heard within this time is one that others leave a chance to.
+pub const OTHERS_FOR: Duration = Duration::from_secs(900);
 /// Longest transmission of who takes the free channel while others have data too: two may begin at the same time.
 pub const OPENING_MAX: Duration = Duration::from_secs(8);
 /// Segments of a transmission that is longer than others would wait for, while it is not known what gets through.
 pub const SEGMENTS_UNKNOWN_MAX: usize = 4;
 /// Octets of one client that may wait in a node, whatever the rate: what two transmissions carry, but no more than this.
 pub const QUEUE_OCTETS_MAX: usize = 2 << 20;
-/// Stations of which is kept whether they have data to send.
-pub const TALKERS_MAX: usize = 64;
+/// Stations of which is kept when they were heard and whether they have data to send.
+pub const HEARD_MAX: usize = 64;
+/// A transmission with no more octets of data brings an answer of a layer above, as that of RCOP's client or of ACP 142: its
+/// sender is not taken to have more.
+pub const ANSWER_OCTETS_MAX: usize = 32;
 /// For how long a station that had data to send is taken to have more.
 pub const TALKS_FOR: Duration = Duration::from_secs(90);
 /// An answer may be so much later than turnaround and key-up before it counts as missing.

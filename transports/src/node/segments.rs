@@ -3,6 +3,8 @@
 //! A segment is what a FLASH may have to wait for, and what a lost interleaver block costs: so it is short in time; but
 //! its header of about 22 octets is to cost little. Where much is lost the data transfer sublayer makes them smaller.
 
+use skywave_protocols::time::Duration;
+
 use crate::modem::Waveform;
 
 /// No fewer octets, or the headers would eat the air.
@@ -30,6 +32,21 @@ pub(super) fn block_octets(waveform: &Waveform) -> usize {
     usize::try_from(waveform.block_bits() / 8).unwrap_or(usize::MAX)
 }
 
+/// Octets of a D_PDU besides its segment, about.
+const HEADER_OCTETS: usize = 22;
+/// No fewer octets in the D_PDU with which data begins.
+const LEAD_OCTETS_LEAST: usize = 64;
+
+/// Octets at most of the D_PDU with which the data of a transmission begins. The delay of an answer counts from when the
+/// first data is heard, so that this is to be heard with the first blocks; but not where a header more costs as much.
+pub(super) fn lead_octets(waveform: &Waveform, answer_delay: Duration) -> usize {
+    let header = Duration::from_micros(HEADER_OCTETS as u64 * 8_000_000 / u64::from(waveform.bits_per_second.max(1)));
+    if header * 2 > answer_delay {
+        return usize::MAX;
+    }
+    usize::try_from(waveform.block_bits() / 8).unwrap_or(usize::MAX).max(LEAD_OCTETS_LEAST)
+}
+
 /// Octets of a segment at most while it is not known how much gets through.
 pub(super) fn first_octets(waveform: &Waveform) -> usize {
     (octets(waveform) / 2).max(OCTETS_USUAL.min(octets(waveform)))
@@ -51,5 +68,23 @@ mod tests {
     fn segments_grow_with_the_rate() {
         let of = |rate| octets(&Waveform::new(rate, Interleaver::Short).unwrap());
         assert_eq!([75, 300, 1200, 2400, 9600].map(of), [200, 200, 750, 1023, 1023]);
+    }
+
+    #[test]
+    fn data_begins_with_what_is_heard_early_where_an_answer_takes_its_time() {
+        let of = |rate, seconds| {
+            lead_octets(&Waveform::new(rate, Interleaver::Short).unwrap(), Duration::from_millis(seconds))
+        };
+        for (rate, milliseconds, octets) in [
+            (75, 2_500, usize::MAX),
+            (300, 2_500, LEAD_OCTETS_LEAST),
+            (1200, 2_500, 90),
+            (1200, 200, usize::MAX),
+            (2400, 2_500, 180),
+            (9600, 2_500, 1_291),
+            (9600, 0, usize::MAX),
+        ] {
+            assert_eq!(of(rate, milliseconds), octets, "{rate} {milliseconds}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Listen before transmit. When the channel falls silent, the station that was asked for an answer answers after the
 //! turnaround; its answer may carry data of its own; who was answered may go on. So two stations alternate, but only
-//! [`TURNS_MAX`] times before the channel is free for all. All others wait until that answer would have been heard and
+//! [`TURNS_MAX`] times, or longer where nobody else was heard, before the channel is free for all. All others wait until that answer would have been heard and
 //! then for a random number of slots, fewer for urgent data, more for who had the channel last. This access is our own:
 //! what Annexes J to L say of it is not known here. Nobody transmits before the end that a transmission announced.
 //!
@@ -29,8 +29,9 @@ use super::asks::{Kinds, answers, asks, is_data};
 use super::config::StationConfig;
 use super::eot;
 use super::limits::{
-    ANSWER_GUARD, CONTENTION_GUARD, DOUBLINGS_MAX, OPENING_MAX, SEGMENTS_UNKNOWN_MAX, SLOT_GUARD, SLOTS_POLITE,
-    SLOTS_ROUTINE, SLOTS_URGENT, TALKERS_MAX, TALKS_FOR, TURNS_FOR, TURNS_MAX,
+    ANSWER_GUARD, ANSWER_OCTETS_MAX, CONTENTION_GUARD, DOUBLINGS_MAX, HEARD_MAX, OPENING_MAX, OPENING_SLOTS,
+    OPENINGS_ALONE, OTHERS_FOR, SEGMENTS_UNKNOWN_MAX, SLOT_GUARD, SLOTS_POLITE, SLOTS_ROUTINE, SLOTS_URGENT, TALKS_FOR,
+    TURNS_FOR, TURNS_MAX,
 };
 use super::segments;
 use super::stack::{ClientInput, ClientOutput, Stack};
@@ -88,8 +89,8 @@ struct Reception {
     answers: Kinds,
     /// When the first D_PDU that asks us was heard.
     asked_at: Option<Instant>,
-    /// It carries data, for whomever.
-    has_data: bool,
+    /// Octets of data in it, for whomever.
+    data_octets: usize,
     /// The next D_PDU began at this instant or later.
     begun: Instant,
     /// At which rate it goes, if it says so.
@@ -120,8 +121,10 @@ pub struct Station {
     idle_since: Instant,
     /// Whose transmissions ended early, and when they would have ended for certain.
     cut_short: BTreeMap<NodeAddress, Instant>,
-    /// Stations that sent data, not mere answers, when they were last heard, and when.
-    talkers: BTreeMap<NodeAddress, Instant>,
+    /// Who transmitted last asked for an answer, as far as was heard: that comes before all others begin.
+    answer_due: bool,
+    /// When stations were heard last, and whether they sent data then, and not mere answers.
+    heard: BTreeMap<NodeAddress, (Instant, bool)>,
     contending_urgently: bool,
     opened_last: bool,
     collisions: u32,
@@ -144,7 +147,8 @@ impl Station {
             opened_at: Instant::ZERO,
             idle_since: Instant::ZERO,
             cut_short: BTreeMap::new(),
-            talkers: BTreeMap::new(),
+            answer_due: false,
+            heard: BTreeMap::new(),
             contending_urgently: false,
             opened_last: false,
             collisions: 0,
@@ -262,8 +266,8 @@ impl Station {
 
     /// What exceeds its limit, in words; `None` when all is well.
     pub fn over_limit(&self) -> Option<String> {
-        let talkers = self.talkers.len().max(self.cut_short.len());
-        (talkers > TALKERS_MAX).then(|| format!("{talkers} talkers kept")).or_else(|| self.stack.over_limit())
+        let heard = self.heard.len().max(self.cut_short.len());
+        (heard > HEARD_MAX).then(|| format!("{heard} stations kept as heard")).or_else(|| self.stack.over_limit())
     }
 
     /// The state for the console, with stable field names.
@@ -287,7 +291,7 @@ impl Station {
                 let heard_at = rate.and_then(|rate| waveform.at_rate(rate).ok()).unwrap_or(*waveform);
                 let longest = eot::longest(&heard_at, octets.len());
                 let begun = self.reception.begun.max(now.mono - longest);
-                if self.reception.ends.len() < TALKERS_MAX {
+                if self.reception.ends.len() < HEARD_MAX {
                     let end = eot::end_heard(begun, now.mono, received.pdu.eot);
                     self.reception.ends.insert(received.pdu.source, end);
                 }
@@ -301,7 +305,9 @@ impl Station {
         let pdu = &received.pdu;
         let own = pdu.destination == self.address();
         self.reception.source = Some(pdu.source);
-        self.reception.has_data |= is_data(pdu);
+        if is_data(pdu) {
+            self.reception.data_octets += pdu.body.segment().map_or(0, |segment| segment.len());
+        }
         match asks(pdu).any() {
             true if own => {
                 self.reception.asks_us = true;
@@ -338,6 +344,7 @@ impl Station {
         self.idle_since = self.idle_since.max(now.mono);
         let Some(flight) = self.flight.take() else { return };
         self.turn = flight.turn;
+        self.answer_due = flight.asked.is_some();
         self.stack.sent(now);
         if flight.asked.is_some() {
             self.awaiting = flight.asked;
@@ -350,8 +357,10 @@ impl Station {
         let reception = std::mem::take(&mut self.reception);
         self.note_end(now.mono, &reception);
         self.end_waiting(now, reception.answers);
+        // What could not be read may have asked.
+        self.answer_due = reception.asks_us || reception.asks_others || reception.source.is_none();
         let Some(source) = reception.source else { return };
-        self.note_talker(now.mono, source, reception.has_data);
+        self.note_heard(now.mono, source, reception.data_octets > ANSWER_OCTETS_MAX);
         // Who was answered goes on, unless the answer asks somebody else.
         let ours = reception.asks_us || reception.answers.any() && !reception.asks_others;
         if ours && !self.emcon {
@@ -370,7 +379,7 @@ impl Station {
             if now < earliest {
                 // It faded or was cut off: who sends it may still be sending.
                 self.counters.ends_early += 1;
-                if self.cut_short.len() < TALKERS_MAX {
+                if self.cut_short.len() < HEARD_MAX {
                     self.cut_short.insert(source, latest);
                 }
             }
@@ -378,16 +387,12 @@ impl Station {
         self.idle_since = self.cut_short.values().fold(now, |last, &end| last.max(end));
     }
 
-    fn note_talker(&mut self, now: Instant, source: NodeAddress, talks: bool) {
-        if !talks {
-            self.talkers.remove(&source);
-            return;
+    fn note_heard(&mut self, now: Instant, source: NodeAddress, talks: bool) {
+        if self.heard.len() >= HEARD_MAX {
+            self.heard.retain(|_, (at, _)| *at + OTHERS_FOR > now);
         }
-        if self.talkers.len() >= TALKERS_MAX {
-            self.talkers.retain(|_, heard| *heard + TALKS_FOR > now);
-        }
-        if self.talkers.len() < TALKERS_MAX {
-            self.talkers.insert(source, now);
+        if self.heard.len() < HEARD_MAX || self.heard.contains_key(&source) {
+            self.heard.insert(source, (now, talks));
         }
     }
 
@@ -456,7 +461,8 @@ impl Station {
     /// Something urgent waits while we transmit: what has not begun gives way to it, within the announced end.
     //= s5066/NODE-019
     fn amend(&mut self, now: Now, modem: &mut dyn Modem) {
-        let is_last = self.flight.as_ref().is_none_or(|flight| self.is_last(now, flight.turn));
+        let partner = |flight: &Flight| flight.asked.map(|(partner, _)| partner);
+        let is_last = self.flight.as_ref().is_none_or(|flight| self.is_last(now, flight.turn, partner(flight)));
         let Some(flight) = self.flight.as_mut().filter(|_| !is_last) else { return };
         if !self.stack.waiting(now).is_some_and(|waiting| waiting.urgent) {
             return;
@@ -470,6 +476,7 @@ impl Station {
             segment_octets: segments::octets(&waveform),
             block_octets: segments::block_octets(&waveform),
             repeated_segment_octets: segments::repeated_octets(&waveform),
+            lead_octets: usize::MAX,
             partner: flight.asked.map(|(partner, _)| partner),
             arq_allowed: true,
             acks_only: false,
@@ -490,9 +497,13 @@ impl Station {
         }
     }
 
-    /// Whether a turn is the last of two stations before others get a chance: it answers and asks nothing.
-    fn is_last(&self, now: Now, turn: u8) -> bool {
-        turn >= TURNS_MAX && now.mono.since(self.opened_at) >= TURNS_FOR
+    /// Whether a turn is the last with a partner before others get a chance: it answers and asks nothing.
+    fn is_last(&self, now: Now, turn: u8, partner: Option<NodeAddress>) -> bool {
+        let lately = |at: &Instant| *at + OTHERS_FOR > now.mono;
+        let others = self.heard.iter().any(|(other, (at, _))| Some(*other) != partner && lately(at));
+        let opening = self.config.turnaround * 2 + self.config.answer_delay + OPENING_SLOTS;
+        let turns_for = if others { TURNS_FOR } else { TURNS_FOR.max(opening * OPENINGS_ALONE) };
+        turn >= TURNS_MAX && now.mono.since(self.opened_at) >= turns_for
     }
 
     /// The mode for a transmission: that of the rate which gets through best to whom it asks or answers. Receivers find
@@ -507,7 +518,7 @@ impl Station {
     }
 
     fn plan(&self, now: Now, waveform: &Waveform, answer_to: Option<NodeAddress>, turn: u8) -> Plan {
-        let shared = self.talkers.values().any(|&heard| heard + TALKS_FOR > now.mono);
+        let shared = self.heard.values().any(|&(at, talks)| talks && at + TALKS_FOR > now.mono);
         // What a transmission cuts stays as it is cut: not too much before it is known what gets through.
         let known = self.stack.knows_way(now);
         let longest = if shared && answer_to.is_none() {
@@ -531,9 +542,10 @@ impl Station {
             segment_octets: if known { segments::octets(waveform) } else { segments::first_octets(waveform) },
             block_octets: segments::block_octets(waveform),
             repeated_segment_octets: segments::repeated_octets(waveform),
+            lead_octets: segments::lead_octets(waveform, self.config.answer_delay),
             partner: answer_to,
             arq_allowed: true,
-            acks_only: self.is_last(now, turn),
+            acks_only: self.is_last(now, turn, answer_to),
         }
     }
 
@@ -546,8 +558,9 @@ impl Station {
 
     /// Before this instant nobody but who was asked begins to transmit.
     fn contention_free(&self, waveform: &Waveform) -> Instant {
-        let answer = self.config.turnaround + self.config.answer_delay + waveform.key_up;
-        self.idle_since + answer + CONTENTION_GUARD
+        // Who was answered and goes on owes nothing, and is ready after the turnaround.
+        let delay = if self.answer_due { self.config.answer_delay } else { Duration::ZERO };
+        self.idle_since + self.config.turnaround + delay + waveform.key_up + CONTENTION_GUARD
     }
 
     //= s5066/NODE-017

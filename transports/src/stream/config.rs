@@ -26,7 +26,7 @@ pub const CONNECTION_URGENT: u8 = 3;
 /// The SAP that XEP-0365 0.2.1 recommends.
 pub const SAP_STANDARD: SapId = SapId::T_MMHS;
 /// Units unconfirmed at once between two sites that number their blocks.
-const WINDOW_SKYWAVE: usize = 4;
+const WINDOW_SKYWAVE: usize = 64;
 
 /// A link for chat over RCOP.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,7 +35,7 @@ pub struct RcopConfig {
     pub ports: Vec<Port>,
     /// The nodes of the sites.
     pub sites: BTreeMap<SiteName, NodeAddress>,
-    /// Units of one context that may be unconfirmed: 1 to 16. With 1 the peer never sees a gap, whatever is lost.
+    /// Units of one context that may be unconfirmed: 1 to 64. With 1 the peer never sees a gap, whatever is lost.
     pub window: usize,
     /// Whether Flash and Override go by the expedited service of the node.
     pub expedited: bool,
@@ -84,7 +84,11 @@ impl RcopConfig {
                 faults.push((key, text))
             }
         };
-        check((1..=WINDOW_MAX).contains(&self.window), "window", format!("{} is not between 1 and 16", self.window));
+        check(
+            (1..=WINDOW_MAX).contains(&self.window),
+            "window",
+            format!("{} is not between 1 and {WINDOW_MAX}", self.window),
+        );
         check(!self.ports.is_empty(), "ports", "there is none".to_owned());
         for (index, port) in self.ports.iter().enumerate() {
             check(port.service == Service::Rcop, "ports", "is not of RCOP".to_owned());

@@ -3,9 +3,14 @@
 use skywave_protocols::time::Duration;
 
 /// Units of one context that may be unconfirmed by RCOP, at most.
-pub const WINDOW_MAX: usize = 16;
+pub const WINDOW_MAX: usize = 64;
 /// Units that a link takes at once, all contexts together; what is submitted above it fails.
-pub const UNITS_MAX: usize = 64;
+pub const UNITS_MAX: usize = 128;
+/// Units of one context are taken for so long a time on air: they fill the longest transmission, and what waits outside of
+/// them can still be overtaken.
+pub const AHEAD: Duration = Duration::from_secs(130);
+/// But so many of any size.
+pub const UNITS_MIN: usize = 2;
 /// Expedited units of one context in the hands of a node at once: nodes cut clients off that send many.
 pub const EXPEDITED_MAX: usize = 2;
 /// First wait after a node rejected a unit for what may pass.

@@ -19,7 +19,7 @@ use skywave_protocols::s5066::sis::reason::DataRejection;
 use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
 
 use super::config::RcopConfig;
-use super::limits::{TTL_MAX, UNITS_MAX};
+use super::limits::{AHEAD, TTL_MAX, UNITS_MAX, UNITS_MIN};
 use super::line::{Entry, Line, Next, State};
 use crate::radio::{AirEvent, AirLink, AirPdu, Arrival, Offer, Port, Segment, Tokens};
 use crate::transport::{
@@ -348,7 +348,9 @@ impl Transport for RcopLink {
         let lines = self.lines.iter().filter(|((_, context), _)| *context == 0);
         let (units, octets) =
             lines.fold((0, 0), |(units, octets), (_, line)| (units.max(line.len()), octets.max(line.octets())));
-        let all = self.config.window * self.unit_octets_max;
+        let ahead = usize::try_from(AHEAD.as_secs() * u64::from(self.config.bits_per_second) / 8).unwrap_or(usize::MAX);
+        let least = self.config.window.min(UNITS_MIN) * self.unit_octets_max;
+        let all = (self.config.window * self.unit_octets_max).min(ahead.max(least));
         Room { units: self.config.window.saturating_sub(units), octets: all.saturating_sub(octets) }
     }
 

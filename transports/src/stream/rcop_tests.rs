@@ -130,7 +130,8 @@ fn profiles_use_the_ports_of_the_table_of_defaults() {
 
 #[test]
 fn a_window_is_unconfirmed_and_delivered_is_told_in_order() {
-    for (config, window) in [(RcopConfig::skywave(sites()), 4), (RcopConfig::standard(sites()), 1)] {
+    let four = RcopConfig { window: 4, ..RcopConfig::skywave(sites()) };
+    for (config, window) in [(four, 4), (RcopConfig::standard(sites()), 1)] {
         let mut hq = link(config);
         (1..=6).for_each(|ticket| hq.submit(at(0), routine(ticket)));
         let pdus = release_all(&mut hq, at(0));

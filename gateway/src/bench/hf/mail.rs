@@ -6,6 +6,7 @@ use skywave_protocols::time::Duration;
 use super::super::table::{Cell, Table};
 use super::project::Sites;
 use super::radio::Radio;
+use super::svg::{Axis, Plot, Series};
 use super::{Found, paper};
 
 /// Rate, octets of the mail, the bar.
@@ -61,11 +62,19 @@ fn one_mail(radio: Radio, rate: u32, octets: usize) -> Option<(f64, u64)> {
 /// A FLASH behind a routine mail of 1 MB that has begun.
 pub fn flash() -> Found {
     let mut rows = Vec::new();
+    let mut points: [Vec<(f64, f64)>; 4] = [Vec::new(), Vec::new(), Vec::new(), Vec::new()];
     for radio in [Radio::PAPER, Radio::MODERN] {
         for (rate, fifo, floor) in paper::FLASH {
             let alone = behind(radio, rate, None);
+            if radio.is_paper() {
+                points[0].push((rate.into(), fifo));
+                points[3].push((rate.into(), floor));
+            }
             for (direction, from) in [("same", 0), ("opposite", 1)] {
                 let found = behind(radio, rate, Some(from));
+                if radio.is_paper() {
+                    points[2 - from].extend(found.map(|(seconds, _)| (f64::from(rate), seconds)));
+                }
                 let extra = found.zip(alone).map(|(with, without)| with.1 as f64 / without.1 as f64 - 1.0);
                 rows.push(vec![
                     Cell::text(radio.name),
@@ -98,7 +107,24 @@ pub fn flash() -> Found {
         ],
         rows,
     };
-    Found { tables: vec![table], plots: Vec::new() }
+    Found { tables: vec![table], plots: vec![flash_plot(points)] }
+}
+
+fn flash_plot(points: [Vec<(f64, f64)>; 4]) -> Plot {
+    let names = ["whole-message FIFO", "ours, opposite direction", "ours, same direction", "floor"];
+    let series = names.into_iter().zip(points);
+    Plot {
+        name: "flash",
+        title: "A FLASH of 500 octets behind 1 MB of routine, calibrated radio".to_owned(),
+        x: Axis { label: "bit/s", range: (75.0, 9_600.0), log: true, ticks: vec![75.0, 300.0, 1_200.0, 9_600.0] },
+        y: Axis {
+            label: "seconds until it is there",
+            range: (0.1, 1_000_000.0),
+            log: true,
+            ticks: vec![0.1, 1.0, 10.0, 100.0, 1_000.0, 10_000.0, 100_000.0, 1_000_000.0],
+        },
+        series: series.map(|(name, points)| Series { name: name.to_owned(), points, line: true }).collect(),
+    }
 }
 
 /// Seconds of the FLASH (0 without one), and octets on air until both are there.

@@ -8,9 +8,10 @@
 //! ack        1 100 aaaa, context, digest (3)
 //! labelled   1 101 nnnn, context, 0000 aaaa, digest (3)
 //! alone      1 110 00vv, digest (3)                   v: level of the dictionary
+//! far        1 111 nnnn, context, NNNN aaaa, digest (3)        N: the four bits of the number above nnnn
 //! ```
 //!
-//! Numbers on the air are the low four bits; the digest covers the whole ones, so a unit from another epoch or another
+//! Numbers on the air are the low four bits, or eight where more than eight blocks wait for their acknowledgement; the digest covers the whole ones, so a unit from another epoch or another
 //! lap of the numbers does not fit. Promises: every octet of a header is covered by the digest.
 
 use sha2::{Digest as _, Sha256};
@@ -67,6 +68,19 @@ pub enum Unit<'a> {
         next_low: u8,
         /// 24 bits.
         digest: u32,
+    },
+    /// A block of the running epoch, far ahead of what is acknowledged.
+    Far {
+        /// The context.
+        context: u8,
+        /// The low eight bits of its number.
+        number_low: u8,
+        /// The low four bits of the number wanted next from the other side.
+        ack_low: u8,
+        /// 24 bits.
+        digest: u32,
+        /// The deflate stream.
+        body: &'a [u8],
     },
     /// A stanza that needs no other unit.
     Alone {
@@ -139,8 +153,13 @@ impl Covered {
     /// said by the last symbol, which a block cut short has lost without a change of its text.
     //= xmpp/SLOW-011
     pub fn data(&self, text: &[u8], more: bool) -> u32 {
-        let digest = digest(if more { "data goes on" } else { "data" }, &self.numbers(), text);
+        let digest = self.far(text, more);
         if self.context <= 1 { short(digest) } else { digest }
+    }
+
+    /// The digest of a block far ahead.
+    pub fn far(&self, text: &[u8], more: bool) -> u32 {
+        digest(if more { "data goes on" } else { "data" }, &self.numbers(), text)
     }
 
     /// The digest of the first block of an epoch.
@@ -174,6 +193,11 @@ pub fn low(number: u32) -> u8 {
 /// The whole number that has these low bits and is the first from `from` on.
 pub const fn whole(from: u32, low: u8) -> u32 {
     from.wrapping_add((low as u32).wrapping_sub(from) & LOW)
+}
+
+/// The same of the eight low bits of a block far ahead.
+pub const fn whole_far(from: u32, low: u8) -> u32 {
+    from.wrapping_add((low as u32).wrapping_sub(from) & 0xff)
 }
 
 fn put_u24(out: &mut Vec<u8>, number: u32) {
@@ -226,6 +250,11 @@ impl<'a> Unit<'a> {
                 }
                 let digest = u24(&mut reader)?;
                 Ok(Unit::Data { context, number_low: field, ack_low, digest, body: reader.rest() })
+            }
+            7 => {
+                let (context, numbers, digest) = (reader.u8()?, reader.u8()?, u24(&mut reader)?);
+                let (number_low, ack_low) = (numbers & 0xf0 | field, numbers & 0x0f);
+                Ok(Unit::Far { context, number_low, ack_low, digest, body: reader.rest() })
             }
             6 if usize::from(field) < LEVELS => {
                 let digest = u24(&mut reader)?;
@@ -300,6 +329,11 @@ impl<'a> Unit<'a> {
                 }
                 put_u24(&mut out, digest);
             }
+            Unit::Far { context, number_low, ack_low, digest, body } => {
+                out.extend_from_slice(&[0xf0 | number_low & 0x0f, context, number_low & 0xf0 | ack_low]);
+                put_u24(&mut out, digest);
+                out.extend_from_slice(body);
+            }
             Unit::Alone { level, digest, body } => {
                 out.push(0xe0 | level);
                 put_u24(&mut out, digest);
@@ -355,6 +389,7 @@ mod tests {
             (Unit::Ack { context: 1, next_low: 0, digest: 0x00ff_ffff }, 4),
             (Unit::Ack { context: 9, next_low: 15, digest: 0 }, 5),
             (Unit::Alone { level: 2, digest: 9, body: b"alone" }, 9),
+            (Unit::Far { context: 0, number_low: 0xa5, ack_low: 7, digest: 0x00ff_0002, body: b"far" }, 9),
         ]
     }
 
@@ -381,7 +416,7 @@ mod tests {
             }
         }
         for bad in
-            [&[0x81, 0][..], &[0x94; 30], &[0xe3; 9], &[0xf0; 9], &[0xd0, 1, 0, 0, 0, 0], &[0xd0, 2, 16, 0, 0, 0]]
+            [&[0x81, 0][..], &[0x94; 30], &[0xe3; 9], &[0xf0; 5], &[0xd0, 1, 0, 0, 0, 0], &[0xd0, 2, 16, 0, 0, 0]]
         {
             assert!(Unit::read(bad).is_err(), "{bad:?}");
         }
@@ -415,6 +450,9 @@ mod tests {
     fn whole_numbers_are_the_first_from_there_on() {
         for (from, low, expected) in [(0, 0, 0), (0, 15, 15), (17, 1, 17), (17, 0, 32), (31, 14, 46)] {
             assert_eq!(whole(from, low), expected, "{from} {low}");
+        }
+        for (from, low, expected) in [(0, 255, 255), (17, 17, 17), (257, 0, 512), (257, 2, 258)] {
+            assert_eq!(whole_far(from, low), expected, "{from} {low}");
         }
     }
 }

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::limits::{
     ACK_DELAY, BLOCK_OCTETS_FAST, BLOCK_OCTETS_SLOW, BLOCK_TEXT_OCTETS_MAX, BLOCK_TEXT_OCTETS_MIN, LINGER,
     LINGER_OCTETS, REPEAT_AFTER, REQUEST_AFTER, REQUEST_STANZAS, SLOW_BITS_PER_SECOND, STANZA_OCTETS_MAX,
-    WINDOW_BLOCKS_MAX,
+    UNIT_OCTETS_FULL, UNIT_OCTETS_MAX, WINDOW_BLOCKS_MAX,
 };
+use crate::s5066::sis::limits::MTU_OCTETS;
 use crate::time::Duration;
 
 /// What is on the wire.
@@ -98,13 +99,19 @@ impl SlowConfig {
         }
     }
 
-    /// Octets of text for a block on this medium: the smaller of what is wanted and what a unit takes.
+    /// Octets of text for a block on this medium that surely fit into a unit: the smaller of what is wanted and what a
+    /// unit takes.
     pub(super) fn block_octets(&self, medium: Medium) -> usize {
+        // A unit that DEFLATE cannot make smaller grows by its header and a few octets for stored blocks.
+        let by_unit = unit_octets(medium).saturating_sub(BLOCK_TEXT_OCTETS_MIN);
+        self.block_octets_most(medium).min(by_unit.max(BLOCK_TEXT_OCTETS_MIN))
+    }
+
+    /// Octets of text for a block of which it is tried whether its unit is small enough.
+    pub(super) fn block_octets_most(&self, medium: Medium) -> usize {
         let by_rate =
             if medium.bits_per_second <= SLOW_BITS_PER_SECOND { BLOCK_OCTETS_SLOW } else { BLOCK_OCTETS_FAST };
-        // A unit that DEFLATE cannot make smaller grows by its header and a few octets for stored blocks.
-        let by_unit = medium.unit_octets_max.saturating_sub(BLOCK_TEXT_OCTETS_MIN);
-        self.block_octets_max.unwrap_or(by_rate).min(by_unit).clamp(BLOCK_TEXT_OCTETS_MIN, BLOCK_TEXT_OCTETS_MAX)
+        self.block_octets_max.unwrap_or(by_rate).clamp(BLOCK_TEXT_OCTETS_MIN, BLOCK_TEXT_OCTETS_MAX)
     }
 
     /// How long an idle medium waits for more: as long as it would send [`LINGER_OCTETS`], so that a fast one
@@ -118,6 +125,12 @@ impl SlowConfig {
     pub(super) fn stanza_octets(&self) -> usize {
         self.stanza_octets_max.min(STANZA_OCTETS_MAX)
     }
+}
+
+/// Octets of a unit on this medium.
+pub(super) fn unit_octets(medium: Medium) -> usize {
+    let is_radio = medium.boundaries && medium.unit_octets_max <= usize::from(MTU_OCTETS);
+    medium.unit_octets_max.min(if is_radio { UNIT_OCTETS_FULL } else { UNIT_OCTETS_MAX })
 }
 
 /// What carries the units of a session.

@@ -30,7 +30,7 @@ pub fn stanzas(octets: &[u8], names: &[String]) -> Result<Vec<Stanza>, SlowFault
             }
         }
         Unit::Alone { .. } => Ok(vec![units::read(&dictionaries, octets)?]),
-        Unit::Data { .. } | Unit::Request(_) | Unit::Ack { .. } => Ok(Vec::new()),
+        Unit::Data { .. } | Unit::Far { .. } | Unit::Request(_) | Unit::Ack { .. } => Ok(Vec::new()),
     }
 }
 

@@ -21,7 +21,11 @@ pub const RATIO_FREE_OCTETS: usize = 64 << 10;
 /// Octets of one stanza on the slow side.
 pub const STANZA_OCTETS_MAX: usize = 64 << 10;
 /// Blocks of a context that wait for the peer's acknowledgement; numbers have four bits in a header.
-pub const WINDOW_BLOCKS_MAX: usize = 8;
+pub const WINDOW_BLOCKS_MAX: usize = 64;
+/// So many of them may be told apart by four bits of their numbers.
+pub const NEAR_BLOCKS_MAX: usize = 8;
+/// Octets of a unit that fill two segments of D_PDUs with the headers of RCOP, S_PDU and C_PDU.
+pub const UNIT_OCTETS_FULL: usize = 2_034;
 /// Acknowledged blocks of a context whose rows and ids are still known.
 pub const RECENT_BLOCKS_MAX: usize = 64;
 /// Highest number of a label: each has two contexts, and a context is one octet in a header.
@@ -60,6 +64,9 @@ pub const BLOCK_TEXT_OCTETS_MIN: usize = 64;
 pub const LINGER_OCTETS: u64 = 300;
 /// The longest that an idle link waits for more stanzas, unless configured.
 pub const LINGER: Duration = Duration::from_secs(2);
+/// For so long after something has arrived an idle link does not wait for more: the node below owes an answer, and what
+/// comes in time rides with it.
+pub const ANSWERS_FOR: Duration = Duration::from_secs(10);
 /// How long an acknowledgement waits for a block to ride on.
 pub const ACK_DELAY: Duration = Duration::from_secs(60);
 /// When a block that was delivered and not acknowledged is repeated. Long: a medium tells what it lost, and a peer that
@@ -78,4 +85,4 @@ pub const REQUEST_STANZAS: u32 = 10;
 /// Time after which a peer is asked for its count.
 pub const REQUEST_AFTER: Duration = Duration::from_secs(60);
 /// Headers of the current epoch that a peer may name when it asks for a new one.
-pub const TAGS_MAX: usize = 64;
+pub const TAGS_MAX: usize = 2 * WINDOW_BLOCKS_MAX;

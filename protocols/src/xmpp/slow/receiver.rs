@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::block::{Covered, Stored, Unit, whole};
+use super::block::{Covered, Stored, Unit, whole, whole_far};
 use super::dictionary::Dictionary;
 use super::envelope::Envelopes;
 use super::fault::SlowFault;
-use super::limits::{BLOCK_CODED_OCTETS_MAX, BLOCK_TEXT_OCTETS_MAX, RETIRED_INSTANCES_MAX, WINDOW_BLOCKS_MAX};
+use super::limits::{
+    BLOCK_CODED_OCTETS_MAX, BLOCK_TEXT_OCTETS_MAX, NEAR_BLOCKS_MAX, RETIRED_INSTANCES_MAX, WINDOW_BLOCKS_MAX,
+};
 use super::record::Received;
 use super::short_id::{Ids, Place};
 use super::symbols::{self, Decoded};
@@ -81,13 +83,16 @@ impl Receiver {
         Self { context, stored, told: stored.map_or(0, |stored| stored.next), received, ..Self::default() }
     }
 
-    /// When the block with these low bits is read.
-    pub(super) fn turn(&self, number_low: u8) -> Turn {
+    /// When the block with these low bits is read: four of them, or eight where it is far ahead.
+    pub(super) fn turn(&self, number_low: u8, is_far: bool) -> Turn {
         let Some(decoder) = &self.decoder else { return Turn::NoEpoch };
-        let number = whole(decoder.at, number_low);
+        let (number, window) = match is_far {
+            false => (whole(decoder.at, number_low), NEAR_BLOCKS_MAX),
+            true => (whole_far(decoder.at, number_low), WINDOW_BLOCKS_MAX),
+        };
         match usize::try_from(number - decoder.at) {
             Ok(0) => Turn::Now,
-            Ok(ahead) if ahead < WINDOW_BLOCKS_MAX => Turn::Early(number),
+            Ok(ahead) if ahead < window => Turn::Early(number),
             _ => Turn::Old,
         }
     }
@@ -109,7 +114,11 @@ impl Receiver {
     /// It is not what it should be: nothing changed.
     pub(super) fn read(&mut self, unit: &Unit<'_>, acks: &[Option<Stored>], ids: &Ids) -> Result<Yield, SlowFault> {
         let no_epoch = SlowFault::NoEpoch { context: self.context };
-        let Unit::Data { digest, body, .. } = *unit else { return Err(no_epoch) };
+        let (digest, body, is_far) = match *unit {
+            Unit::Data { digest, body, .. } => (digest, body, false),
+            Unit::Far { digest, body, .. } => (digest, body, true),
+            Unit::Start { .. } | Unit::Request(_) | Unit::Ack { .. } | Unit::Alone { .. } => return Err(no_epoch),
+        };
         let (Some(decoder), Some(received)) = (&mut self.decoder, &self.received) else { return Err(no_epoch) };
         let covered = Covered {
             instance: received.instance,
@@ -119,8 +128,11 @@ impl Receiver {
             ack: None,
         };
         let (content, envelopes, decoded) = decoder.open(body)?;
-        let fits =
-            |ack: &&Option<Stored>| Covered { ack: **ack, ..covered }.data(&decoded.text, decoded.more) == digest;
+        let fits = |ack: &&Option<Stored>| {
+            let covered = Covered { ack: **ack, ..covered };
+            let (text, more) = (&decoded.text, decoded.more);
+            digest == if is_far { covered.far(text, more) } else { covered.data(text, more) }
+        };
         let ack = *acks.iter().find(fits).ok_or(SlowFault::Digest)?;
         decoder.take(&content, envelopes);
         Ok(Yield { ack, ..self.deliver(covered.number, decoded, ids) })
@@ -289,12 +301,22 @@ mod tests {
     #[test]
     fn turns() {
         let mut receiver = Receiver::new(0, None);
-        assert_eq!(receiver.turn(0), Turn::NoEpoch);
+        assert_eq!(receiver.turn(0, false), Turn::NoEpoch);
         receiver.decoder = Some(Decoder { window: Window::default(), envelopes: Envelopes::default(), at: 30 });
         for (low, expected) in
             [(14, Turn::Now), (15, Turn::Early(31)), (5, Turn::Early(37)), (6, Turn::Old), (13, Turn::Old)]
         {
-            assert_eq!(receiver.turn(low), expected, "{low}");
+            assert_eq!(receiver.turn(low, false), expected, "{low}");
+        }
+        for (low, expected) in [
+            (30, Turn::Now),
+            (31, Turn::Early(31)),
+            (93, Turn::Early(93)),
+            (94, Turn::Old),
+            (29, Turn::Old),
+            (222, Turn::Old),
+        ] {
+            assert_eq!(receiver.turn(low, true), expected, "{low}");
         }
     }
 
@@ -334,9 +356,9 @@ mod tests {
         );
         assert_eq!(found.ack, Some(Stored { instance: 0x0a0b_0c0d, next: 7 }));
         let mut restarted = Receiver::new(0, receiver.received.clone());
-        assert_eq!(restarted.turn(1), Turn::NoEpoch);
+        assert_eq!(restarted.turn(1, false), Turn::NoEpoch);
         assert_eq!(begin(&mut restarted, &again).unwrap().stanzas, []);
-        assert_eq!((restarted.turn(2), restarted.turn(1)), (Turn::Now, Turn::Old));
+        assert_eq!((restarted.turn(2, false), restarted.turn(1, false)), (Turn::Now, Turn::Old));
         let mut new = Receiver::new(0, None);
         assert_eq!(begin(&mut new, &again).unwrap().stanzas.len(), 1);
     }

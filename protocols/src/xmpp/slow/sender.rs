@@ -5,12 +5,17 @@ use std::collections::VecDeque;
 use super::block::{Covered, Stored, Unit, low};
 use super::dictionary::Dictionaries;
 use super::envelope::Envelopes;
-use super::limits::{RECENT_BLOCKS_MAX, REPEAT_DOUBLINGS_MAX, TAGS_MAX};
+use super::limits::{NEAR_BLOCKS_MAX, RECENT_BLOCKS_MAX, REPEAT_DOUBLINGS_MAX, TAGS_MAX};
 use super::record::{Composition, Fragment, Key, number_octets};
 use super::symbols;
 use super::window::Window;
 use crate::bytes::Bytes;
 use crate::time::{Duration, Instant};
+
+/// Octets of the longest header of a block: that of the first of an epoch.
+const HEADER_OCTETS: usize = 18;
+/// What is no longer is not deflated a second time without what was sent before.
+const ALONE_OCTETS_MIN: usize = 192;
 
 /// A change of the store.
 pub(super) type Change = (Vec<u8>, Option<Bytes>);
@@ -199,10 +204,17 @@ impl Sender {
             let unit = Unit::Start { context, epoch, instance, number, dictionary, digest, body: &block.body };
             (unit.octets(), digest)
         } else {
-            let digest = Covered { instance, epoch, context, number, ack }.data(text, more);
+            let covered = Covered { instance, epoch, context, number, ack };
             let ack_low = ack.map_or(0, |ack| low(ack.next));
-            let unit = Unit::Data { context, number_low: low(number), ack_low, digest, body: &block.body };
-            (unit.octets(), digest)
+            // The peer may stand anywhere between what it acknowledged and what comes next.
+            if usize::try_from(self.next - self.base).is_ok_and(|open| open <= NEAR_BLOCKS_MAX) {
+                let digest = covered.data(text, more);
+                let unit = Unit::Data { context, number_low: low(number), ack_low, digest, body: &block.body };
+                (unit.octets(), digest)
+            } else {
+                let (digest, number_low) = (covered.far(text, more), (number & 0xff) as u8);
+                (Unit::Far { context, number_low, ack_low, digest, body: &block.body }.octets(), digest)
+            }
         };
         self.tags.push_back(tag);
         if self.tags.len() > TAGS_MAX {
@@ -237,8 +249,11 @@ impl Sender {
     /// The whole numbers that four bits of an acknowledgement may mean, the likeliest first.
     pub(super) fn meanings(&self, next_low: u8) -> impl Iterator<Item = u32> + use<> {
         let newest = self.next.checked_sub(self.next.wrapping_sub(u32::from(next_low)) & 0x0f);
-        let older = newest.and_then(|newest| newest.checked_sub(16));
-        newest.into_iter().chain(older)
+        let open = self.next.saturating_sub(self.base);
+        // One lap further back than what is open: what is acknowledged twice.
+        newest
+            .into_iter()
+            .flat_map(move |newest| (0..=open.div_ceil(16)).filter_map(move |lap| newest.checked_sub(16 * lap)))
     }
 
     /// The peer has stored all below `next`; gives the rows that are done.
@@ -302,9 +317,22 @@ pub(super) enum Known {
     OnTheWay,
 }
 
+/// Octets at most of the unit that this is as a block, whatever is known of what was sent before it: a block that waits
+/// for its acknowledgement may have to be sent again in another epoch. A little more, for envelopes tell differently then.
+pub(super) fn unit_octets(composition: &Composition) -> usize {
+    let content = symbols::encode(&mut Envelopes::default(), &composition.parts());
+    let body = Window::default().deflate(&content);
+    HEADER_OCTETS + body.len() + body.len() / 32
+}
+
+/// The body of the next block: no longer than it is without what was sent before.
 fn encode(running: &mut Running, composition: &Composition) -> Vec<u8> {
     let content = symbols::encode(&mut running.envelopes, &composition.parts());
-    let body = running.window.deflate(&content);
+    let mut body = running.window.deflate(&content);
+    if body.len() > ALONE_OCTETS_MIN {
+        let alone = Window::default().deflate(&content);
+        body = if alone.len() < body.len() { alone } else { body };
+    }
     running.window.push(&content);
     body
 }

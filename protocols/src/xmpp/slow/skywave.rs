@@ -53,6 +53,8 @@ pub(super) struct Skywave {
     /// Requests for a new epoch that wait for room, and when the last one of a context left.
     requests: BTreeMap<u8, Vec<u8>>,
     asked: BTreeMap<u8, Instant>,
+    /// When a unit of the peer last arrived.
+    heard_at: Option<Instant>,
     /// Contexts whose acknowledgements do not ride on blocks: the peer seems to have begun anew.
     muted: BTreeMap<u8, ()>,
     store: Saving,
@@ -103,6 +105,7 @@ impl Skywave {
             stream: Vec::new(),
             requests: BTreeMap::new(),
             asked: BTreeMap::new(),
+            heard_at: None,
             muted: BTreeMap::new(),
             store: Saving::default(),
             outputs: VecDeque::new(),

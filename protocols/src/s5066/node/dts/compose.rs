@@ -19,6 +19,8 @@ use crate::time::{Instant, Now};
 /// Octets of a data D_PDU besides addresses and segment; without ARQ six more.
 const DATA_OVERHEAD_OCTETS: usize = 15;
 const NON_ARQ_OVERHEAD_OCTETS: usize = 21;
+/// Octets of a short acknowledgement that rides with data.
+const ACK_RIDES_OCTETS: usize = 4;
 /// The highest priority of the standard.
 const PRIORITY_MOST: u8 = 15;
 /// Priority of C_PDUs about links, which go by the expedited non-ARQ service.
@@ -347,6 +349,7 @@ impl Dts {
             octets_most: build.plan.octets_most,
             overhead,
             segment,
+            lead: build.plan.lead_octets.saturating_sub(overhead + ACK_RIDES_OCTETS).max(1),
             repeated_segment: build.plan.repeated_segment_octets.clamp(1, segment.max(1)),
             d_pdus: D_PDUS_PER_TRANSMISSION_MAX.saturating_sub(self.flight.items.len()),
             empty: !build.has_segments,

@@ -63,6 +63,9 @@ pub struct Plan {
     pub block_octets: usize,
     /// The same as `segment_octets` for a C_PDU without ARQ that is sent several times: smaller ones let copies fill each other's gaps.
     pub repeated_segment_octets: usize,
+    /// Octets at most of the D_PDU with which the data of a transmission begins, where a new C_PDU is cut for it: what is
+    /// heard early can be answered early.
+    pub lead_octets: usize,
     /// Whose turn is answered: it is preferred where two nodes are equally urgent.
     pub partner: Option<NodeAddress>,
     /// What asks for an answer may go out.
@@ -79,6 +82,7 @@ impl Plan {
             octets_most: octets,
             segment_octets,
             block_octets: 0,
+            lead_octets: usize::MAX,
             repeated_segment_octets: segment_octets,
             partner: None,
             arq_allowed: true,

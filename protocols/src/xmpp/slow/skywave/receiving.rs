@@ -12,6 +12,7 @@ use crate::time::{Duration, Instant, Now};
 
 impl Skywave {
     pub(in super::super) fn arrived(&mut self, now: Now, octets: &[u8]) {
+        self.heard_at = Some(now.mono);
         match self.medium {
             Some(medium) if !medium.boundaries => self.on_stream(now, octets),
             Some(_) | None => self.on_unit(now, octets),
@@ -49,7 +50,7 @@ impl Skywave {
             return Err(SlowFault::Full { waiting: self.store.arrived.len() });
         }
         match Unit::read(octets)? {
-            unit @ Unit::Data { .. } => self.on_data(now, &unit, octets),
+            unit @ (Unit::Data { .. } | Unit::Far { .. }) => self.on_data(now, &unit, octets),
             unit @ Unit::Start { .. } => self.on_start(now, &unit),
             Unit::Request(request) => {
                 self.on_request(now, &request);
@@ -61,8 +62,12 @@ impl Skywave {
     }
 
     fn on_data(&mut self, now: Now, unit: &Unit<'_>, octets: &[u8]) -> Result<(), SlowFault> {
-        let Unit::Data { context, number_low, digest, .. } = *unit else { return Ok(()) };
-        let turn = self.receivers.get(&context).map_or(Turn::NoEpoch, |receiver| receiver.turn(number_low));
+        let (context, number_low, digest, is_far) = match *unit {
+            Unit::Data { context, number_low, digest, .. } => (context, number_low, digest, false),
+            Unit::Far { context, number_low, digest, .. } => (context, number_low, digest, true),
+            Unit::Start { .. } | Unit::Request(_) | Unit::Ack { .. } | Unit::Alone { .. } => return Ok(()),
+        };
+        let turn = self.receivers.get(&context).map_or(Turn::NoEpoch, |receiver| receiver.turn(number_low, is_far));
         match turn {
             Turn::NoEpoch => {
                 self.ask(now, context, digest, false);
@@ -93,7 +98,7 @@ impl Skywave {
     }
 
     fn read_data(&mut self, now: Now, unit: &Unit<'_>) -> Result<(), SlowFault> {
-        let Unit::Data { context, ack_low, .. } = *unit else { return Ok(()) };
+        let (Unit::Data { context, ack_low, .. } | Unit::Far { context, ack_low, .. }) = *unit else { return Ok(()) };
         let instance = self.instance;
         let meanings = self.sender(context).meanings(ack_low);
         let mut acks: Vec<Option<Stored>> = meanings.map(|next| Some(Stored { instance, next })).collect();

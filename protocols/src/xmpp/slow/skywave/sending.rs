@@ -1,11 +1,12 @@
 //! Forming blocks, letting units leave, repeating what is not acknowledged.
 
 use super::super::block::{Stored, Unit, ack_digest, low};
+use super::super::config::unit_octets;
 use super::super::fault::SlowFault;
-use super::super::limits::{BLOCK_STANZAS_MAX, LINGER_STANZAS_MAX, REPEATS_PER_EPOCH_MAX};
+use super::super::limits::{ANSWERS_FOR, BLOCK_STANZAS_MAX, LINGER_STANZAS_MAX, REPEATS_PER_EPOCH_MAX};
 use super::super::queue::{Waiting, context_of};
 use super::super::record::{Composition, Cut, Fragment, Key};
-use super::super::sender::{Sender, State};
+use super::super::sender::{self, Sender, State};
 use super::super::session::{Confirmation, SlowOutput};
 use super::super::short_id::{Ids, Kept, Place};
 use super::super::stream_frame;
@@ -13,6 +14,11 @@ use super::{Skywave, of_context};
 use crate::bytes::Bytes;
 use crate::message::precedence::{MtPriority, Precedence};
 use crate::time::{Instant, Now};
+
+/// Tries to find how much of a long stanza fits.
+const CUTS_TRIED_MAX: u32 = 4;
+/// By so many octets a stanza more may make a unit larger than its own text is.
+const STANZA_MARGIN: usize = 16;
 
 impl Skywave {
     /// Forms the blocks that the medium has room for.
@@ -59,7 +65,9 @@ impl Skywave {
         let oldest =
             waiting.by_ref().take(LINGER_STANZAS_MAX).map(|waiting| waiting.since).fold(first.since, Instant::min);
         let is_urgent = first.outgoing.priority.precedence() >= Precedence::Immediate;
-        let at_once = is_urgent || waiting.next().is_some();
+        // Who was just heard is owed an answer below, and this may ride with it.
+        let is_answer = self.heard_at.is_some_and(|at| oldest <= at + ANSWERS_FOR);
+        let at_once = is_urgent || is_answer || waiting.next().is_some();
         Some(if at_once { Instant::ZERO } else { oldest + self.config.linger_on(medium) })
     }
 
@@ -72,7 +80,11 @@ impl Skywave {
 
     fn form_block(&mut self, now: Now, context: u8) {
         let Some(medium) = self.medium else { return };
-        let limit = self.config.block_octets(medium);
+        let limit = Limit {
+            octets: self.config.block_octets(medium),
+            octets_most: self.config.block_octets_most(medium),
+            unit_octets: unit_octets(medium),
+        };
         let number = self.sender(context).next;
         let mut block = Composition { priority: i8::MIN, ..Composition::default() };
         let is_whole = self.take_fragment(context, limit, &mut block);
@@ -90,32 +102,32 @@ impl Skywave {
     }
 
     /// Puts what is left of a stanza into a block; false when even that is too much.
-    fn take_fragment(&mut self, context: u8, limit: usize, block: &mut Composition) -> bool {
-        let sender = self.sender(context);
-        let Some(mut fragment) = sender.fragment.take() else { return true };
+    fn take_fragment(&mut self, context: u8, limit: Limit, block: &mut Composition) -> bool {
+        let Some(mut fragment) = self.sender(context).fragment.take() else { return true };
         block.priority = block.priority.max(fragment.priority);
         let key = Key::Fragment(context).octets();
-        let is_whole = fragment.text.len() <= limit;
+        let most = octets_that_fit(limit, &fragment.text, false);
+        let is_whole = fragment.text.len() <= most;
         if is_whole {
             block.rows.push(fragment.row);
             append(block, &fragment.text, false, true);
             self.change(vec![(key, None)]);
         } else {
-            let rest = fragment.text.split_off(limit);
+            let rest = fragment.text.split_off(most);
             append(block, &fragment.text, false, false);
             let fragment = Fragment { text: rest, ..fragment };
             let octets = fragment.octets();
-            sender.fragment = Some(fragment);
+            self.sender(context).fragment = Some(fragment);
             self.change(vec![(key, Some(octets))]);
         }
         is_whole
     }
 
     /// Moves waiting stanzas into a block, in order, while there is room.
-    fn take_waiting(&mut self, context: u8, number: u32, limit: usize, block: &mut Composition) {
+    fn take_waiting(&mut self, context: u8, number: u32, limit: Limit, block: &mut Composition) {
         let rows: Vec<u64> =
             self.waiting_in(context).take(BLOCK_STANZAS_MAX).map(|waiting| waiting.outgoing.number).collect();
-        let mut index = 0;
+        let (mut index, mut coded) = (0, None);
         for row in rows {
             let Some((rank, waiting)) = self.queue.remove(row) else { continue };
             let outgoing = &waiting.outgoing;
@@ -129,8 +141,9 @@ impl Skywave {
                 self.outputs.push_back(SlowOutput::Refused { number: row, why });
                 continue;
             }
-            let is_cut = text.len() > limit;
-            let has_room = block.text.len() + text.len() <= limit || (is_cut && block.cuts.is_empty());
+            let most = if block.cuts.is_empty() { octets_that_fit(limit, &text, true) } else { usize::MAX };
+            let is_cut = text.len() > most;
+            let has_room = block.cuts.is_empty() || fits(limit, block, &text, &mut coded);
             if !has_room {
                 self.queue.put_back(rank, waiting);
                 return;
@@ -147,7 +160,7 @@ impl Skywave {
             }
             index += 1;
             if is_cut {
-                return self.cut(context, row, priority, &text, limit, block);
+                return self.cut(context, row, priority, &text, most, block);
             }
             block.rows.push(row);
             append(block, &text, true, true);
@@ -352,6 +365,53 @@ impl Skywave {
             self.outputs.push_back(SlowOutput::Done { number, how: Confirmation::PeerStored });
         }
     }
+}
+
+/// How much a block may have.
+#[derive(Clone, Copy)]
+struct Limit {
+    /// Octets of text that surely fit.
+    octets: usize,
+    /// Octets of text of which it is tried whether they do.
+    octets_most: usize,
+    /// Octets of the unit.
+    unit_octets: usize,
+}
+
+/// Whether a stanza more finds room in a block. `coded` is how much text of it made how large a unit: no octet of
+/// text makes more than one of the unit, so that it need not be tried each time.
+fn fits(limit: Limit, block: &Composition, text: &[u8], coded: &mut Option<(usize, usize)>) -> bool {
+    let octets = block.text.len() + text.len();
+    if octets <= limit.octets || octets > limit.octets_most {
+        return octets <= limit.octets;
+    }
+    if coded.is_some_and(|(of, unit)| unit + (octets - of) + STANZA_MARGIN <= limit.unit_octets) {
+        return true;
+    }
+    let mut longer = block.clone();
+    append(&mut longer, text, true, true);
+    let unit = sender::unit_octets(&longer);
+    *coded = Some((octets, unit));
+    unit <= limit.unit_octets
+}
+
+/// Octets of a stanza, or of what is left of it, that a block takes which has nothing else.
+fn octets_that_fit(limit: Limit, text: &[u8], begins: bool) -> usize {
+    let mut octets = text.len().min(limit.octets_most);
+    for _ in 0..CUTS_TRIED_MAX {
+        if octets <= limit.octets {
+            break;
+        }
+        let mut block = Composition::default();
+        append(&mut block, text.get(..octets).unwrap_or_default(), begins, octets == text.len());
+        let unit = sender::unit_octets(&block);
+        if unit <= limit.unit_octets {
+            return octets;
+        }
+        // A little less than what the same ratio would give.
+        octets = octets * limit.unit_octets * 31 / 32 / unit;
+    }
+    limit.octets
 }
 
 fn append(block: &mut Composition, text: &[u8], begins: bool, ends: bool) {

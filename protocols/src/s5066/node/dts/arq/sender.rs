@@ -29,6 +29,8 @@ pub(in super::super) struct Room {
     pub(in super::super) overhead: usize,
     /// Octets of a segment at most.
     pub(in super::super) segment: usize,
+    /// Octets of the first segment at most while nothing with a segment has been put in.
+    pub(in super::super) lead: usize,
     /// The same of a C_PDU without ARQ that is sent several times.
     pub(in super::super) repeated_segment: usize,
     /// D_PDUs that are left.
@@ -197,8 +199,8 @@ impl ArqSender {
     //= s5066/DTS-012
     fn begin(&mut self, place: (Reverse<u8>, u64), octets: usize, room: &mut Room, chosen: &mut Vec<Chosen>) -> bool {
         let Some(sending) = self.waiting.get(&place) else { return false };
-        let count = sending.c_pdu.len().div_ceil(octets).max(1);
-        let first = octets.min(sending.c_pdu.len());
+        let cuts = Cuts::new(sending.c_pdu.len(), octets, if room.empty { room.lead } else { usize::MAX });
+        let (count, first) = (cuts.count(), cuts.end(0));
         if !room.fits(first) || count > usize::from(self.free(sending.priority)) {
             return false;
         }
@@ -207,8 +209,7 @@ impl ArqSender {
         let in_order = matches!(sending.service, Service::Arq { in_order: true });
         let before = self.frames.len();
         for index in 0..count {
-            let end = sending.c_pdu.len().min((index + 1) * octets);
-            let segment = sending.c_pdu.slice(index * octets..end);
+            let segment = sending.c_pdu.slice(cuts.end_before(index)..cuts.end(index));
             let Some(place) = self.window.assign() else { break };
             let data = DataPart {
                 start: index == 0,
@@ -384,6 +385,36 @@ impl ArqSender {
     /// Segments of one C_PDU at most: they must find numbers in a window that others use too.
     fn segments_max(&self) -> usize {
         usize::from((self.window.size() / 2).max(1))
+    }
+}
+
+/// Where a C_PDU is cut: a first segment, and others of one size but the last.
+struct Cuts {
+    c_pdu: usize,
+    first: usize,
+    others: usize,
+}
+
+impl Cuts {
+    /// Into segments of so many octets, the first of at most `lead`.
+    fn new(c_pdu: usize, octets: usize, lead: usize) -> Self {
+        let first = octets.min(lead).min(c_pdu).max(1);
+        let rest = c_pdu.saturating_sub(first);
+        // What a shorter first one leaves is cut evenly again.
+        let others = if first < octets { rest.div_ceil(rest.div_ceil(octets).max(1)).max(1) } else { octets };
+        Self { c_pdu, first, others }
+    }
+
+    const fn count(&self) -> usize {
+        1 + self.c_pdu.saturating_sub(self.first).div_ceil(self.others)
+    }
+
+    fn end(&self, index: usize) -> usize {
+        self.c_pdu.min(self.first + index * self.others)
+    }
+
+    fn end_before(&self, index: usize) -> usize {
+        index.checked_sub(1).map_or(0, |before| self.end(before))
     }
 }
 
