@@ -151,7 +151,7 @@ impl Plan {
             connection_id: 0,
             urgent_connection_id: skywave.then_some(3),
             application_id: 0x8001,
-            window: if skywave { 4 } else { 1 },
+            window: if skywave { XmppRcopConfig::default().window } else { 1 },
             expedited: skywave,
         };
         let sites = self.link_sites(index, LinkKind::Hf);

@@ -404,3 +404,40 @@ pub fn fair() -> Found {
     };
     Found { tables: vec![table], plots: Vec::new() }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The bars of a table that were missed, with the first cell of their rows.
+    fn missed(table: &Table) -> Vec<String> {
+        let missed = |row: &Vec<Cell>| {
+            let bars: Vec<String> = row
+                .iter()
+                .filter_map(|cell| match cell {
+                    Cell::Bar(bar, false) => Some(bar.clone()),
+                    Cell::Text(word) if word.contains("missed") => Some("the model".to_owned()),
+                    _other => None,
+                })
+                .collect();
+            bars.into_iter().map(|bar| format!("{:?}: {bar}", row[0])).collect::<Vec<_>>()
+        };
+        table.rows.iter().flat_map(missed).collect()
+    }
+
+    /// As docs/performance.md has them.
+    #[test]
+    fn round_trips_keep_to_their_bars() {
+        assert_eq!(missed(&by_rate()), ["Whole(75): 1.3 × average"]);
+        assert_eq!(missed(&by_payload().0), [""; 0]);
+        assert_eq!(missed(&by_delay().0), [""; 0]);
+    }
+
+    /// The fastest of them; the others take a minute each without optimisation.
+    #[test]
+    fn a_backlog_of_long_messages_fills_the_line() {
+        let backlog = backlogs().into_iter().find(|backlog| backlog.rate == 75).unwrap();
+        let (_, occupancy) = ours(Radio::PAPER, &backlog).unwrap();
+        assert!(occupancy >= 0.65, "{occupancy}");
+    }
+}

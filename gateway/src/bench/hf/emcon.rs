@@ -121,7 +121,7 @@ pub fn run() -> Found {
 fn plot() -> Plot {
     let series =
         |name: &str, receivers| Series { name: format!("{name}, {receivers}"), points: Vec::new(), line: true };
-    let series = ["as today", "ideal code"].into_iter().flat_map(|name| [1, 10, 50].map(|count| series(name, count)));
+    let series = ["repeated", "ideal code"].into_iter().flat_map(|name| [1, 10, 50].map(|count| series(name, count)));
     Plot {
         name: "emcon",
         title: "EMCON broadcast of 64 segments: times the message, until all have it".to_owned(),

@@ -321,7 +321,7 @@ pub(super) enum Known {
 /// for its acknowledgement may have to be sent again in another epoch. A little more, for envelopes tell differently then.
 pub(super) fn unit_octets(composition: &Composition) -> usize {
     let content = symbols::encode(&mut Envelopes::default(), &composition.parts());
-    let body = Window::default().deflate(&content);
+    let body = Window::deflate_alone(&content);
     HEADER_OCTETS + body.len() + body.len() / 32
 }
 
@@ -330,7 +330,7 @@ fn encode(running: &mut Running, composition: &Composition) -> Vec<u8> {
     let content = symbols::encode(&mut running.envelopes, &composition.parts());
     let mut body = running.window.deflate(&content);
     if body.len() > ALONE_OCTETS_MIN {
-        let alone = Window::default().deflate(&content);
+        let alone = Window::deflate_alone(&content);
         body = if alone.len() < body.len() { alone } else { body };
     }
     running.window.push(&content);
