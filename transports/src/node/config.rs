@@ -34,6 +34,8 @@ pub struct StationConfig {
     pub transmission_max: Duration,
     /// Longest transmission while another station has data to send, and not mere acknowledgements.
     pub transmission_shared_max: Duration,
+    /// No more than two stations are known to use the channel: they keep their turns for longer, until a third is heard.
+    pub two_only: bool,
 }
 
 impl StationConfig {
@@ -49,6 +51,7 @@ impl StationConfig {
             answer_delay: Duration::ZERO,
             transmission_max: TRANSMISSION_SECONDS_MAX,
             transmission_shared_max: TRANSMISSION_SHARED_MAX,
+            two_only: false,
         }
     }
 

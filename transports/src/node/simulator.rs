@@ -78,13 +78,14 @@ impl Simulator {
         let random = Seeded::new(weather.seed);
         let names: Vec<String> = stations.iter().map(|station| station.name.clone()).collect();
         let mut channel = Channel::new(now, channel_config(now, weather, &names), random.fork("channel"));
-        let mut sites = Vec::new();
+        let (mut sites, two_only) = (Vec::new(), stations.len() <= 2);
         for (number, SimulatorStation { name, mut config }) in stations.into_iter().enumerate() {
             channel.attach(station_id(number));
             if config.rates.is_empty() {
                 config.rates.clone_from(&weather.rates);
             }
             fit(&mut config, &radio_of(weather));
+            config.two_only |= two_only;
             let station = Station::new(config, random.fork(&name));
             sites.push(Site { name, station, wakeup: None, transmissions: 0, begun_early: 0 });
         }

@@ -502,7 +502,8 @@ impl Station {
         let lately = |at: &Instant| *at + OTHERS_FOR > now.mono;
         let others = self.heard.iter().any(|(other, (at, _))| Some(*other) != partner && lately(at));
         let opening = self.config.turnaround * 2 + self.config.answer_delay + OPENING_SLOTS;
-        let turns_for = if others { TURNS_FOR } else { TURNS_FOR.max(opening * OPENINGS_ALONE) };
+        let turns_for =
+            if others || !self.config.two_only { TURNS_FOR } else { TURNS_FOR.max(opening * OPENINGS_ALONE) };
         turn >= TURNS_MAX && now.mono.since(self.opened_at) >= turns_for
     }
 
