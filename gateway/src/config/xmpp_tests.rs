@@ -83,7 +83,7 @@ fn profiles_have_their_defaults() {
     };
     let with = |more: &str| HQ.replace("\"xmpp_rcop\"", &format!("\"xmpp_rcop\"\n{more}"));
     for (more, ports, window, compression) in [
-        ("", (6, 0, Some(3), 0x8001), 4, true),
+        ("", (6, 0, Some(3), 0x8001), 64, true),
         ("profile = \"standard\"", (2, 0, None, 0x8001), 1, false),
         ("profile = \"m-link-r17\"\napplication_id = 0x9000", (6, 0, None, 0x9000), 1, true),
         ("sap = 9\nconnection_id = 5\nurgent_connection_id = 6\nwindow = 2", (9, 5, Some(6), 0x8001), 2, true),

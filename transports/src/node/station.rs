@@ -75,6 +75,8 @@ struct Flight {
     /// Who is asked for answers, and of which kinds.
     asked: Option<(NodeAddress, Kinds)>,
     turn: u8,
+    /// It answers and asks nothing.
+    acks_only: bool,
 }
 
 /// What was made of the transmission that is being heard.
@@ -452,7 +454,7 @@ impl Station {
         if modem.transmit(now, &waveform, pdus.iter().map(DPdu::encode).collect()).is_ok() {
             self.timers.clear(Timer::Contend);
             self.timers.clear(Timer::Answer);
-            self.flight = Some(Flight { octets, airtime, waveform, asked, turn });
+            self.flight = Some(Flight { octets, airtime, waveform, asked, turn, acks_only: plan.acks_only });
         } else {
             self.stack.cut_off(now, 0);
         }
@@ -461,9 +463,8 @@ impl Station {
     /// Something urgent waits while we transmit: what has not begun gives way to it, within the announced end.
     //= s5066/NODE-019
     fn amend(&mut self, now: Now, modem: &mut dyn Modem) {
-        let partner = |flight: &Flight| flight.asked.map(|(partner, _)| partner);
-        let is_last = self.flight.as_ref().is_none_or(|flight| self.is_last(now, flight.turn, partner(flight)));
-        let Some(flight) = self.flight.as_mut().filter(|_| !is_last) else { return };
+        // What was the last turn when it began stays so; the others take what is urgent to their end.
+        let Some(flight) = self.flight.as_mut().filter(|flight| !flight.acks_only) else { return };
         if !self.stack.waiting(now).is_some_and(|waiting| waiting.urgent) {
             return;
         }
