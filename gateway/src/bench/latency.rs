@@ -31,9 +31,9 @@ pub struct Options {
 
 /// Shares of the capacity, in per cent.
 const SHARES: [u32; 3] = [10, 50, 90];
-/// Sessions for the capacity, and for the timetables.
-const SESSIONS_CAPACITY: usize = 20;
-const SESSIONS_OPEN: usize = 64;
+/// Sessions, for the capacity as for the timetables: with fewer no mail waits for a connection to the next hop, and the
+/// capacity is one that the timetables cannot have.
+const SESSIONS: usize = 64;
 const MAILS_CAPACITY: usize = 24_000;
 const SEED: u64 = 1;
 /// How long mails may stay away after the last was accepted.
@@ -61,19 +61,19 @@ pub fn run(options: &Options) -> Result<Report, BenchFault> {
         Ok::<_, BenchFault>((load, sent, answered))
     };
     let at_once = |count: usize| vec![(0, Precedence::Routine); count];
-    pour(at_once(MAILS_CAPACITY / 10), SESSIONS_CAPACITY)?;
-    let (_, sent, answered) = pour(at_once(MAILS_CAPACITY), SESSIONS_CAPACITY)?;
+    pour(at_once(MAILS_CAPACITY / 10), SESSIONS)?;
+    let (_, sent, answered) = pour(at_once(MAILS_CAPACITY), SESSIONS)?;
     let capacity = MAILS_CAPACITY as f64 * 1e6 / answered.last().saturating_sub(sent.started).max(1) as f64;
     let mut table = empty_table();
     for share in SHARES {
         let rate = capacity * f64::from(share) / 100.0;
         let count = (rate * f64::from(options.seconds)).ceil() as usize;
-        let (load, sent, answered) = pour(timetable(SEED, count, rate), SESSIONS_OPEN)?;
+        let (load, sent, answered) = pour(timetable(SEED, count, rate), SESSIONS)?;
         table.rows.extend(rows(share, rate, &load, &sent, &answered));
     }
     process.stop();
     let facts = vec![
-        ("capacity", format!("{capacity:.0} mails/s with {SESSIONS_CAPACITY} sessions")),
+        ("capacity", format!("{capacity:.0} mails/s with {SESSIONS} sessions")),
         ("seconds of each share", options.seconds.to_string()),
         ("octets", options.octets.to_string()),
         ("seed", SEED.to_string()),

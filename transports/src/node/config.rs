@@ -7,6 +7,7 @@ use skywave_protocols::s5066::node::dts::rate::Rate;
 use skywave_protocols::s5066::node::sis_server::SisServerConfig;
 use skywave_protocols::time::Duration;
 
+use super::limits::{OPENING_SLOTS, OPENINGS_ALONE, TURNS_FOR};
 use crate::modem::limits::TRANSMISSION_SECONDS_MAX;
 
 /// Transmissions while others have data too: long against turns and preambles, and still what they can wait for.
@@ -53,6 +54,12 @@ impl StationConfig {
             transmission_shared_max: TRANSMISSION_SHARED_MAX,
             two_only: false,
         }
+    }
+
+    /// For how long two stations that are alone keep their turns.
+    pub(super) fn turns_alone(&self) -> Duration {
+        let opening = self.turnaround * 2 + self.answer_delay + OPENING_SLOTS;
+        TURNS_FOR.max(opening * OPENINGS_ALONE)
     }
 
     /// What the data transfer sublayer is configured with.

@@ -1,10 +1,11 @@
 //! The end of a transmission: what each of its D_PDUs announces, and what a hearer makes of it (C.3.2.3).
 //!
 //! A D_PDU announces the half seconds from its own first octet to the end of the transmission, rounded up; so the
-//! numbers of one transmission never rise. Its first octet counts from the start of the interleaver block that holds it. A hearer does not see that first octet: it gets a D_PDU when the interleaver
-//! block with its last octet is there, and knows only that it began behind the one before it, and how long it is. So it knows the end within
-//! some seconds. Where the carrier ends in that time, the transmission has ended with it. Where it ends sooner, as when it
-//! fades or was cut off, the latest end counts: nobody transmits before it.
+//! numbers of one transmission never rise. Its first octet counts from the start of the interleaver block that holds it.
+//! A hearer does not see that first octet: it gets a D_PDU when the interleaver block with its last octet is there, and
+//! knows only that it began behind the one before it, and how long it is. So it knows the end within some seconds. Where
+//! the carrier ends in that time, the transmission has ended with it. Where it ends sooner, as when it fades or was cut
+//! off, the latest end counts: nobody transmits before it.
 
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::s5066::node::dpdu::eow::{EowMessage, RATES};

@@ -5,7 +5,8 @@
 //!                                              └─ CAS: which peers are linked
 //! ```
 //! It decides which service carries a U_PDU: non-ARQ to groups and where asked for; ARQ to one node, once a link with it
-//! is made; by expedited ARQ what is urgent and wants its order. A U_PDU stays here until it is delivered, or its time to live ends: a link that breaks or a peer that is silent ends nothing.
+//! is made; by expedited ARQ what is urgent and wants its order. A U_PDU stays here until it is delivered, or its time to
+//! live ends: a link that breaks or a peer that is silent ends nothing.
 //!
 //! Promises: every U_PDU handed down gets one outcome. Limits: what waits is bounded by the SIS server, what arrives by
 //! the data transfer sublayer.

@@ -2,9 +2,10 @@
 //!
 //! Listen before transmit. When the channel falls silent, the station that was asked for an answer answers after the
 //! turnaround; its answer may carry data of its own; who was answered may go on. So two stations alternate, but only
-//! [`TURNS_MAX`] times, or longer where nobody else was heard, before the channel is free for all. All others wait until that answer would have been heard and
-//! then for a random number of slots, fewer for urgent data, more for who had the channel last. This access is our own:
-//! what Annexes J to L say of it is not known here. Nobody transmits before the end that a transmission announced.
+//! [`TURNS_MAX`] times, or longer where nobody else was heard, before the channel is free for all. All others wait until
+//! that answer would have been heard and then for a random number of slots, fewer for urgent data, more for who had the
+//! channel last. This access is our own: what Annexes J to L say of it is not known here. Nobody transmits before the end
+//! that a transmission announced.
 //!
 //! A transmission takes as long as the announced end can say, and less while another station has data to send too. What
 //! of it has not begun gives way to a FLASH of the same station, within the announced end, so that one waits for the
@@ -29,9 +30,8 @@ use super::asks::{Kinds, answers, asks, is_data};
 use super::config::StationConfig;
 use super::eot;
 use super::limits::{
-    ANSWER_GUARD, ANSWER_OCTETS_MAX, CONTENTION_GUARD, DOUBLINGS_MAX, HEARD_MAX, OPENING_MAX, OPENING_SLOTS,
-    OPENINGS_ALONE, OTHERS_FOR, SEGMENTS_UNKNOWN_MAX, SLOT_GUARD, SLOTS_POLITE, SLOTS_ROUTINE, SLOTS_URGENT, TALKS_FOR,
-    TURNS_FOR, TURNS_MAX,
+    ANSWER_GUARD, ANSWER_OCTETS_MAX, CONTENTION_GUARD, DOUBLINGS_MAX, HEARD_MAX, OPENING_MAX, OTHERS_FOR,
+    SEGMENTS_UNKNOWN_MAX, SLOT_GUARD, SLOTS_POLITE, SLOTS_ROUTINE, SLOTS_URGENT, TALKS_FOR, TURNS_FOR, TURNS_MAX,
 };
 use super::segments;
 use super::stack::{ClientInput, ClientOutput, Stack};
@@ -502,9 +502,7 @@ impl Station {
     fn is_last(&self, now: Now, turn: u8, partner: Option<NodeAddress>) -> bool {
         let lately = |at: &Instant| *at + OTHERS_FOR > now.mono;
         let others = self.heard.iter().any(|(other, (at, _))| Some(*other) != partner && lately(at));
-        let opening = self.config.turnaround * 2 + self.config.answer_delay + OPENING_SLOTS;
-        let turns_for =
-            if others || !self.config.two_only { TURNS_FOR } else { TURNS_FOR.max(opening * OPENINGS_ALONE) };
+        let turns_for = if others || !self.config.two_only { TURNS_FOR } else { self.config.turns_alone() };
         turn >= TURNS_MAX && now.mono.since(self.opened_at) >= turns_for
     }
 

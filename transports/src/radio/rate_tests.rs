@@ -85,7 +85,7 @@ fn bulk_crosses_through_bursts() {
 #[test]
 fn a_flash_waits_for_one_part_in_the_air_and_the_answer_of_the_other_station() {
     // Seconds: a part and the answer, an Address_PDU and a Data_PDU of the FLASH itself, the ends of their blocks.
-    for (rate, at_most) in [(300, 20.0), (1200, 8.0), (9600, 5.0), (64_000, 1.5)] {
+    for (rate, at_most) in [(300, 20.0), (1200, 9.0), (9600, 5.0), (64_000, 1.5)] {
         let mut bench = bench(rate, "");
         bench.submit(
             0,

@@ -11,8 +11,8 @@
 //! far        1 111 nnnn, context, NNNN aaaa, digest (3)        N: the four bits of the number above nnnn
 //! ```
 //!
-//! Numbers on the air are the low four bits, or eight where more than eight blocks wait for their acknowledgement; the digest covers the whole ones, so a unit from another epoch or another
-//! lap of the numbers does not fit. Promises: every octet of a header is covered by the digest.
+//! Numbers on the air are the low four bits, or eight where more than eight blocks wait for their acknowledgement; the
+//! digest covers the whole ones, so a unit from another epoch or another lap of the numbers does not fit. Promises: every octet of a header is covered by the digest.
 
 use sha2::{Digest as _, Sha256};
 

@@ -4,10 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::{
     ACK_DELAY, BLOCK_OCTETS_FAST, BLOCK_OCTETS_SLOW, BLOCK_TEXT_OCTETS_MAX, BLOCK_TEXT_OCTETS_MIN, LINGER,
-    LINGER_OCTETS, REPEAT_AFTER, REQUEST_AFTER, REQUEST_STANZAS, SLOW_BITS_PER_SECOND, STANZA_OCTETS_MAX,
-    UNIT_OCTETS_FULL, UNIT_OCTETS_MAX, WINDOW_BLOCKS_MAX,
+    LINGER_OCTETS, RADIO_UNIT_OCTETS_MAX, REPEAT_AFTER, REQUEST_AFTER, REQUEST_STANZAS, SLOW_BITS_PER_SECOND,
+    STANZA_OCTETS_MAX, UNIT_OCTETS_FULL, UNIT_OCTETS_MAX, WINDOW_BLOCKS_MAX,
 };
-use crate::s5066::sis::limits::MTU_OCTETS;
 use crate::time::Duration;
 
 /// What is on the wire.
@@ -129,7 +128,7 @@ impl SlowConfig {
 
 /// Octets of a unit on this medium.
 pub(super) fn unit_octets(medium: Medium) -> usize {
-    let is_radio = medium.boundaries && medium.unit_octets_max <= usize::from(MTU_OCTETS);
+    let is_radio = medium.boundaries && medium.unit_octets_max <= RADIO_UNIT_OCTETS_MAX;
     medium.unit_octets_max.min(if is_radio { UNIT_OCTETS_FULL } else { UNIT_OCTETS_MAX })
 }
 

@@ -24,6 +24,8 @@ pub const STANZA_OCTETS_MAX: usize = 64 << 10;
 pub const WINDOW_BLOCKS_MAX: usize = 64;
 /// So many of them may be told apart by four bits of their numbers.
 pub const NEAR_BLOCKS_MAX: usize = 8;
+/// A medium whose units are no larger takes each as one U_PDU of STANAG 5066.
+pub const RADIO_UNIT_OCTETS_MAX: usize = 2_048;
 /// Octets of a unit that fill two segments of D_PDUs with the headers of RCOP, S_PDU and C_PDU.
 pub const UNIT_OCTETS_FULL: usize = 2_034;
 /// Acknowledged blocks of a context whose rows and ids are still known.

@@ -61,7 +61,8 @@ pub struct Plan {
     pub segment_octets: usize,
     /// Octets that are lost together: smaller segments would be lost as often.
     pub block_octets: usize,
-    /// The same as `segment_octets` for a C_PDU without ARQ that is sent several times: smaller ones let copies fill each other's gaps.
+    /// The same as `segment_octets` for a C_PDU without ARQ that is sent several times: smaller ones let copies fill
+    /// each other's gaps.
     pub repeated_segment_octets: usize,
     /// Octets at most of the D_PDU with which the data of a transmission begins, where a new C_PDU is cut for it: what is
     /// heard early can be answered early.
