@@ -84,7 +84,11 @@ impl Radio {
             starting.listen(station.listen)?;
         }
         let names: Vec<String> = stations.iter().map(|station| station.station.name.clone()).collect();
-        let stations = stations.into_iter().map(|station| station.station).collect();
+        let mut stations: Vec<SimulatorStation> = stations.into_iter().map(|station| station.station).collect();
+        if shared_at.is_some() {
+            // Others may come at any time.
+            stations.iter_mut().for_each(|station| station.config.two_only = Some(false));
+        }
         let mut simulator = Simulator::new(clock.now(), weather, stations).map_err(|faults| {
             faults.iter().map(|fault| format!("{}: {}", fault.key, fault.reason)).collect::<Vec<_>>().join("; ")
         })?;

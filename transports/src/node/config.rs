@@ -35,8 +35,9 @@ pub struct StationConfig {
     pub transmission_max: Duration,
     /// Longest transmission while another station has data to send, and not mere acknowledgements.
     pub transmission_shared_max: Duration,
-    /// No more than two stations are known to use the channel: they keep their turns for longer, until a third is heard.
-    pub two_only: bool,
+    /// No more than two stations use the channel: they keep their turns for longer, until a third is heard. `None`: a
+    /// simulator knows how many it has.
+    pub two_only: Option<bool>,
 }
 
 impl StationConfig {
@@ -52,7 +53,7 @@ impl StationConfig {
             answer_delay: Duration::ZERO,
             transmission_max: TRANSMISSION_SECONDS_MAX,
             transmission_shared_max: TRANSMISSION_SHARED_MAX,
-            two_only: false,
+            two_only: None,
         }
     }
 

@@ -85,7 +85,7 @@ impl Simulator {
                 config.rates.clone_from(&weather.rates);
             }
             fit(&mut config, &radio_of(weather));
-            config.two_only |= two_only;
+            config.two_only.get_or_insert(two_only);
             let station = Station::new(config, random.fork(&name));
             sites.push(Site { name, station, wakeup: None, transmissions: 0, begun_early: 0 });
         }

@@ -502,7 +502,8 @@ impl Station {
     fn is_last(&self, now: Now, turn: u8, partner: Option<NodeAddress>) -> bool {
         let lately = |at: &Instant| *at + OTHERS_FOR > now.mono;
         let others = self.heard.iter().any(|(other, (at, _))| Some(*other) != partner && lately(at));
-        let turns_for = if others || !self.config.two_only { TURNS_FOR } else { self.config.turns_alone() };
+        let turns_for =
+            if others || self.config.two_only != Some(true) { TURNS_FOR } else { self.config.turns_alone() };
         turn >= TURNS_MAX && now.mono.since(self.opened_at) >= turns_for
     }
 

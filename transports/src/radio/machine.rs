@@ -7,7 +7,7 @@ use skywave_protocols::random::Random;
 use skywave_protocols::s5066::rcop::{HEADER_OCTETS, Header};
 use skywave_protocols::s5066::sis::event::{SisEvent, SisRequest, SubmitFault};
 use skywave_protocols::s5066::sis::fields::{Confirmation, Order, SapId, TransmissionMode, Ttl};
-use skywave_protocols::s5066::sis::reason::DataRejection;
+use skywave_protocols::s5066::sis::reason::{DataRejection, HardLinkStatus};
 use skywave_protocols::s5066::sis::unidata::UnidataIndication;
 use skywave_protocols::time::{Instant, Now, Wakeup};
 
@@ -295,8 +295,12 @@ impl Radio {
                 self.counters.hard_links_refused += 1;
                 self.sessions[at].client.reject_hard_link(link, 1);
             }
-            SisEvent::HardLinkEstablished(_, link) => self.hold_link(|hold| hold.established(link.node)),
-            SisEvent::HardLinkRejected(_, link) | SisEvent::HardLinkTerminated(_, link) => {
+            SisEvent::HardLinkEstablished(status, link) if status != HardLinkStatus::Error => {
+                self.hold_link(|hold| hold.established(link.node));
+            }
+            SisEvent::HardLinkEstablished(_, link)
+            | SisEvent::HardLinkRejected(_, link)
+            | SisEvent::HardLinkTerminated(_, link) => {
                 self.hold_link(|hold| hold.ended(now.mono, link.node));
             }
         }

@@ -12,7 +12,8 @@
 //! ```
 //!
 //! Numbers on the air are the low four bits, or eight where more than eight blocks wait for their acknowledgement; the
-//! digest covers the whole ones, so a unit from another epoch or another lap of the numbers does not fit. Promises: every octet of a header is covered by the digest.
+//! digest covers the whole ones, so a unit from another epoch or another lap of the numbers does not fit. Promises: every
+//! octet of a header is covered by the digest.
 
 use sha2::{Digest as _, Sha256};
 

@@ -20,7 +20,7 @@ pub const RATIO_MAX: usize = 250;
 pub const RATIO_FREE_OCTETS: usize = 64 << 10;
 /// Octets of one stanza on the slow side.
 pub const STANZA_OCTETS_MAX: usize = 64 << 10;
-/// Blocks of a context that wait for the peer's acknowledgement; numbers have four bits in a header.
+/// Blocks of a context that wait for the peer's acknowledgement; numbers have four bits in a header, or eight.
 pub const WINDOW_BLOCKS_MAX: usize = 64;
 /// So many of them may be told apart by four bits of their numbers.
 pub const NEAR_BLOCKS_MAX: usize = 8;

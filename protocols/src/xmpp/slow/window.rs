@@ -6,7 +6,6 @@
 //! Promises: inflating stops at a cap of octets and of ratio. Limits: [`WINDOW_OCTETS_MAX`], [`RATIO_MAX`].
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
-
 use zlib_rs::{DeflateConfig, Method, ReturnCode, Strategy, compress_slice};
 
 use super::fault::SlowFault;

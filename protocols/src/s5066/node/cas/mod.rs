@@ -383,13 +383,6 @@ impl Cas {
         self.peers.get(&peer).is_some_and(|known| known.is_up() && known.skipped)
     }
 
-    /// Whether D_PDUs of the ARQ that `peer` sends belong to the link that we have with it. While data rides with a
-    /// request that is not accepted yet they do not: they may be of a link that only the other node remembers.
-    //= s5066/CAS-007
-    pub fn hears(&self, peer: NodeAddress) -> bool {
-        self.peers.get(&peer).is_some_and(|known| known.state == State::Linked)
-    }
-
     /// The next output.
     pub fn poll_output(&mut self) -> Option<CasOutput> {
         self.outputs.pop_front()

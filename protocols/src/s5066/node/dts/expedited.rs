@@ -2,8 +2,8 @@
 //!
 //! One C_PDU at a time, ahead of everything else; its frame numbers begin at 0. Acknowledgements do not name their C_PDU,
 //! so they count only for what has been on the air; and behind a C_PDU that was given up after it had been on the air the
-//! next one has more segments, so that no late acknowledgement of that one is one of all of this. The receiver tells C_PDUs apart by their number of four bits and by
-//! their octets, since a node that begins anew may use a number again.
+//! next one has more segments, so that no late acknowledgement of that one is one of all of this. The receiver tells
+//! C_PDUs apart by their number of four bits and by their octets, since a node that begins anew may use a number again.
 
 use std::collections::{BTreeMap, VecDeque};
 

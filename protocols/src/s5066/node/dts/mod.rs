@@ -196,8 +196,8 @@ impl Dts {
     }
 
     /// The answer that was awaited from a node is over, or never came: what asked for it and was not acknowledged may go
-    /// again: at once if something of the node was `heard` or for the first time, else after a back-off of 2 to 60 s. Nothing happens when all
-    /// was acknowledged.
+    /// again: at once if something of the node was `heard` or for the first time, else after a back-off of 2 to 60 s.
+    /// Nothing happens when all was acknowledged.
     pub fn missed(&mut self, now: Now, address: NodeAddress, heard: bool) {
         let (retries, config) = (self.config.retries, &self.config);
         let Some(peer) = self.peers.get_mut(&address) else { return };

@@ -316,6 +316,7 @@ impl Skywave {
             .filter(|sender| sender.repeat_at.is_some_and(|at| at <= now.mono))
             .map(|sender| sender.context)
             .collect();
+        let mut gives_up = false;
         for context in due {
             let sender = self.sender(context);
             sender.repeat_at = None;
@@ -326,15 +327,16 @@ impl Skywave {
                     sender.repeats += 1;
                     if sender.repeats >= REPEATS_PER_EPOCH_MAX {
                         self.renew(context);
-                        if is_stream {
-                            self.break_stream("blocks that were written are not acknowledged");
-                        }
+                        gives_up = true;
                     }
                 }
                 // The medium still works on it.
                 State::Sent(_) => sender.repeat_at = Some(now.mono + sender.patience(repeat_after)),
                 State::Unsaved | State::Saving | State::Ready => {}
             }
+        }
+        if gives_up && is_stream {
+            self.break_stream("blocks that were written are not acknowledged");
         }
     }
 
