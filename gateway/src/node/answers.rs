@@ -44,6 +44,8 @@ struct Gathering {
     awaits: BTreeSet<Number>,
     /// What keeps some of it from the disk.
     trouble: Option<String>,
+    /// Why not all mails were looked at.
+    broke_off: Option<String>,
 }
 
 /// See the module.
@@ -129,6 +131,21 @@ impl Node {
         self.answers.gatherings.insert(reply_to, Gathering { left: mails, ..Gathering::default() });
     }
 
+    /// One answer more is a part of those gathered.
+    pub(super) fn gather_more(&mut self, reply_to: ReplyTo) {
+        if let Some(gathering) = self.answers.gatherings.get_mut(&reply_to) {
+            gathering.left += 1;
+        }
+    }
+
+    /// No further mail can be looked at for a gathering.
+    pub(super) fn gathering_broke_off(&mut self, reply_to: ReplyTo, why: String) {
+        if let Some(gathering) = self.answers.gatherings.get_mut(&reply_to) {
+            gathering.broke_off = Some(why);
+        }
+        self.gathered(reply_to, None);
+    }
+
     /// One mail of a gathering is through, whether it was changed or not.
     pub(super) fn gathered(&mut self, reply_to: ReplyTo, trouble: Option<String>) {
         let Some(gathering) = self.answers.gatherings.get_mut(&reply_to) else { return };
@@ -137,9 +154,14 @@ impl Node {
         if gathering.left > 0 {
             return;
         }
-        let Some(Gathering { changed, awaits, trouble, .. }) = self.answers.gatherings.remove(&reply_to) else {
+        let Some(Gathering { changed, awaits, trouble, broke_off, .. }) = self.answers.gatherings.remove(&reply_to)
+        else {
             return;
         };
+        if let Some(why) = broke_off {
+            let words = format!("{changed} mails were changed, then the queue could not be read ({why}); try again");
+            return self.reply_error(reply_to, &words, TRY_LATER);
+        }
         let facts = json!({ "mails": changed });
         match trouble {
             Some(why) => self.reply_not_stored(reply_to, &why),

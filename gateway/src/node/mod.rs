@@ -34,6 +34,7 @@ mod stop;
 mod storekeeper;
 #[cfg(test)]
 mod tests;
+mod walk;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -94,6 +95,8 @@ enum Pending {
     Prune,
     /// Rows for a command.
     Listing(seam::ReplyTo, show::Listing),
+    /// The next page of a command that looks at every mail.
+    Page(seam::ReplyTo, Box<walk::Walk>),
     /// The beginning of a mail that is reported on.
     Report(Settles),
     /// A unit is being made.
@@ -417,6 +420,7 @@ impl Node {
             Some(Pending::Forget) => self.forget(rows.unwrap_or_default()),
             Some(Pending::Prune) => self.prune(rows.unwrap_or_default()),
             Some(Pending::Listing(reply_to, listing)) => self.listed(reply_to, listing, rows),
+            Some(Pending::Page(reply_to, walk)) => self.page_fetched(now, reply_to, *walk, rows),
             Some(other) => drop(self.pending.insert(number, other)),
             None => {}
         }

@@ -15,15 +15,16 @@ use super::links::PING_UNIT;
 use super::seam::ReplyTo;
 use super::steps::{Saved, Then, UnitNews};
 use super::{Node, Output};
+use crate::queue::agenda::{Due, Entry};
 use crate::queue::limits::HOPS_PER_MAIL_MAX;
-use crate::queue::record::{HopKey, HopState, Lane, Ticket};
+use crate::queue::record::{Hop, HopKey, HopState, Lane, Ticket};
 use crate::report::Outcome;
 use crate::store::Batch;
 use crate::telemetry::Event;
 
 /// Exit codes of sysexits that commands end with.
 const USAGE: u8 = 64;
-const UNAVAILABLE: u8 = 69;
+pub(super) const UNAVAILABLE: u8 = 69;
 /// Units of pings have tickets with this bit, which no mail has.
 const PING: u64 = 1 << 63;
 /// Pings under way at once.
@@ -177,24 +178,27 @@ impl Node {
         let Some(record) = self.mails.record_mut(ticket) else { return };
         record.held = false;
         record.note(now.wall, "released by the operator");
-        self.wait_again(now, ticket);
+        self.wait_again(now, ticket, Vec::new());
         self.reply_stored(reply_to, json!({ "ticket": ticket.to_string(), "held": false }));
     }
 
     fn retry_now(&mut self, now: Now, reply_to: ReplyTo, ticket: Ticket) {
         let Some(record) = self.mails.record_mut(ticket) else { return };
-        record.hops.iter_mut().for_each(|hop| hop.not_before = None);
+        let due = |(hop, index): (&mut Hop, u16)| {
+            hop.not_before.take().map(|at| Entry { at, ticket, due: Due::Retry(index) }.write(false))
+        };
+        let off_the_agenda = record.hops.iter_mut().zip(0..).filter_map(due).collect();
         record.note(now.wall, "retried by the operator");
-        self.wait_again(now, ticket);
+        self.wait_again(now, ticket, off_the_agenda);
         self.reply_stored(reply_to, json!({ "ticket": ticket.to_string() }));
     }
 
-    /// Puts every open hop back into its lane, on disk and in memory.
-    fn wait_again(&mut self, now: Now, ticket: Ticket) {
+    /// Puts every open hop back into its lane, on disk (together with `writes`) and in memory.
+    fn wait_again(&mut self, now: Now, ticket: Ticket, mut writes: Vec<Write>) {
         let Some(record) = self.mails.record(ticket) else { return };
-        let waiting = |hop: &crate::queue::record::Hop| hop.state != HopState::Done && hop.not_before.is_none();
+        let waiting = |hop: &Hop| hop.state != HopState::Done && hop.not_before.is_none();
         let hops: Vec<usize> = (0..record.hops.len()).filter(|&hop| waiting(&record.hops[hop])).collect();
-        let mut writes = vec![record.put()];
+        writes.push(record.put());
         if !record.held {
             writes.extend(hops.iter().map(|&hop| record.hop_key(hop).write(true)));
         }

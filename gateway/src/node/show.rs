@@ -7,7 +7,7 @@ use skywave_transports::transport::Emission;
 
 use super::accept::path;
 use super::seam::ReplyTo;
-use super::steps::{Saved, Then};
+use super::steps::Saved;
 use super::{Node, Pending};
 use crate::queue::record::{HopKey, HopState, MailRecord, Ticket};
 use crate::store::{Batch, Query, StoreFault};
@@ -16,8 +16,6 @@ use crate::store::{Batch, Query, StoreFault};
 const WAITS_FOR_ITS_TURN: &str = "waits for its turn";
 /// Most mails of one listing.
 const LISTED_MAX: usize = 10_000;
-/// Finished mails looked through for a Message-ID.
-const TRACKED_MAX: usize = 100_000;
 /// History rows removed at once.
 const PRUNE_ROWS_MAX: usize = 256;
 
@@ -30,12 +28,6 @@ pub enum Listing {
     Mails(Vec<Ticket>),
     /// One finished mail.
     History(Ticket),
-    /// Mails in the queue with this Message-ID; then finished ones.
-    QueuedId(String),
-    /// Finished mails with this Message-ID.
-    FinishedId(String),
-    /// Held and delayed mails are listed through all mails.
-    AllMails(usize),
 }
 
 impl Node {
@@ -97,34 +89,18 @@ impl Node {
         shown
     }
 
-    /// Lists the queue: of one lane in its order, or all mails by age.
+    /// Lists the queue: what waits in one lane, or all mails, most urgent first.
     pub(super) fn list_queue(&mut self, reply_to: ReplyTo, limit: usize, lane: Option<&str>) {
         let limit = limit.min(LISTED_MAX);
-        let (query, listing) = match lane {
-            Some(lane) => {
-                let (from, to) = (crate::queue::record::lane_start(lane), crate::queue::record::lane_end(lane));
-                (Query::Range { space: Space::Hop, from, to, limit, reverse: false }, Listing::Hops)
-            }
-            None => (all_mails(limit), Listing::AllMails(limit)),
-        };
-        let number = self.fetch(query);
-        self.pending.insert(number, Pending::Listing(reply_to, listing));
+        let Some(lane) = lane else { return self.list_all(reply_to, limit) };
+        let (from, to) = (crate::queue::record::lane_start(lane), crate::queue::record::lane_end(lane));
+        let number = self.fetch(Query::Range { space: Space::Hop, from, to, limit, reverse: false });
+        self.pending.insert(number, Pending::Listing(reply_to, Listing::Hops));
     }
 
     pub(super) fn track_ticket(&mut self, reply_to: ReplyTo, ticket: Ticket) {
         let number = self.fetch(Query::Keys { space: Space::History, keys: vec![ticket.key()] });
         self.pending.insert(number, Pending::Listing(reply_to, Listing::History(ticket)));
-    }
-
-    pub(super) fn track_message_id(&mut self, reply_to: ReplyTo, id: String) {
-        let number = self.fetch(all_mails(TRACKED_MAX));
-        self.pending.insert(number, Pending::Listing(reply_to, Listing::QueuedId(id)));
-    }
-
-    pub(super) fn retry_all(&mut self, reply_to: ReplyTo) {
-        // Everything on the agenda that is a retry comes due now.
-        let number = self.fetch(all_mails(LISTED_MAX));
-        self.pending.insert(number, Pending::Listing(reply_to, Listing::AllMails(0)));
     }
 
     /// Rows for a command are here.
@@ -147,51 +123,14 @@ impl Node {
                 mails.sort_by_key(|mail| tickets.iter().position(|ticket| *ticket == mail.ticket));
                 self.reply_mails(reply_to, mails);
             }
-            Listing::AllMails(0) => self.retry_listed(reply_to, records().collect()),
-            Listing::AllMails(limit) => {
-                let mut mails: Vec<MailRecord> = records().collect();
-                mails.sort_by_key(|mail| (mail.priority.p_mul(), mail.accepted_at));
-                mails.truncate(limit);
-                self.reply_mails(reply_to, mails);
-            }
             Listing::History(ticket) => match records().next() {
                 Some(record) => self.reply_ok(reply_to, mail(&record, self.now.wall, true)),
                 None => self.reply_error(reply_to, &format!("{ticket} is not known here"), 69),
             },
-            Listing::QueuedId(id) => match records().find(|record| same_id(&record.message_id, &id)) {
-                Some(record) => {
-                    self.reply_ok(reply_to, self.shown(self.mails.record(record.ticket).unwrap_or(&record), true))
-                }
-                None => {
-                    let from = Vec::new();
-                    let query =
-                        Query::Range { space: Space::History, from, to: Vec::new(), limit: TRACKED_MAX, reverse: true };
-                    let number = self.fetch(query);
-                    self.pending.insert(number, Pending::Listing(reply_to, Listing::FinishedId(id)));
-                }
-            },
-            Listing::FinishedId(id) => match records().find(|record| same_id(&record.message_id, &id)) {
-                Some(record) => self.reply_ok(reply_to, mail(&record, self.now.wall, true)),
-                None => self.reply_error(reply_to, &format!("no mail with {id} is known here"), 69),
-            },
         }
     }
 
-    fn retry_listed(&mut self, reply_to: ReplyTo, mails: Vec<MailRecord>) {
-        let waiting = mails.iter().filter(|mail| mail.hops.iter().any(|hop| hop.not_before.is_some()));
-        let tickets: Vec<Ticket> = waiting.map(|mail| mail.ticket).collect();
-        if tickets.is_empty() {
-            return self.reply_ok(reply_to, json!({ "mails": 0 }));
-        }
-        self.gather(reply_to, tickets.len());
-        let now = self.now;
-        for ticket in tickets {
-            let command = super::command::Command::QueueRetry { ticket: Some(ticket.to_string()) };
-            self.with_mail(now, ticket, Then::Command(reply_to, command));
-        }
-    }
-
-    fn reply_mails(&mut self, reply_to: ReplyTo, mails: Vec<MailRecord>) {
+    pub(super) fn reply_mails(&mut self, reply_to: ReplyTo, mails: Vec<MailRecord>) {
         // Memory knows better than the disk how far a mail is.
         let line = |record: MailRecord| self.shown(self.mails.record(record.ticket).unwrap_or(&record), false);
         let mails: Vec<Value> = mails.into_iter().map(line).collect();
@@ -266,14 +205,6 @@ impl Node {
         let batch = Batch { writes: rows.into_iter().map(delete).collect(), ..Batch::default() };
         self.save(batch, Saved::Notes(Vec::new()));
     }
-}
-
-fn all_mails(limit: usize) -> Query {
-    Query::Range { space: Space::Mail, from: Vec::new(), to: Vec::new(), limit, reverse: false }
-}
-
-fn same_id(own: &str, asked: &str) -> bool {
-    own.trim_matches(['<', '>']) == asked.trim_matches(['<', '>'])
 }
 
 /// A mail as operators see it: a line of the queue, or with everything that happened.

@@ -20,3 +20,5 @@ pub const REASON_OCTETS_MAX: usize = 512;
 pub const RETURNED_OCTETS_MAX: usize = 64 << 10;
 /// Batches that are stored again after a failure of the disk.
 pub const UNSAVED_BATCHES_MAX: usize = 4096;
+/// Mails that a command about all of them reads, and changes, in one step.
+pub const PAGE_MAILS_MAX: usize = 256;

@@ -175,6 +175,11 @@ impl MailRecord {
         self.hops.iter().all(|hop| hop.state == HopState::Done)
     }
 
+    /// Whether a hop waits for a time before it is tried again.
+    pub fn is_delayed(&self) -> bool {
+        self.hops.iter().any(|hop| hop.not_before.is_some())
+    }
+
     /// Notes what happened; the oldest middle entry makes room.
     pub fn note(&mut self, wall: WallTime, what: impl Into<String>) {
         if self.history.len() >= HISTORY_ENTRIES_MAX {

@@ -2,12 +2,17 @@
 
 use skywave::node::command::{Command, Reply};
 use skywave::node::config::{LocalConfig, SiteConfig};
+use skywave::queue::agenda::{Due, Entry};
+use skywave::queue::record::{MailRecord, Ticket};
+use skywave::store::{Batch, Query, Store as _};
 use skywave::telemetry::Event;
 use skywave::world::Trouble;
 use skywave::world::local_mta::Mood;
 use skywave::world::sites::LinkKind;
+use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::Duration;
+use skywave_transports::io::Space;
 
 use super::lone::{BEGIN, Lone};
 use super::{DAY, HOUR, MINUTE, ask, count, order, plan, settles, ticket, world};
@@ -164,6 +169,77 @@ fn an_operator_cannot_send_mail_where_its_site_is_not() {
     let reply = lone.ask(Command::QueueReroute { ticket, link: "elsewhere".into() }).unwrap();
     assert!(matches!(&reply, Reply::Error { why, .. } if why == "elsewhere does not reach field.test"), "{reply:?}");
     assert_eq!(lone.status()["mails_queued"], 1);
+}
+
+/// More mails than fit into memory wait for their time, all of them copies of one; the last has another precedence.
+fn a_long_queue(config: &SiteConfig, copies: u64) -> (Lone, MailRecord) {
+    let mut lone = Lone::new(config.clone());
+    lone.mail(1, "", &["b@hq.test"], "Message-ID: <first@hq.test>\r\n");
+    lone.answer(451);
+    let all = Query::Range { space: Space::Mail, from: Vec::new(), to: Vec::new(), limit: 1, reverse: false };
+    let first = MailRecord::decode(&lone.store.fetch(&all).unwrap()[0].value).unwrap();
+    let mut last = first.clone();
+    for number in 1..=copies {
+        last.ticket = Ticket(first.ticket.0 + number);
+        last.accepted_at = first.accepted_at + number;
+        last.message_id = format!("<{number}@hq.test>");
+        if number == copies {
+            last.priority = Precedence::Flash.mt_priority();
+        }
+        let due = Due::Retry(0);
+        let retry = Entry { at: last.hops[0].not_before.unwrap(), ticket: last.ticket, due };
+        let batch = Batch { writes: vec![last.put(), retry.write(true)], ..Batch::default() };
+        lone.store.commit(&[batch]).unwrap();
+    }
+    (Lone::over(config.clone(), lone.store, BEGIN + 1), last)
+}
+
+/// Commands about all mails are about all of them, however many there are.
+#[test]
+fn a_command_about_every_mail_reaches_the_last_one() {
+    let config = plan(&["hq"], &[]).site(0);
+    let (mut lone, last) = a_long_queue(&config, 10_100);
+    let list = lone.ask(Command::QueueList { limit: 3, link: None });
+    let Some(Reply::Ok(list)) = list else { panic!("{list:?}") };
+    assert_eq!(list["mails"].as_array().map(Vec::len), Some(3));
+    assert_eq!(list["mails"][0]["ticket"], last.ticket.to_string(), "the most urgent, though it came last");
+    let life = lone.ask(Command::Track { id: last.message_id });
+    assert!(matches!(&life, Some(Reply::Ok(life)) if life["ticket"] == last.ticket.to_string()), "{life:?}");
+    let unknown = lone.ask(Command::Track { id: "<nobody@hq.test>".to_owned() });
+    assert!(matches!(unknown, Some(Reply::Error { code: 69, .. })), "{unknown:?}");
+
+    // Each step changes a bounded number of mails, and nothing is answered before the last is stored.
+    lone.withheld = Some(Vec::new());
+    assert_eq!(lone.ask(Command::QueueRetry { ticket: None }), None);
+    let (mut most, mut steps) = (0, 0);
+    while let Some(withheld) = lone.withheld.take().filter(|withheld| !withheld.is_empty()) {
+        (most, steps) = (most.max(withheld.len()), steps + 1);
+        assert!(!lone.replies.iter().any(|reply| matches!(reply, Reply::Ok(facts) if facts["mails"] == 10_101)));
+        lone.withheld = Some(Vec::new());
+        withheld.into_iter().for_each(|input| lone.feed(input));
+    }
+    assert_eq!(lone.replies.last(), Some(&Reply::Ok(serde_json::json!({ "mails": 10_101 }))));
+    assert!(steps > 30 && most < 1000, "{steps} steps, {most} answers of the disk in one");
+    let rows = |lone: &Lone, space| lone.store.rows(space).map(|(_, value)| value.clone()).collect::<Vec<_>>();
+    let delayed = |value: &Bytes| MailRecord::decode(value).unwrap().is_delayed();
+    assert!(!rows(&lone, Space::Mail).iter().any(delayed));
+    let retries = |key: &[u8]| matches!(Entry::decode(key), Some(Entry { due: Due::Retry(_), .. }));
+    assert!(!lone.store.rows(Space::Delayed).any(|(key, _)| retries(key)), "nothing is left on the agenda");
+}
+
+/// A queue that cannot be read to its end says so, and how far it was read.
+#[test]
+fn a_retry_of_everything_that_breaks_off_says_so() {
+    let (mut lone, _) = a_long_queue(&plan(&["hq"], &[]).site(0), 600);
+    lone.withheld = Some(Vec::new());
+    assert_eq!(lone.ask(Command::QueueRetry { ticket: None }), None);
+    lone.store.set_trouble(Some(skywave::store::model::Trouble::ReadsFail));
+    lone.release();
+    let reply = lone.replies.last();
+    assert!(
+        matches!(reply, Some(Reply::Error { why, code: 75 }) if why.starts_with("256 mails were changed, then")),
+        "{reply:?}"
+    );
 }
 
 /// Emission control that was ordered holds through a crash, from the first moment on.
