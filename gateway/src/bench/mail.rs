@@ -16,7 +16,7 @@ use skywave_transports::transport::Capture;
 use super::BenchFault;
 use super::table::{Cell, Report, Table};
 use crate::telemetry::Event;
-use crate::world::sites::{LinkKind, Plan};
+use crate::world::plan::{LinkKind, Plan};
 use crate::world::{MailOrder, World};
 
 /// The text: 500 characters with its line ends.

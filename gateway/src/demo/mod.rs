@@ -12,8 +12,7 @@ pub mod samples;
 use skywave_protocols::time::Duration;
 use skywave_transports::modem::weather::Weather;
 
-use crate::world::chat_sites::ChatPlan;
-use crate::world::sites::Plan;
+use crate::world::plan::{ChatPlan, Plan};
 
 /// Rate of the radio when nobody says another, in bit/s.
 pub const BITS_PER_SECOND: u32 = 1200;

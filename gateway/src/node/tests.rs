@@ -10,7 +10,7 @@ use crate::node::config::{BatchMailConfig, Route};
 use crate::node::seam::Needs;
 use crate::world::disk::Ailment;
 use crate::world::local_mta::Mood;
-use crate::world::sites::Plan;
+use crate::world::plan::Plan;
 use crate::world::{MailOrder, Trouble, World};
 
 fn one_site() -> World {

@@ -15,6 +15,7 @@ mod bodies;
 mod open;
 mod read;
 mod repair;
+mod spool;
 mod sql;
 mod sweep;
 
@@ -35,7 +36,8 @@ use super::disk::Disk;
 use super::limits::{LOG_PAGES_MAX, LOG_PAGES_WANTED};
 use super::record;
 use super::{Batch, BodyId, Query, Reader, Store, StoreFault};
-pub use open::{OpenFault, Spool};
+pub use open::OpenFault;
+pub use spool::Spool;
 
 const TEMPORARY: &str = "tmp";
 const BODY: &str = "body";

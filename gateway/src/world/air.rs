@@ -10,8 +10,7 @@ use skywave_transports::modem::channel::StationId;
 use skywave_transports::modem::weather::{Weather, WeatherGroup};
 use skywave_transports::node::{ClientId, ClientInput, ClientOutput, Simulator, SimulatorStation, StationConfig};
 
-use super::site::WORLD_BEGINS;
-use super::sites::GROUP_ADDRESS;
+use super::plan::{GROUP_ADDRESS, WORLD_BEGINS};
 use crate::node::config::SiteConfig;
 
 /// The radio. See the module's page.

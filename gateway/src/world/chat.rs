@@ -8,8 +8,7 @@ use skywave_transports::io::{PipeId, PipeInput, Secure, Secured, Trust};
 
 use super::World;
 use super::execute::PIPE_DELAY;
-use super::heap::Happening;
-use super::site::FarEnd;
+use super::heap::{FarEnd, Happening};
 use super::xmpp_server::ServerOutput;
 use crate::node::Input;
 use crate::node::seam::ACCEPTED_PIPE;

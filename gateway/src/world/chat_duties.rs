@@ -15,10 +15,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::Instant;
 use skywave_protocols::xmpp::slow::Profile;
-use skywave_protocols::xmpp::{Kind, Stanza, ns};
+use skywave_protocols::xmpp::{Kind, Stanza};
 
 use super::World;
-use super::chat_sites::CHAT_LINK;
+use super::message_key::{MessageKey, key_of};
+use super::plan::CHAT_LINK;
 use super::site::Site;
 use super::xmpp_server::Got;
 use crate::telemetry::{Event, StanzaFate, StanzaLine};
@@ -27,15 +28,6 @@ use crate::telemetry::{Event, StanzaFate, StanzaLine};
 const WEAKLY_SENT: [&str; 2] = ["written to the link", "confirmed by the far node"];
 /// Told when a stream that others may have written to cannot be read on.
 const STREAM_BREAKS: [&str; 2] = ["chat-stream-broken", "chat-stream-ended"];
-
-/// Sender, addressee and text of a message: its id may be another one beyond the link.
-pub type MessageKey = (String, String, String);
-
-/// The key of a message that says something, or sets a subject.
-pub fn key_of(stanza: &Stanza) -> Option<MessageKey> {
-    let said = stanza.child(ns::SERVER, "body").or_else(|| stanza.child(ns::SERVER, "subject"))?;
-    Some((stanza.from().to_string(), stanza.to().to_string(), said.text()))
-}
 
 /// What is owed for one message.
 #[derive(Clone, PartialEq, Eq, Debug)]

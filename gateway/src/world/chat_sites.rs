@@ -8,27 +8,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use skywave_protocols::message::precedence::Precedence;
-use skywave_protocols::time::Duration;
 use skywave_protocols::xmpp::Kind;
 use skywave_protocols::xmpp::door::{ComponentConfig, DoorConfig, LocalServer, ServerAuth};
-use skywave_protocols::xmpp::fate::Lives;
-use skywave_protocols::xmpp::precedence::PrecedenceConfig;
 use skywave_protocols::xmpp::presence::PresenceConfig;
+use skywave_protocols::xmpp::rules::FilterConfig;
 use skywave_protocols::xmpp::rules::config::{ActionConfig, HoldConfig, Many, MatchConfig, RuleConfig};
-use skywave_protocols::xmpp::rules::{FilterConfig, builtin};
 use skywave_transports::io::Authority;
 
-use super::site::host;
-use super::sites::{LinkKind, Plan, full_name};
+use super::plan::{CHAT_LINK, ChatPlan, LinkKind, Plan, Servers, full_name, host};
 use super::xmpp_server::{COMPONENT_SECRET, XmppServer};
-use crate::chat::config::{AlternateLink, ChatConfig, EmconRule, ErrorPolicy, PeerConfig, PeerQueue};
+use crate::chat::config::{AlternateLink, ChatConfig, EmconRule, ErrorPolicy, PeerConfig};
 use crate::config::slow::of_link;
-use crate::node::config::{
-    Carriage, LinkConfig, StreamManagement, TransportConfig, XmppLinkConfig, XmppProfile, XmppRcopConfig,
-};
+use crate::node::config::{Carriage, LinkConfig, TransportConfig, XmppLinkConfig, XmppProfile, XmppRcopConfig};
 
-/// The name of the link for chat.
-pub const CHAT_LINK: &str = "chat";
 /// The name of the link for single units.
 pub const UNITS_LINK: &str = "chat-units";
 /// What the names of further links begin with.
@@ -39,69 +31,6 @@ const FAST_BITS_PER_SECOND: u32 = 32_000;
 const GATEWAY_PORT: u16 = 5268;
 /// Largest stanza.
 const STANZA_OCTETS: usize = 64 << 10;
-
-/// How a site's XMPP server and its gateway meet.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Servers {
-    /// The gateway is a component for each far domain.
-    #[default]
-    Components,
-    /// They are servers to each other, in clear, and ask each other back.
-    Dialback,
-    /// They are servers to each other inside TLS, and show certificates.
-    External,
-}
-
-/// Chat between all sites of a plan, over the radio or over IP.
-#[derive(Clone, PartialEq, Debug)]
-pub struct ChatPlan {
-    /// How the sites' servers are met.
-    pub servers: Servers,
-    /// Over TCP, and not by RCOP over the radio.
-    pub over_tcp: bool,
-    /// Besides the radio there is a link over TCP for when it cannot be used, and for what a rule sends there.
-    pub alternate: bool,
-    /// Messages of more octets take that link.
-    pub route_over: Option<usize>,
-    /// Messages of more octets wait for a link as fast as that.
-    pub hold_over: Option<usize>,
-    /// What is on the wire.
-    pub profile: XmppProfile,
-    /// Stream management over TCP.
-    pub stream_management: StreamManagement,
-    /// What may cross.
-    pub filter: FilterConfig,
-    /// What happens while a far site keeps silence.
-    pub emcon: EmconRule,
-    /// How long stanzas live.
-    pub lives: Lives,
-    /// How urgent stanzas are.
-    pub precedence: PrecedenceConfig,
-    /// How long an idle link waits for more.
-    pub linger: Option<Duration>,
-    /// Stanzas that may wait.
-    pub queue: PeerQueue,
-}
-
-impl Default for ChatPlan {
-    fn default() -> Self {
-        Self {
-            servers: Servers::Components,
-            over_tcp: false,
-            alternate: false,
-            route_over: None,
-            hold_over: None,
-            profile: XmppProfile::Skywave,
-            stream_management: StreamManagement::Off,
-            filter: builtin("hf-fast").unwrap_or_default(),
-            emcon: EmconRule::Hold,
-            lives: Lives::HF,
-            precedence: PrecedenceConfig::default(),
-            linger: None,
-            queue: PeerQueue::default(),
-        }
-    }
-}
 
 impl ChatPlan {
     /// How it is written.

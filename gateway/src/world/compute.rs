@@ -2,8 +2,8 @@
 
 use std::cell::RefCell;
 
+use super::content::load;
 use super::disk::Disk;
-use super::execute::load;
 use crate::node::seam::{Answer, Job};
 use crate::shell::compute::{self, Means};
 

@@ -10,12 +10,27 @@ use skywave_protocols::random::Random;
 use skywave_protocols::xmpp::Stanza;
 use skywave_transports::io::{Row, Space, Write};
 
-use super::chat_duties::{MessageKey, key_of};
-use super::site::StoreWork;
+use super::message_key::{MessageKey, key_of};
 use crate::chat::record::Record;
+use crate::node::seam::Number;
 use crate::queue::record::{HopState, MailRecord};
 use crate::store::model::{ModelStore, Trouble};
 use crate::store::{Batch, BodyId, Query, Store, StoreFault};
+
+/// One thing asked of the store, done in the order of asking.
+#[derive(Clone, Debug)]
+pub enum StoreWork {
+    /// A batch.
+    Commit(Number, Batch),
+    /// Octets of a body.
+    Append(BodyId, Bytes),
+    /// A body is given up.
+    Abandon(BodyId),
+    /// Rows.
+    Fetch(Number, Query),
+    /// A range of a body.
+    Load(Number, BodyId, u64, usize),
+}
 
 /// What ails a disk.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -7,14 +7,14 @@ use skywave_protocols::random::Random;
 use skywave_protocols::time::Duration;
 use skywave_transports::io::{PipeId, PipeInput, PipeOutput, SocketId, SocketInput, SocketOutput};
 
-use super::heap::{Addressee, Happening};
+use super::content::load;
+use super::disk::StoreWork;
+use super::heap::{Addressee, FarEnd, Happening};
 use super::net::Endpoint;
-use super::site::{FarEnd, Pipe, StoreWork};
+use super::site::Pipe;
 use super::{World, errands, local_mta};
-use crate::node::seam::{
-    ACCEPTED_PIPE, HandOver, HandOverOutcome, Input, Job, ListenerId, Number, Output, Piece, Resolved,
-};
-use crate::store::{BodyId, Store, StoreFault};
+use crate::node::seam::{ACCEPTED_PIPE, HandOver, HandOverOutcome, Input, Job, ListenerId, Number, Output, Resolved};
+use crate::store::Store;
 
 /// From one end of a pipe to the other, inside a site.
 pub(super) const PIPE_DELAY: Duration = Duration::from_micros(300);
@@ -466,40 +466,6 @@ impl World {
         self.drain_client(errand);
         self.errands.disconnect(errand);
     }
-}
-
-/// The octets of pieces.
-///
-/// # Errors
-/// A body is missing or the disk fails.
-pub(super) fn load<S: Store + ?Sized>(store: &mut S, pieces: &[Piece]) -> Result<Bytes, StoreFault> {
-    let mut text = Vec::new();
-    for piece in pieces {
-        match piece {
-            Piece::Octets(octets) => text.extend_from_slice(octets),
-            Piece::Body { body, from, to } => load_range(store, *body, *from, *to, &mut text)?,
-        }
-    }
-    Ok(Bytes::from(text))
-}
-
-fn load_range<S: Store + ?Sized>(
-    store: &mut S,
-    body: BodyId,
-    from: u64,
-    to: u64,
-    text: &mut Vec<u8>,
-) -> Result<(), StoreFault> {
-    let mut offset = from;
-    while offset < to {
-        let octets = store.load_body(body, offset, usize::try_from(to - offset).unwrap_or(usize::MAX))?;
-        if octets.is_empty() {
-            return Err(StoreFault::NoBody(body.0));
-        }
-        offset += octets.len() as u64;
-        text.extend_from_slice(&octets);
-    }
-    Ok(())
 }
 
 /// The Message-ID of a mail in hand-over.

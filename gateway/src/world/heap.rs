@@ -6,7 +6,6 @@ use skywave_protocols::bytes::Bytes;
 use skywave_protocols::time::Instant;
 use skywave_transports::io::PipeId;
 
-use super::site::FarEnd;
 use crate::node::Input;
 use crate::node::seam::{Answer, HandOver, HandOverOutcome, Job, Number};
 
@@ -50,6 +49,21 @@ pub struct Addressee {
     pub site: usize,
     /// Which life.
     pub life: u32,
+}
+
+/// The far end of a pipe.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum FarEnd {
+    /// A session of the site's STANAG 5066 node.
+    Radio(u64),
+    /// A client of the world.
+    Client(usize),
+    /// A pipe of another site.
+    Site(Addressee, PipeId),
+    /// Nobody yet: it is being opened.
+    Nobody,
+    /// A connection to the site's XMPP server.
+    Xmpp(u64),
 }
 
 /// The heap. See the module's page.

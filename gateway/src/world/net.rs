@@ -8,7 +8,7 @@ use skywave_protocols::random::{Random, Seeded};
 use skywave_protocols::time::{Duration, Instant};
 use skywave_transports::io::SocketId;
 
-use super::site::FarEnd;
+use super::heap::FarEnd;
 
 /// From one site to another over a connection, unless the world says otherwise: by way of a satellite.
 const STREAM_DELAY: Duration = Duration::from_millis(300);

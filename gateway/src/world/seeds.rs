@@ -11,11 +11,10 @@ use skywave_transports::modem::weather::Weather;
 
 use super::account::failure;
 use super::chat::Deed;
-use super::chat_sites::{ChatPlan, Servers};
 use super::disk::{Ailment, Disk};
 use super::heap::Happening;
 use super::local_mta::Mood;
-use super::sites::{LinkKind, Plan};
+use super::plan::{ChatPlan, LinkKind, Plan, Servers};
 use super::story::step::body;
 use super::{MailOrder, Trouble, World};
 use crate::node::config::{StreamManagement, XmppProfile};

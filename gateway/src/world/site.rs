@@ -9,50 +9,17 @@ use skywave_protocols::time::{Duration, Instant, Now, WallTime};
 use skywave_transports::io::PipeId;
 use skywave_transports::transport::Capture;
 
-use super::disk::Disk;
-use super::heap::Addressee;
+use super::disk::{Disk, StoreWork};
+use super::heap::FarEnd;
 use super::limits::LOG_LINES_KEPT_MAX;
 use super::local_mta::LocalMta;
+use super::plan::{WORLD_BEGINS, host};
 use super::xmpp_server::XmppServer;
 use crate::node::Node;
 use crate::node::command::Reply;
 use crate::node::config::SiteConfig;
 use crate::node::seam::{ListenerId, Number, ReplyTo};
-use crate::store::{Batch, BodyId, Query};
 use crate::telemetry::Event;
-
-/// When all worlds begin: a date that is easy to recognise in logs.
-pub const WORLD_BEGINS: WallTime = WallTime::from_unix_seconds(1_900_000_000);
-
-/// One thing asked of the store, done in the order of asking.
-#[derive(Clone, Debug)]
-pub enum StoreWork {
-    /// A batch.
-    Commit(Number, Batch),
-    /// Octets of a body.
-    Append(BodyId, Bytes),
-    /// A body is given up.
-    Abandon(BodyId),
-    /// Rows.
-    Fetch(Number, Query),
-    /// A range of a body.
-    Load(Number, BodyId, u64, usize),
-}
-
-/// The far end of a pipe.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum FarEnd {
-    /// A session of the site's STANAG 5066 node.
-    Radio(u64),
-    /// A client of the world.
-    Client(usize),
-    /// A pipe of another site.
-    Site(Addressee, PipeId),
-    /// Nobody yet: it is being opened.
-    Nobody,
-    /// A connection to the site's XMPP server.
-    Xmpp(u64),
-}
 
 /// A pipe of a node.
 #[derive(Debug)]
@@ -215,9 +182,4 @@ impl Site {
     pub fn listener(&self) -> Option<(ListenerId, SocketAddr)> {
         self.listeners.iter().next().map(|(&listener, &address)| (listener, address))
     }
-}
-
-/// The address of a site on the simulated IP network.
-pub fn host(index: usize) -> IpAddr {
-    IpAddr::from([10, 0, 0, u8::try_from(index + 1).unwrap_or(u8::MAX)])
 }

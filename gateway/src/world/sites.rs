@@ -1,6 +1,5 @@
 //! Configurations of the sites that worlds, stories and the demo are made of.
 
-use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
@@ -12,102 +11,13 @@ use skywave_transports::modem::weather::{Weather, WeatherGroup};
 use skywave_transports::stream::{AcceptFrom, TcpConfig};
 use skywave_transports::transport::SiteName;
 
-use super::chat_sites::ChatPlan;
-use super::site::host;
+use super::plan::{GROUP_ADDRESS, LinkKind, Plan, full_name, host};
 use crate::node::config::{
-    Acp142LinkConfig, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, LocalConfig, MailConfig, QueueConfig,
-    RadioConfig, Route, SiteConfig, TransportConfig, XmppLinkConfig, XmppRcopConfig,
+    Acp142LinkConfig, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, LocalConfig, MailConfig, RadioConfig, Route,
+    SiteConfig, TransportConfig, XmppLinkConfig, XmppRcopConfig,
 };
 
-/// A kind of link that joins all sites of a plan; its name in routes and commands.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum LinkKind {
-    /// `hf`: MULE by ACP 142 over the simulated radio.
-    Hf,
-    /// `udp`: MULE by ACP 142 over IP multicast.
-    Udp,
-    /// `groups`: the same, with a group of its own for each message.
-    Groups,
-    /// `batch`: RFC 2442 batches over the simulated radio.
-    Batch,
-    /// `sat`: chat over TCP, opened by either side.
-    Sat,
-    /// `chat`: chat by RCOP over the simulated radio.
-    Chat,
-}
-
-impl LinkKind {
-    /// Reads its name.
-    pub fn parse(name: &str) -> Option<Self> {
-        [Self::Hf, Self::Udp, Self::Groups, Self::Batch, Self::Sat, Self::Chat]
-            .into_iter()
-            .find(|kind| kind.name() == name)
-    }
-
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Hf => "hf",
-            Self::Udp => "udp",
-            Self::Groups => "groups",
-            Self::Batch => "batch",
-            Self::Sat => "sat",
-            Self::Chat => "chat",
-        }
-    }
-
-    const fn carriage(self) -> Carriage {
-        match self {
-            Self::Hf | Self::Udp | Self::Groups => Carriage::Mule,
-            Self::Batch => Carriage::Batch,
-            Self::Sat | Self::Chat => Carriage::Xmpp,
-        }
-    }
-
-    const fn is_radio(self) -> bool {
-        match self {
-            Self::Hf | Self::Batch | Self::Chat => true,
-            Self::Udp | Self::Groups | Self::Sat => false,
-        }
-    }
-}
-
-/// Some sites that know each other.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Plan {
-    /// Their short names; the full ones end in `.test`.
-    pub names: Vec<String>,
-    /// The links between all of them, the preferred first.
-    pub links: Vec<LinkKind>,
-    /// STANAG 5066 addresses of some, by short name; the others get one.
-    pub addresses: BTreeMap<String, String>,
-    /// Sites that everybody knows to be silent from the start.
-    pub silent: Vec<String>,
-    /// Rate of the radio in bit/s.
-    pub bits_per_second: u32,
-    /// Time to turn the radio around.
-    pub turnaround: Duration,
-    /// Life and limits of all queues.
-    pub queue: QueueConfig,
-    /// Chat between all of them, if there is any.
-    pub chat: Option<ChatPlan>,
-}
-
 impl Plan {
-    /// Sites with one radio link and the usual queue.
-    pub fn new(names: &[&str]) -> Self {
-        Self {
-            names: names.iter().map(|&name| name.to_owned()).collect(),
-            links: vec![LinkKind::Hf],
-            addresses: BTreeMap::new(),
-            silent: Vec::new(),
-            bits_per_second: 1200,
-            turnaround: Duration::from_millis(200),
-            queue: QueueConfig::default(),
-            chat: None,
-        }
-    }
-
     /// The configuration of a site.
     pub fn site(&self, index: usize) -> SiteConfig {
         let name = full_name(&self.names[index]);
@@ -254,14 +164,6 @@ impl Plan {
         };
         self.others(index).map(site).collect()
     }
-}
-
-/// The group of all stations.
-pub const GROUP_ADDRESS: &str = "16.0.0.1";
-
-/// `hq` → `hq.test`.
-pub fn full_name(name: &str) -> SiteName {
-    if name.contains('.') { name.into() } else { format!("{name}.test").into() }
 }
 
 /// Where a site finds its STANAG 5066 node.

@@ -10,8 +10,7 @@ use skywave_transports::io::{PipeId, PipeInput};
 
 use super::World;
 use super::execute::PIPE_DELAY;
-use super::heap::{Addressee, Happening};
-use super::site::FarEnd;
+use super::heap::{Addressee, FarEnd, Happening};
 use crate::node::Input;
 use crate::node::seam::{ACCEPTED_PIPE, ListenerId};
 
@@ -132,7 +131,7 @@ mod tests {
     use super::*;
     use crate::telemetry::Event;
     use crate::world::Trouble;
-    use crate::world::sites::{LinkKind, Plan};
+    use crate::world::plan::{LinkKind, Plan};
 
     fn world(seed: u64) -> World {
         let mut plan = Plan::new(&["hq", "field"]);

@@ -4,7 +4,7 @@ use skywave::node::Input;
 use skywave::store::model::{ModelStore, Trouble};
 use skywave::telemetry::Event;
 use skywave::world::disk::Ailment;
-use skywave::world::sites::LinkKind;
+use skywave::world::plan::LinkKind;
 use skywave::world::{self, World};
 use skywave_protocols::random::Seeded;
 use skywave_protocols::time::Duration;

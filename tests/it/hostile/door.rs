@@ -134,7 +134,7 @@ fn connections_that_do_not_take_a_no_are_closed_without_a_word() {
 /// configuration check.
 #[test]
 fn null_empty_and_foreign_destinations_are_refused_at_the_door() {
-    let mut lone = Lone::new(plan(&["hq", "field"], &[skywave::world::sites::LinkKind::Udp]).site(0));
+    let mut lone = Lone::new(plan(&["hq", "field"], &[skywave::world::plan::LinkKind::Udp]).site(0));
     let pipe = lone.connect(1);
     lone.say(pipe, b"EHLO c\r\n");
     lone.say(pipe, b"MAIL FROM:<a@hq.test>\r\n");

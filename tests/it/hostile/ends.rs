@@ -5,7 +5,7 @@ use skywave::node::seam::{HandOverOutcome, SmtpReply};
 use skywave::telemetry::Event;
 use skywave::world::Trouble;
 use skywave::world::local_mta::Mood;
-use skywave::world::sites::LinkKind;
+use skywave::world::plan::LinkKind;
 use skywave_protocols::time::Duration;
 
 use super::lone::Lone;

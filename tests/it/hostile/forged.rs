@@ -4,7 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use skywave::world::World;
-use skywave::world::sites::LinkKind;
+use skywave::world::plan::LinkKind;
 use skywave_protocols::acp142::ack::{Ack, AckEntry};
 use skywave_protocols::acp142::address::{Address, Destination, FecAddress};
 use skywave_protocols::acp142::checksum::Checksum;

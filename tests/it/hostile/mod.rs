@@ -10,7 +10,7 @@ mod operator;
 mod units;
 
 use skywave::node::command::{Command, Reply};
-use skywave::world::sites::{LinkKind, Plan};
+use skywave::world::plan::{LinkKind, Plan};
 use skywave::world::{MailOrder, World};
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::time::Duration;

@@ -8,7 +8,7 @@ use skywave::store::{Batch, Query, Store as _};
 use skywave::telemetry::Event;
 use skywave::world::Trouble;
 use skywave::world::local_mta::Mood;
-use skywave::world::sites::LinkKind;
+use skywave::world::plan::LinkKind;
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::Duration;

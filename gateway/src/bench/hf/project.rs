@@ -15,8 +15,7 @@ use skywave_transports::transport::Capture;
 use super::radio::Radio;
 use super::vendor::RoundTrips;
 use crate::world::chat::Deed;
-use crate::world::chat_sites::ChatPlan;
-use crate::world::sites::{LinkKind, Plan};
+use crate::world::plan::{ChatPlan, LinkKind, Plan};
 use crate::world::{MailOrder, World};
 
 const SEED: u64 = 1;

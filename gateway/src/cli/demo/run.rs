@@ -24,9 +24,9 @@ use crate::shell::clock::Clock;
 use crate::shell::radio::{Radio, RadioStation};
 use crate::shell::{ShellConfig, Site};
 use crate::telemetry::Event;
-use crate::world::chat_sites::{CHAT_LINK, domains};
+use crate::world::chat_sites::domains;
 use crate::world::client::Submission;
-use crate::world::sites::{Plan, full_name};
+use crate::world::plan::{CHAT_LINK, Plan, full_name};
 
 /// How often the view is refreshed.
 const REFRESH: std::time::Duration = std::time::Duration::from_millis(100);

@@ -11,7 +11,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 use skywave_transports::io::Space;
 
-use super::open::{DATABASE, Spool, prepare};
+use super::spool::{DATABASE, Spool, prepare};
 use super::{CORRUPT, SqliteStore};
 use crate::store::disk::Disk;
 

@@ -30,7 +30,7 @@ use skywave_transports::modem::weather::Weather;
 
 pub use run::run;
 
-use super::sites::Plan;
+use super::plan::Plan;
 use check::Check;
 use step::Step;
 

@@ -11,9 +11,8 @@ use super::step::Step;
 use super::{Does, Line, Story, StoryFault};
 use crate::chat::config::EmconRule;
 use crate::node::config::{StreamManagement, XmppProfile};
-use crate::world::chat_sites::{ChatPlan, Servers};
 use crate::world::limits::STORY_LINES_MAX;
-use crate::world::sites::{LinkKind, Plan};
+use crate::world::plan::{ChatPlan, LinkKind, Plan, Servers};
 
 /// The weather files that a story can name.
 const WEATHERS: [(&str, &str); 3] = [

@@ -6,7 +6,7 @@ use skywave_protocols::bytes::Bytes;
 use skywave_protocols::xmpp::limits::ReaderLimits;
 use skywave_protocols::xmpp::{Item, Stanza, StreamReader, component, ns};
 
-use super::COMPONENT_SECRET;
+use super::seam::COMPONENT_SECRET;
 
 /// What a connection brought.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use skywave_protocols::time::Instant;
 use skywave_protocols::xmpp::{Kind, Stanza, ns};
 
-use super::{escape, stanza};
+use super::seam::{escape, stanza};
 
 /// Messages that a joining occupant is shown.
 const HISTORY: usize = 5;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use skywave_protocols::xmpp::{Kind, Stanza};
 
-use super::{RESOURCE, stanza};
+use super::seam::{RESOURCE, stanza};
 
 /// Subscriptions and presence of all users.
 #[derive(Debug, Default)]

@@ -12,9 +12,9 @@ use skywave_protocols::time::{Instant, Now, Wakeup};
 use skywave_protocols::xmpp::Stanza;
 use skywave_protocols::xmpp::door::{ConnId, ConnInput, Door, DoorConfig, DoorEvent, DoorOutput, Found, LocalServer};
 
-use super::{SERVER_PORT, ServerOutput};
+use super::seam::{SERVER_PORT, ServerOutput};
 use crate::chat::config::ChatConfig;
-use crate::world::site::WORLD_BEGINS;
+use crate::world::plan::WORLD_BEGINS;
 
 /// Accepted connections have this bit, those that the door opens have not.
 const ACCEPTED: u64 = 1 << 63;

@@ -16,9 +16,9 @@ use super::simulated::{SimulatedDisk, Trouble};
 use crate::store::conformance_tests::range;
 use crate::store::{Batch, BodyId, Query, Store, StoreFault};
 use crate::world::World;
+use crate::world::disk::StoreWork;
 use crate::world::disk::{Ailment, Disk, Mortal};
 use crate::world::seeds::play_on;
-use crate::world::site::StoreWork;
 
 const SEEDS: u64 = 10;
 
