@@ -18,8 +18,9 @@ use super::record::Record;
 use crate::telemetry::StanzaFate;
 
 impl Chat {
-    /// A stanza that came with a session's records; what is made of it is in the same batch.
-    pub(super) fn inward(&mut self, now: Now, index: usize, stanza: Stanza) {
+    /// A stanza that came with a session's records; what is made of it is in the same batch. One that came `early` waits
+    /// for none.
+    pub(super) fn inward(&mut self, now: Now, index: usize, stanza: Stanza, early: bool) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         peer.counters.stanzas_arrived += 1;
         //= xmpp/LINK-003
@@ -37,7 +38,7 @@ impl Chat {
         let verdict = peer.judge(now, Direction::FromLink, &stanza);
         self.tell_rules(index);
         match verdict {
-            Verdict::Pass { stanza, .. } => self.inward_presence(now, index, stanza),
+            Verdict::Pass { stanza, .. } => self.inward_presence(now, index, stanza, early),
             Verdict::Drop => self.dropped(now, index, &stanza, "by a rule for what comes"),
             Verdict::Reply(answer) => {
                 self.count(index, |counters| counters.stanzas_answered += 1);
@@ -47,19 +48,19 @@ impl Chat {
         }
     }
 
-    fn inward_presence(&mut self, now: Now, index: usize, stanza: Stanza) {
+    fn inward_presence(&mut self, now: Now, index: usize, stanza: Stanza, early: bool) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let Presence { cross, replace: _, ends_join: _, back, on } = peer.presence.inbound(now, stanza);
         for stanza in back {
             self.send_own(now, index, stanza);
         }
         for stanza in cross.into_iter().chain(on) {
-            self.hand(now, index, stanza);
+            self.hand(now, index, stanza, early);
         }
     }
 
-    /// Puts a stanza that came into the queue for its local server, once the batch is on the disk.
-    fn hand(&mut self, now: Now, index: usize, stanza: Stanza) {
+    /// Puts a stanza that came into the queue for its local server, once the batch is on the disk, or early.
+    fn hand(&mut self, now: Now, index: usize, stanza: Stanza, early: bool) {
         let Some(peer) = self.peers.get(index) else { return };
         let precedence = peer.precedence.of(&stanza);
         let fate = peer.config.lives.fate(&stanza, precedence);
@@ -86,7 +87,11 @@ impl Chat {
             self.work.hurry(precedence);
         }
         self.line_in(now, number, &handing, StanzaFate::Arrived, "by the link");
-        self.work.after.handings.push((number, handing));
+        if early && !fate.durable {
+            self.local.push(number, handing);
+        } else {
+            self.work.after.handings.push((number, handing));
+        }
     }
 
     /// The row of a stanza for a local server.

@@ -97,8 +97,6 @@ pub enum ChatOutput {
     Unit(Line, ChatUnit),
     /// An arrived unit is on disk.
     Accept(Line, ArrivalId),
-    /// An arrived unit could not be stored.
-    Refuse(Line, ArrivalId),
     /// Whether something waits for a link that connects on demand.
     Wanted(Line, bool),
     /// The stream of a link cannot go on; its connection, if it has one, begins anew.

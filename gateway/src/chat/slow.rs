@@ -50,8 +50,8 @@ pub(super) struct Side {
     wanted: bool,
     /// The room last told to the session.
     room: (usize, usize),
-    /// Arrivals whose content is being taken.
-    arrivals: Vec<ArrivalId>,
+    /// Arrivals of which something is not in a batch.
+    pub(super) arrivals: Vec<ArrivalId>,
     /// Units on their way: until when each may reasonably take.
     under_way: BTreeMap<u64, Instant>,
     /// Something is overdue: the medium does not say so, but it seems to be out.
@@ -260,16 +260,24 @@ impl Chat {
         side.arrivals.push(arrival);
         side.session.arrived(now, octets);
         self.drain_sessions(now, line.peer);
-        // What brought nothing that has to be stored is done with; the rest is when its batch is on the disk.
-        let arrivals = self.side_mut(line).map(|side| std::mem::take(&mut side.arrivals)).unwrap_or_default();
+        self.settle_arrivals(line);
+        self.settle(now);
+    }
+
+    /// Notes with what batch the arrivals of a link are done with: with one that leaves nothing of them to be stored. A
+    /// transport that holds back reads no further before.
+    fn settle_arrivals(&mut self, line: Line) {
+        let is_saved = self.work.after.saves.iter().any(|(of, _)| *of == line);
+        let is_done = |side: &&mut Side| !side.arrivals.is_empty() && !side.session.has_unsaved();
+        let Some(side) = self.side_mut(line).filter(is_done) else { return };
+        let arrivals = std::mem::take(&mut side.arrivals);
         for arrival in arrivals {
-            if self.work.after.saves.is_empty() {
-                self.out.push_back(ChatOutput::Accept(line, arrival));
-            } else {
+            if is_saved {
                 self.work.after.arrivals.push((line, arrival));
+            } else {
+                self.out.push_back(ChatOutput::Accept(line, arrival));
             }
         }
-        self.settle(now);
     }
 
     /// Hands stanzas whose rows are on the disk to their session.
@@ -288,6 +296,7 @@ impl Chat {
                 moved = true;
                 self.session_output(now, line, output);
             }
+            self.settle_arrivals(line);
         }
         moved
     }
@@ -300,7 +309,10 @@ impl Chat {
             SlowOutput::Save { save, changes, arrived } => {
                 self.save(line, changes);
                 self.work.after.saves.push((line, save));
-                arrived.into_iter().for_each(|stanza| self.inward(now, line.peer, stanza));
+                arrived.into_iter().for_each(|stanza| self.inward(now, line.peer, stanza, false));
+            }
+            SlowOutput::Early { arrived } => {
+                arrived.into_iter().for_each(|stanza| self.inward(now, line.peer, stanza, true));
             }
             SlowOutput::Done { number, how } => self.done(now, line, number, how),
             SlowOutput::Refused { number, why } => self.session_refuses(now, line.peer, number, &why),

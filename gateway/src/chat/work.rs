@@ -138,7 +138,10 @@ impl Chat {
             }
         }
         for (line, arrival) in pending.arrivals {
-            self.out.push_back(ChatOutput::Refuse(line, arrival));
+            // The session still has what they brought, and has it saved again.
+            if let Some(side) = self.side_mut(line) {
+                side.arrivals.push(arrival);
+            }
         }
         for number in pending.marks {
             self.local.not_marked(now.mono, number);

@@ -306,11 +306,6 @@ impl Node {
                     self.links.with(now, index, |transport| transport.accept(now, arrival));
                 }
             }
-            ChatOutput::Refuse(line, arrival) => {
-                if let Some(index) = self.chat_link(line) {
-                    self.links.with(now, index, |transport| transport.refuse(now, arrival, true));
-                }
-            }
             ChatOutput::Wanted(line, wanted) => {
                 if let Some(index) = self.chat_link(line) {
                     self.links.with(now, index, |transport| transport.set_wanted(now, wanted));

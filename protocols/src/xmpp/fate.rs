@@ -73,6 +73,11 @@ impl Meaning {
         }
     }
 
+    /// Whether it does no harm that the same comes again at once: it says how things are.
+    pub const fn may_repeat(self) -> bool {
+        matches!(self, Self::Aside | Self::Presence)
+    }
+
     fn of_message(stanza: &Stanza) -> Self {
         match stanza.typ() {
             Some("error") => Self::MessageError,

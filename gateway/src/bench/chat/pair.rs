@@ -165,6 +165,7 @@ impl Pair {
                     self.arrived += arrived.len();
                     self.sessions[side].stored(self.now, save);
                 }
+                SlowOutput::Early { arrived } => self.arrived += arrived.len(),
                 SlowOutput::Done { .. }
                 | SlowOutput::Refused { .. }
                 | SlowOutput::Restart

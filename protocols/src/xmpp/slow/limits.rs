@@ -36,6 +36,22 @@ pub const LABEL_MAX: u8 = 127;
 pub const LINGER_STANZAS_MAX: usize = 16;
 /// Stanzas that arrived and are not on the disk yet; units beyond are left to be repeated.
 pub const ARRIVED_STANZAS_MAX: usize = 4_096;
+/// Stanzas that wait for the disk while a batch is being saved, from which on a stream is not read any further.
+pub const READ_AHEAD_STANZAS: usize = 256;
+/// Octets of a stream that wait to be read; a transport that brings more does not hold back, and begins anew.
+pub const HELD_OCTETS_MAX: usize = 1 << 20;
+/// Octets of a stream read at a time: of a compressed one (at most 64 KiB of text), and of a plain one.
+pub const SLICE_OCTETS_COMPRESSED: usize = 256;
+/// See [`SLICE_OCTETS_COMPRESSED`].
+pub const SLICE_OCTETS_PLAIN: usize = 4 << 10;
+/// How long nothing may come while a unit of a stream is not whole, besides the time of [`STREAM_PIECE_OCTETS`].
+pub const STREAM_PIECE_WAIT: Duration = Duration::from_secs(120);
+/// Octets of a stream that may come at once after as long as they take.
+pub const STREAM_PIECE_OCTETS: u64 = 4 << 10;
+/// Shortest time between two ends of a stream that could not be read, if nothing could in between; doubles.
+pub const BREAK_AGAIN_AFTER: Duration = Duration::from_secs(30);
+/// How often that time doubles.
+pub const BREAK_DOUBLINGS_MAX: u32 = 5;
 /// How long an acknowledgement waits that the peer seems to have lost.
 pub const ACK_AGAIN_DELAY: Duration = Duration::from_secs(1);
 /// Stanzas that wait to be put into blocks; more are refused.

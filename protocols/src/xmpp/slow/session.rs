@@ -61,6 +61,12 @@ pub enum SlowOutput {
         /// In the order in which they are to be handed on.
         arrived: Vec<Stanza>,
     },
+    /// Stanzas that do no harm when they come twice, before they are on the disk: a crash repeats them. They come after
+    /// everything that was yielded before, and nothing that waits for the disk is before them.
+    Early {
+        /// In the order in which they are to be handed on.
+        arrived: Vec<Stanza>,
+    },
     /// The gateway may delete its row.
     Done {
         /// The row.
@@ -215,6 +221,16 @@ impl Session {
             Inner::Skywave(session) => session.next_wakeup(),
             Inner::Standard(session) => session.next_wakeup(),
             Inner::Units(session) => session.next_wakeup(),
+        }
+    }
+
+    /// Whether something of what arrived has not been yielded yet: it waits for the disk behind other stanzas. Whoever
+    /// brought it is to hold back.
+    pub fn has_unsaved(&self) -> bool {
+        match &self.profile {
+            Inner::Skywave(session) => session.has_unsaved(),
+            Inner::Standard(session) => session.has_unsaved(),
+            Inner::Units(session) => session.has_unsaved(),
         }
     }
 

@@ -48,8 +48,7 @@ pub(super) struct Skywave {
     /// Units on the medium, and the block that each carries.
     in_flight: BTreeMap<u64, Option<(u8, u32)>>,
     units: u64,
-    /// Octets of a stream whose unit is not complete.
-    stream: Vec<u8>,
+    stream: Incoming,
     /// Requests for a new epoch that wait for room, and when the last one of a context left.
     requests: BTreeMap<u8, Vec<u8>>,
     asked: BTreeMap<u8, Instant>,
@@ -59,6 +58,21 @@ pub(super) struct Skywave {
     muted: BTreeMap<u8, ()>,
     store: Saving,
     outputs: VecDeque<SlowOutput>,
+}
+
+/// A stream from the peer.
+#[derive(Default)]
+struct Incoming {
+    /// Octets whose unit is not whole, or that wait for those before them.
+    octets: Vec<u8>,
+    /// When the last of them came.
+    heard_at: Option<Instant>,
+    /// When it begins anew, as it cannot be read; and why.
+    break_at: Option<(Instant, &'static str)>,
+    /// When it last did.
+    broken_at: Option<Instant>,
+    /// How often it did since a block could be read.
+    breaks: u32,
 }
 
 /// What is to be saved.
@@ -102,7 +116,7 @@ impl Skywave {
             room_octets: 0,
             in_flight: BTreeMap::new(),
             units: 0,
-            stream: Vec::new(),
+            stream: Incoming::default(),
             requests: BTreeMap::new(),
             asked: BTreeMap::new(),
             heard_at: None,
@@ -220,7 +234,7 @@ impl Skywave {
 
     pub(super) fn medium_up(&mut self, now: Now, medium: Medium) {
         self.medium = Some(medium);
-        self.stream.clear();
+        self.stream.begin();
         self.in_flight.clear();
         self.asked.clear();
         self.senders.values_mut().for_each(Sender::resend_all);
@@ -229,7 +243,7 @@ impl Skywave {
 
     pub(super) fn medium_down(&mut self, _: Now) {
         self.medium = None;
-        self.stream.clear();
+        self.stream.begin();
         self.in_flight.clear();
         (self.room_units, self.room_octets) = (0, 0);
         self.requests.clear();
@@ -247,6 +261,7 @@ impl Skywave {
             self.note_stored(now, context, stored);
         }
         self.settle_blocks(State::Ready);
+        self.read_stream(now);
         self.work(now);
     }
 
@@ -277,6 +292,7 @@ impl Skywave {
 
     /// Does all that can be done now.
     fn work(&mut self, now: Now) {
+        self.mind_stream(now);
         self.repeat(now);
         self.begin_epochs();
         self.form(now);
@@ -353,6 +369,7 @@ impl Skywave {
             (self.next_form(), "linger"),
             (self.next_repeat(), "block not acknowledged"),
             (self.next_ack(), "acknowledgement"),
+            (self.next_break(), "stream cannot be read"),
             (self.store.again_at.filter(|_| !is_saving), "save again"),
             (self.store.tidy_at.filter(|_| may_tidy), "tidy records"),
         ];
@@ -360,6 +377,10 @@ impl Skywave {
             .into_iter()
             .filter_map(|(at, why)| Some(Wakeup { at: at?, why }))
             .fold(None, |earliest, wakeup| Wakeup::earlier(earliest, Some(wakeup)))
+    }
+
+    pub(super) fn has_unsaved(&self) -> bool {
+        !self.store.arrived.is_empty() || self.receivers.values().any(|receiver| receiver.changed)
     }
 
     pub(super) fn poll(&mut self) -> Option<SlowOutput> {

@@ -31,6 +31,15 @@ use crate::xmpp::{Stanza, StreamReader};
 /// A stanza that was taken from the queue, and its place there.
 type Taken = (Rank, Waiting);
 
+/// What arrived and is to be read, in its order.
+#[derive(Debug)]
+enum Incoming {
+    /// A unit, or a slice of a stream.
+    Octets(Vec<u8>),
+    /// Here a new stream begins.
+    Anew,
+}
+
 /// The machine.
 pub(super) struct Standard {
     config: SlowConfig,
@@ -45,6 +54,11 @@ pub(super) struct Standard {
     deflater: Option<Deflater>,
     inflater: Option<Inflater>,
     reader: StreamReader,
+    incoming: VecDeque<Incoming>,
+    /// Octets in it.
+    held: usize,
+    /// Streams that have begun since the one being read.
+    past: usize,
     /// Whether the running stream cannot be read: only a new one can.
     is_lost: bool,
     /// Whether the peer is to be told so, by the end of our stream.
@@ -72,6 +86,9 @@ impl Standard {
             deflater: None,
             inflater: None,
             reader: StreamReader::headless(ReaderLimits::HF),
+            incoming: VecDeque::new(),
+            held: 0,
+            past: 0,
             is_lost: false,
             end_wanted: false,
             arrived: Vec::new(),
@@ -124,7 +141,8 @@ impl Standard {
         self.return_unconfirmed();
         self.medium = Some(medium);
         self.begin_sending();
-        self.begin_reading();
+        self.incoming.push_back(Incoming::Anew);
+        self.past += 1;
         let enable = self.config.management == Management::Explicit;
         self.counts = Counts::new(now.mono, enable && !medium.boundaries);
         // What is being saved belongs to the stream before.
@@ -177,7 +195,9 @@ impl Standard {
     }
 
     fn work(&mut self, now: Now) {
+        self.read_on();
         self.save(now);
+        self.read_on();
         while self.medium.is_some() && self.room_units > 0 && self.room_octets > 0 && self.emit(now) {}
     }
 
@@ -327,6 +347,10 @@ impl Standard {
                 self.outputs.push_back(SlowOutput::Restart);
             }
         }
+    }
+
+    pub(super) fn has_unsaved(&self) -> bool {
+        !self.arrived.is_empty() || self.held > 0
     }
 
     pub(super) fn poll(&mut self) -> Option<SlowOutput> {

@@ -177,6 +177,10 @@ impl Units {
         self.again_at.filter(|_| self.open.is_none()).map(|at| Wakeup { at, why: "save again" })
     }
 
+    pub(super) fn has_unsaved(&self) -> bool {
+        !self.arrived.is_empty()
+    }
+
     pub(super) fn poll(&mut self) -> Option<SlowOutput> {
         self.outputs.pop_front()
     }

@@ -39,6 +39,7 @@ impl End {
                     self.arrived.extend(arrived.iter().map(body));
                     self.session.stored(now, save);
                 }
+                SlowOutput::Early { arrived } => self.arrived.extend(arrived.iter().map(body)),
                 _ => {}
             }
             true

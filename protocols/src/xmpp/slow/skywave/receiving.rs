@@ -1,47 +1,107 @@
 //! Units from the peer.
+//!
+//! On a stream nothing is lost while it lasts, so what cannot be read there was not cut where the peer cut it, and may
+//! never be again: the stream begins anew, at once the first time, then after longer and longer waits.
 
 use super::super::block::{Request, Stored, Unit, ack_digest};
 use super::super::dictionary::LEVELS;
 use super::super::fault::SlowFault;
-use super::super::limits::{ACK_AGAIN_DELAY, ARRIVED_STANZAS_MAX, ASK_AFTER};
+use super::super::limits::{
+    ACK_AGAIN_DELAY, ARRIVED_STANZAS_MAX, ASK_AFTER, BREAK_AGAIN_AFTER, BREAK_DOUBLINGS_MAX, HELD_OCTETS_MAX,
+    READ_AHEAD_STANZAS, STREAM_PIECE_OCTETS, STREAM_PIECE_WAIT,
+};
 use super::super::receiver::{Start, Turn, Yield};
 use super::super::session::SlowOutput;
 use super::super::stream_frame::{self, Cut};
-use super::Skywave;
+use super::{Incoming, Skywave};
 use crate::time::{Duration, Instant, Now};
+use crate::xmpp::Stanza;
+use crate::xmpp::fate::Meaning;
 
 impl Skywave {
     pub(in super::super) fn arrived(&mut self, now: Now, octets: &[u8]) {
         self.heard_at = Some(now.mono);
         match self.medium {
             Some(medium) if !medium.boundaries => self.on_stream(now, octets),
-            Some(_) | None => self.on_unit(now, octets),
+            Some(_) | None => _ = self.on_unit(now, octets),
         }
         self.work(now);
     }
 
     fn on_stream(&mut self, now: Now, octets: &[u8]) {
-        self.stream.extend_from_slice(octets);
-        loop {
-            match stream_frame::cut(&mut self.stream) {
-                Cut::Unit(unit) => self.on_unit(now, &unit),
+        self.stream.octets.extend_from_slice(octets);
+        self.stream.heard_at = Some(now.mono);
+        self.read_stream(now);
+        if self.stream.octets.len() > HELD_OCTETS_MAX {
+            self.break_stream(now, "the transport does not hold back");
+        }
+    }
+
+    /// Reads on, unless so much waits for the disk that the peer is to be held back.
+    //= xmpp/SLOW-023
+    pub(super) fn read_stream(&mut self, now: Now) {
+        while self.store.arrived.len() < READ_AHEAD_STANZAS {
+            match stream_frame::cut(&mut self.stream.octets) {
+                Cut::Unit(unit) => match self.on_unit(now, &unit) {
+                    // Its blocks come again, or what it lacks is asked for.
+                    Ok(()) | Err(SlowFault::NoEpoch { .. } | SlowFault::Dictionary { .. } | SlowFault::Full { .. }) => {
+                    }
+                    Err(_) => self.stream.misread(now.mono, "a unit that cannot be read"),
+                },
                 Cut::More => return,
-                Cut::Broken => return self.break_stream("no unit where one should begin"),
+                Cut::Broken => {
+                    self.stream.octets.clear();
+                    return self.stream.misread(now.mono, "no unit where one should begin");
+                }
             }
         }
     }
 
+    /// Has a stream begin anew that cannot be read, or whose unit does not go on.
+    //= xmpp/SLOW-022
+    pub(super) fn mind_stream(&mut self, now: Now) {
+        if self.next_part().is_some_and(|at| at <= now.mono) {
+            self.stream.misread(now.mono, "a unit that does not end");
+        }
+        if let Some((_, why)) = self.stream.break_at.filter(|(at, _)| *at <= now.mono) {
+            self.break_stream(now, why);
+        }
+    }
+
+    /// When the stream begins anew, if nothing comes.
+    pub(super) fn next_break(&self) -> Option<Instant> {
+        self.medium?;
+        let at = self.stream.break_at.map(|(at, _)| at);
+        if at.is_some() { at } else { self.next_part() }
+    }
+
+    /// Until when more must come of a unit that is not whole.
+    fn next_part(&self) -> Option<Instant> {
+        let medium = self.medium?;
+        let is_held = self.store.arrived.len() >= READ_AHEAD_STANZAS;
+        if self.stream.octets.is_empty() || self.stream.break_at.is_some() || is_held {
+            return None;
+        }
+        let micros = STREAM_PIECE_OCTETS * 8 * 1_000_000 / u64::from(medium.bits_per_second.max(1));
+        let piece = Duration::from_micros(micros);
+        self.stream.heard_at.map(|at| at + STREAM_PIECE_WAIT + piece)
+    }
+
     /// Has the stream begin anew: one that is not cut where the peer cuts it may never come right by itself.
-    pub(super) fn break_stream(&mut self, why: &str) {
-        self.stream.clear();
+    pub(super) fn break_stream(&mut self, now: Now, why: &str) {
+        self.stream.begin();
+        self.stream.broken_at = Some(now.mono);
+        self.stream.breaks += 1;
         self.notice("chat-stream-broken", false, why.to_owned());
         self.outputs.push_back(SlowOutput::Restart);
     }
 
-    fn on_unit(&mut self, now: Now, octets: &[u8]) {
-        if let Err(fault) = self.read_unit(now, octets) {
+    fn on_unit(&mut self, now: Now, octets: &[u8]) -> Result<(), SlowFault> {
+        let read = self.read_unit(now, octets);
+        if let Err(fault) = &read {
             self.notice("chat-unit-dropped", false, fault.to_string());
         }
+        read
     }
 
     fn read_unit(&mut self, now: Now, octets: &[u8]) -> Result<(), SlowFault> {
@@ -140,7 +200,8 @@ impl Skywave {
         for fault in found.faults {
             self.notice("chat-stanza-dropped", true, fault.to_string());
         }
-        self.store.arrived.extend(found.stanzas);
+        self.stream.is_read();
+        self.hand_on(found.stanzas);
         if let Some(ack) = found.ack {
             self.acknowledged(now, context, ack.next);
         }
@@ -148,6 +209,22 @@ impl Skywave {
             // It was stored before: the peer has not heard of it.
             self.ack_again(now, context);
         }
+    }
+
+    /// What may come twice does not wait for the disk, unless something before it does.
+    //= xmpp/SLOW-021
+    fn hand_on(&mut self, mut stanzas: Vec<Stanza>) {
+        let nothing_waits =
+            self.store.arrived.is_empty() && self.store.open.as_ref().is_none_or(|batch| batch.arrived.is_empty());
+        if nothing_waits {
+            let waits = stanzas.iter().position(|stanza| !Meaning::of(stanza).may_repeat());
+            let rest = stanzas.split_off(waits.unwrap_or(stanzas.len()));
+            if !stanzas.is_empty() {
+                self.outputs.push_back(SlowOutput::Early { arrived: stanzas });
+            }
+            stanzas = rest;
+        }
+        self.store.arrived.append(&mut stanzas);
     }
 
     fn on_ack(&mut self, now: Now, context: u8, next_low: u8, digest: u32) -> Result<(), SlowFault> {
@@ -227,5 +304,26 @@ impl Skywave {
         } else if untold > 0 {
             self.ack_within(now, context, delay);
         }
+    }
+}
+
+impl Incoming {
+    /// A new stream.
+    pub(super) fn begin(&mut self) {
+        self.octets.clear();
+        (self.heard_at, self.break_at) = (None, None);
+    }
+
+    /// A unit could not be read: the stream begins anew, at once unless that has just not helped.
+    fn misread(&mut self, now: Instant, why: &'static str) {
+        let doublings = self.breaks.saturating_sub(1).min(BREAK_DOUBLINGS_MAX);
+        let next = self.broken_at.filter(|_| self.breaks > 0).map(|at| at + BREAK_AGAIN_AFTER * (1 << doublings));
+        self.break_at.get_or_insert((next.map_or(now, |next| next.max(now)), why));
+    }
+
+    /// A block could be read: the stream is cut where the peer cuts it.
+    fn is_read(&mut self) {
+        self.break_at = None;
+        self.breaks = 0;
     }
 }

@@ -301,8 +301,8 @@ impl Skywave {
         self.work(now);
     }
 
-    /// Repeats the oldest block of each context that has waited long enough; after some repeats in a new epoch, and in a
-    /// new stream where the medium is one: what was written is there, so an end does not cut it where the other did.
+    /// Repeats the oldest block of each context that has waited long enough; after some repeats in a new epoch. A stream
+    /// begins anew at once: what was written is there, so an end does not cut it where the other did.
     //= xmpp/SLOW-019
     pub(super) fn repeat(&mut self, now: Now) {
         if self.medium.is_none() {
@@ -325,9 +325,9 @@ impl Skywave {
                 State::Delivered => {
                     oldest.state = State::Ready;
                     sender.repeats += 1;
-                    if sender.repeats >= REPEATS_PER_EPOCH_MAX {
+                    gives_up = true;
+                    if sender.repeats.is_multiple_of(REPEATS_PER_EPOCH_MAX) {
                         self.renew(context);
-                        gives_up = true;
                     }
                 }
                 // The medium still works on it.
@@ -336,7 +336,7 @@ impl Skywave {
             }
         }
         if gives_up && is_stream {
-            self.break_stream("blocks that were written are not acknowledged");
+            self.break_stream(now, "blocks that were written are not acknowledged");
         }
     }
 

@@ -53,11 +53,11 @@ fn nothing_altered_is_taken() {
     });
 }
 
-/// A length altered on the way can have a reader cut acknowledgements out of step for ever. Only the writer can tell: what
-/// it wrote is not acknowledged. A medium with boundaries has no steps to be out of.
+/// A writer can tell as well that its stream is not read as it was written: what it wrote is not acknowledged. A medium
+/// with boundaries has no steps to be out of.
 #[test]
 fn a_stream_on_which_nothing_is_acknowledged_begins_anew() {
-    for (boundaries, expected) in [(false, 2), (true, 0)] {
+    for (boundaries, expected) in [(false, 7), (true, 0)] {
         let mut session = Session::new(SlowConfig::new(Profile::Skywave), Box::new(Seeded::new(1)));
         let mut now = Now::default();
         session.medium_up(now, Medium { boundaries, unit_octets_max: 2_048, bits_per_second: 1_200 });
@@ -73,7 +73,8 @@ fn a_stream_on_which_nothing_is_acknowledged_begins_anew() {
                     }
                     SlowOutput::Save { save, .. } => session.stored(now, save),
                     SlowOutput::Restart => restarts += 1,
-                    SlowOutput::Done { .. }
+                    SlowOutput::Early { .. }
+                    | SlowOutput::Done { .. }
                     | SlowOutput::Refused { .. }
                     | SlowOutput::Notice { .. }
                     | SlowOutput::Counted { .. } => {}
@@ -87,6 +88,70 @@ fn a_stream_on_which_nothing_is_acknowledged_begins_anew() {
     }
 }
 
+/// A length altered on the way: the reader finds out at the next unit, or when nothing more comes.
+#[test]
+fn a_stream_cut_elsewhere_than_by_its_writer_begins_anew_soon() {
+    for (bits_per_second, seconds) in [(1_200, 150), (9_600, 125), (10_000_000, 121)] {
+        for flip in 0..8 {
+            let mut config = SlowConfig::new(Profile::Skywave);
+            config.linger = Some(Duration::ZERO);
+            let end = |seed| Session::new(config.clone(), Box::new(Seeded::new(seed)));
+            let (mut here, mut there) = (end(1), end(2));
+            let mut now = Now::default().after(Duration::from_secs(10));
+            let medium = Medium { boundaries: false, unit_octets_max: 2_048, bits_per_second };
+            here.medium_up(now, medium);
+            there.medium_up(now, medium);
+            for number in 1..=3 {
+                here.set_room(now, 8, 1 << 20);
+                here.submit(now, outgoing(number));
+                for octets in units(&mut here, now) {
+                    let mut octets = octets.to_vec();
+                    octets[0] ^= u8::from(number == 2) << flip;
+                    there.arrived(now, &octets);
+                }
+            }
+            let begun = now;
+            let mut restarts = restarts(&mut there, now);
+            while restarts == 0 {
+                let at = there.next_wakeup().unwrap().at;
+                now = now.after(at.since(now.mono));
+                there.handle_wakeup(now);
+                restarts += self::restarts(&mut there, now);
+            }
+            let took = now.mono.since(begun.mono);
+            assert!(took <= Duration::from_secs(seconds), "bit {flip} at {bits_per_second}: {took:?}");
+        }
+    }
+}
+
+/// What a session sends; its batches are stored at once.
+fn units(session: &mut Session, now: Now) -> Vec<Bytes> {
+    let mut units = Vec::new();
+    while let Some(output) = session.poll() {
+        match output {
+            SlowOutput::Unit { unit, content, .. } => {
+                units.push(content);
+                session.unit_delivered(now, unit);
+            }
+            SlowOutput::Save { save, .. } => session.stored(now, save),
+            _other => {}
+        }
+    }
+    units
+}
+
+fn restarts(session: &mut Session, now: Now) -> usize {
+    let mut restarts = 0;
+    while let Some(output) = session.poll() {
+        match output {
+            SlowOutput::Save { save, .. } => session.stored(now, save),
+            SlowOutput::Restart => restarts += 1,
+            _other => {}
+        }
+    }
+    restarts
+}
+
 type Saved = (u64, Vec<Change>);
 
 /// The batches a session wants saved, and its units.
@@ -97,6 +162,7 @@ fn outputs(session: &mut Session) -> (Vec<Saved>, Vec<Bytes>) {
             SlowOutput::Save { save, changes, .. } => saves.push((save, changes)),
             SlowOutput::Unit { content, .. } => units.push(content),
             SlowOutput::Restart
+            | SlowOutput::Early { .. }
             | SlowOutput::Done { .. }
             | SlowOutput::Refused { .. }
             | SlowOutput::Notice { .. }

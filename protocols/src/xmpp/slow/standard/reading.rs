@@ -3,11 +3,13 @@
 use minidom::Element;
 
 use super::super::fault::SlowFault;
-use super::super::limits::{ARRIVED_STANZAS_MAX, STANZA_OCTETS_MAX};
+use super::super::limits::{
+    HELD_OCTETS_MAX, READ_AHEAD_STANZAS, SLICE_OCTETS_COMPRESSED, SLICE_OCTETS_PLAIN, STANZA_OCTETS_MAX,
+};
 use super::super::session::SlowOutput;
 use super::super::zlib::Inflater;
-use super::Standard;
 use super::management::NAMESPACE;
+use super::{Incoming, Standard};
 use crate::time::Now;
 use crate::xmpp::limits::ReaderLimits;
 use crate::xmpp::{Item, Kind, Stanza, StreamReader, ns};
@@ -17,6 +19,40 @@ const UNIT_TEXT_OCTETS_MAX: usize = 4 * STANZA_OCTETS_MAX;
 
 impl Standard {
     pub(in super::super) fn arrived(&mut self, now: Now, octets: &[u8]) {
+        let is_stream = self.medium.is_some_and(|medium| !medium.boundaries);
+        let compressed = self.config.compress;
+        let slice = if compressed { SLICE_OCTETS_COMPRESSED } else { SLICE_OCTETS_PLAIN };
+        // A unit is read whole, as it may be the first of a new stream.
+        for octets in octets.chunks(if is_stream { slice } else { octets.len().max(1) }) {
+            self.held += octets.len();
+            self.incoming.push_back(Incoming::Octets(octets.to_vec()));
+        }
+        if self.held > HELD_OCTETS_MAX {
+            self.forget_held();
+            self.on_broken(&SlowFault::Full { waiting: self.arrived.len() });
+        }
+        self.work(now);
+    }
+
+    /// Reads on, unless so many stanzas wait for the disk that the peer is to be held back.
+    //= xmpp/SLOW-023
+    pub(super) fn read_on(&mut self) {
+        while self.arrived.len() < READ_AHEAD_STANZAS {
+            match self.incoming.pop_front() {
+                Some(Incoming::Octets(octets)) => {
+                    self.held -= octets.len();
+                    self.read(&octets);
+                }
+                Some(Incoming::Anew) => {
+                    self.past -= 1;
+                    self.begin_reading();
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn read(&mut self, octets: &[u8]) {
         let result = match (self.inflater.is_some(), self.begins_anew(octets)) {
             (_, Some((inflater, reader, items))) => {
                 self.inflater = Some(inflater);
@@ -32,7 +68,13 @@ impl Standard {
         if let Err(fault) = result {
             self.on_broken(&fault);
         }
-        self.work(now);
+    }
+
+    /// What is held of the stream being read is of no more use.
+    fn forget_held(&mut self) {
+        while let Some(Incoming::Octets(octets)) = self.incoming.pop_front_if(|it| matches!(it, Incoming::Octets(_))) {
+            self.held -= octets.len();
+        }
     }
 
     /// Whether a unit is the first of a new zlib stream: it must look so, inflate to its end, and be whole stanzas.
@@ -62,9 +104,6 @@ impl Standard {
     }
 
     fn read_text(&mut self, text: &[u8]) -> Result<(), SlowFault> {
-        if self.arrived.len() > ARRIVED_STANZAS_MAX {
-            return Err(SlowFault::Full { waiting: self.arrived.len() });
-        }
         if memchr::memmem::find(text, b"<stream:stream").is_some() {
             // Text escapes its signs, so this is a second header: all that follows would be inside it.
             return Err(SlowFault::Stanza { why: "a stream header in mid-stream".to_owned() });
@@ -83,8 +122,13 @@ impl Standard {
     /// stream, and begins its own anew.
     fn on_broken(&mut self, fault: &SlowFault) {
         self.notice("chat-stream-broken", false, fault.to_string());
+        if self.past > 0 {
+            // The next stream has begun already.
+            return self.forget_held();
+        }
         let has_boundaries = self.medium.is_none_or(|medium| medium.boundaries);
         if !has_boundaries {
+            self.forget_held();
             return self.outputs.push_back(SlowOutput::Restart);
         }
         self.reader = StreamReader::headless(ReaderLimits::HF);
@@ -106,6 +150,9 @@ impl Standard {
     fn on_end(&mut self) {
         self.reader = StreamReader::headless(ReaderLimits::HF);
         self.inflater = self.config.compress.then(|| Inflater::new(self.dictionary.as_deref()));
+        if self.past > 0 {
+            return;
+        }
         if self.medium.is_some_and(|medium| medium.boundaries) {
             self.return_unconfirmed();
             self.begin_sending();
@@ -125,7 +172,9 @@ impl Standard {
             // The name alone: what it holds is nobody's business.
             return self.notice("chat-element-ignored", false, format!("{{{}}}{}", element.ns(), element.name()));
         }
-        self.counts.add_read();
+        if self.past == 0 {
+            self.counts.add_read();
+        }
         match Stanza::from_element(element) {
             Ok(stanza) => self.arrived.push(stanza),
             Err(fault) => self.notice("chat-stanza-dropped", false, fault.to_string()),
@@ -133,6 +182,9 @@ impl Standard {
     }
 
     fn on_management(&mut self, element: &Element) {
+        if self.past > 0 {
+            return;
+        }
         if !self.manages() {
             return self.notice("chat-element-ignored", false, format!("{{{NAMESPACE}}}{}", element.name()));
         }

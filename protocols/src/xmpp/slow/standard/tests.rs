@@ -1,4 +1,5 @@
 use super::super::config::Profile;
+use super::super::limits::{ARRIVED_STANZAS_MAX, READ_AHEAD_STANZAS};
 use super::*;
 use crate::random::{Random as _, Seeded};
 use crate::time::{Duration, WallTime};
@@ -85,6 +86,7 @@ impl End {
                 }
                 SlowOutput::Done { number, how } => self.done.push((number, how)),
                 SlowOutput::Notice { name, .. } => self.notices.push(name),
+                SlowOutput::Early { .. } => panic!("these have no block that could come again"),
                 SlowOutput::Restart => self.restarts += 1,
                 SlowOutput::Refused { .. } | SlowOutput::Counted { .. } => {}
             }
@@ -332,4 +334,49 @@ fn stanzas_that_no_unit_takes_are_refused() {
     here.submit(1);
     assert!(here.units.is_empty());
     assert_eq!(here.session.waiting(), 0);
+}
+
+/// However fast a peer is, it is held back and never thrown out: nothing is read on while much waits for the disk.
+#[test]
+fn a_fast_peer_is_held_back() {
+    for compress in [false, true] {
+        let change = |config: &mut SlowConfig| config.compress = compress;
+        let mut there = end(Profile::Standard, change, TCP);
+        let stanzas = 2 * ARRIVED_STANZAS_MAX as u64;
+        let all: String = (0..stanzas).map(text).collect();
+        let octets = if compress { Deflater::new(None).write(all.as_bytes()) } else { all.into_bytes() };
+        let (mut expected, mut saves) = (0, 0);
+        for octets in octets.chunks(64 << 10) {
+            there.session.arrived(there.now, octets);
+            while there.session.has_unsaved() || saves == 0 {
+                let Some(SlowOutput::Save { save, arrived, .. }) = there.session.poll() else { panic!("a batch") };
+                assert!(arrived.len() < READ_AHEAD_STANZAS + 200, "{} at once", arrived.len());
+                assert!(there.session.poll().is_none(), "one batch at a time, and nothing breaks");
+                for stanza in arrived {
+                    assert_eq!(String::from_utf8(stanza.octets()).unwrap(), text(expected));
+                    expected += 1;
+                }
+                saves += 1;
+                there.session.stored(there.now, save);
+            }
+            saves = 0;
+        }
+        there.drain();
+        assert_eq!((expected + there.arrived.len() as u64, there.restarts), (stanzas, 0), "compressed: {compress}");
+    }
+}
+
+/// What is still to be read of a connection that was lost is read before what the next one brings.
+#[test]
+fn what_was_held_back_outlives_its_connection() {
+    let mut there = end(Profile::Standard, implicit, TCP);
+    let all: String = (0..1_000).map(text).collect();
+    there.session.arrived(there.now, all.as_bytes());
+    there.session.medium_down(there.now);
+    there.session.medium_up(there.now, TCP);
+    there.session.set_room(there.now, 100, 1 << 20);
+    there.session.arrived(there.now, format!("{}<r xmlns='urn:xmpp:sm:3'/>", text(1_000)).as_bytes());
+    there.drain();
+    assert_eq!(there.arrived, (0..=1_000).map(text).collect::<Vec<_>>());
+    assert_eq!(there.said(), "<a xmlns='urn:xmpp:sm:3' h='1'/>", "only what this connection brought is counted");
 }
