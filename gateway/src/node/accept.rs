@@ -53,7 +53,8 @@ impl Node {
     fn open_at_birth(&mut self, record: &mut MailRecord) {
         for index in 0..record.hops.len() {
             let key = record.hop_key(index);
-            if self.mta.mark(&key, record.octets, self.lanes.waiting(&key.lane).0) {
+            let before = self.lanes.waiting_first(&key.lane).take_while(|other| **other < key).count();
+            if self.mta.mark(&key, record.octets, before) {
                 record.hops[index].state = HopState::Open;
             }
         }
@@ -117,7 +118,7 @@ impl Node {
         let why = refused.fault.to_string();
         match refused.saved {
             Saved::Accepted(accepted) => self.accept_failed(now, *accepted, &why),
-            Saved::Opened(key) => self.defer_quietly(&key),
+            Saved::Marked(keys) => self.marks_failed(&keys),
             Saved::Transport(link, number) => self.transport_store_failed(now, link, number, why),
             Saved::Chat(number) => self.chat_store_failed(now, number, &why),
             Saved::Notes(_) => {}

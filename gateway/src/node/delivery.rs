@@ -5,6 +5,7 @@ use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::{Duration, Now};
 use skywave_transports::io::{Space, Write};
 
+use super::mta::Duty;
 use super::seam::{HandOver, HandOverOutcome, Number, Piece, SmtpReply};
 use super::steps::Saved;
 use super::{Node, Output, Pending};
@@ -19,6 +20,10 @@ use crate::telemetry::{Event, Status};
 
 /// After how many finished mails old history is looked for.
 const PRUNE_EVERY_MAILS: u64 = 64;
+
+const fn duty(key: &HopKey) -> Duty {
+    (key.ticket, key.hop)
+}
 
 impl Node {
     /// Puts a hop into its lane's window, or begins it if it has a place since its birth.
@@ -39,6 +44,7 @@ impl Node {
             self.unmark(&key);
         }
         if let Some(out) = self.lanes.insert(key) {
+            self.mta.was_marked_here(duty(&out));
             self.mails.unpin(out.ticket);
         }
     }
@@ -59,6 +65,7 @@ impl Node {
                     break;
                 }
             }
+            self.mark_ahead(&lane);
             if let Some(query) = self.lanes.refill(&lane) {
                 let number = self.fetch(query);
                 self.pending.insert(number, Pending::Refill(lane));
@@ -66,51 +73,76 @@ impl Node {
         }
     }
 
-    /// Takes a place at the door and marks the hop open on disk before the dialogue begins, unless it was born so.
+    /// Takes a place at the door for a hop whose mark, that its hand-over is open, is on the disk.
     fn open_door(&mut self, now: Now, key: &HopKey) -> bool {
         if self.storekeeper.is_failing() || self.stopping {
             return false;
         }
-        let Some(octets) = self.mails.record(key.ticket).map(|record| record.octets) else {
+        let Some(record) = self.mails.record(key.ticket) else {
             self.leave_lane(key);
             return true;
         };
-        if !self.mta.open(key, octets) {
+        let marked = record.hops[usize::from(key.hop)].state == HopState::Open;
+        if !marked || self.mta.is_marking(duty(key)) || !self.mta.open(key, record.octets) {
             return false;
         }
-        self.lanes.start(key);
-        let Some(record) = self.mails.record_mut(key.ticket) else { return true };
-        let hop = &mut record.hops[usize::from(key.hop)];
-        if hop.state == HopState::Open {
-            // Of an earlier run: its dialogue may have begun before the crash.
-            if self.started_ticket.is_some_and(|first| key.ticket < first) {
-                let (ticket, message_id) = (key.ticket.to_string(), record.message_id.clone());
-                self.tell(Event::PossibleDuplicate { ticket, message_id });
-            }
-            self.begin_hand_over(now, key);
-            return true;
+        // Of an earlier run: its dialogue may have begun before the crash.
+        let older = self.started_ticket.is_some_and(|first| key.ticket < first);
+        if older && !self.mta.was_marked_here(duty(key)) {
+            let message_id = record.message_id.clone();
+            self.tell(Event::PossibleDuplicate { ticket: key.ticket.to_string(), message_id });
         }
-        hop.state = HopState::Open;
-        let writes = vec![record.put()];
-        let urgent = record.precedence() >= Precedence::Flash;
-        self.mails.writing(key.ticket);
-        self.save(Batch { writes, urgent, ..Batch::default() }, Saved::Opened(key.clone()));
+        self.lanes.start(key);
+        self.begin_hand_over(now, key);
         true
     }
 
-    /// The open mark could not be stored: the hop waits again.
-    pub(super) fn defer_quietly(&mut self, key: &HopKey) {
-        self.mails.written(key.ticket);
-        // Its precedence may have changed meanwhile.
-        let Some(key) = &self.fresh_key(key) else { return };
-        let Some(record) = self.mails.record_mut(key.ticket) else { return };
-        record.hops[usize::from(key.hop)].state = HopState::Waiting;
-        let octets = record.octets;
-        self.mta.unreserve(key, octets);
-        if self.lanes.remove(key)
-            && let Some(out) = self.lanes.insert(key.clone())
-        {
-            self.mails.unpin(out.ticket);
+    /// Marks the first of those that wait at a door, before their turn comes: one write for many.
+    fn mark_ahead(&mut self, lane: &str) {
+        if self.storekeeper.is_failing() || self.stopping {
+            return;
+        }
+        let marked = |key: &HopKey| {
+            let record = self.mails.record(key.ticket);
+            record.is_none_or(|record| record.hops[usize::from(key.hop)].state == HopState::Open)
+        };
+        let Some(first) = self.lanes.first(lane) else { return };
+        let Some(count) = self.mta.to_mark(lane, marked(first)) else { return };
+        let keys: Vec<HopKey> =
+            self.lanes.waiting_first(lane).take(count).filter(|key| !marked(key)).cloned().collect();
+        let (mut writes, mut urgent) = (Vec::with_capacity(keys.len()), false);
+        for key in &keys {
+            let Some(record) = self.mails.record_mut(key.ticket) else { continue };
+            record.hops[usize::from(key.hop)].state = HopState::Open;
+            writes.push(record.put());
+            urgent |= record.precedence() >= Precedence::Flash;
+            self.mails.writing(key.ticket);
+            self.mta.marking(duty(key), self.started_ticket.is_some_and(|first| key.ticket < first));
+        }
+        if !writes.is_empty() {
+            self.save(Batch { writes, urgent, ..Batch::default() }, Saved::Marked(keys));
+        }
+    }
+
+    /// Marks are on the disk.
+    pub(super) fn marked(&mut self, keys: &[HopKey]) {
+        for key in keys {
+            self.mta.marked(duty(key));
+            self.mails.written(key.ticket);
+        }
+    }
+
+    /// Marks could not be stored: these hops wait without.
+    pub(super) fn marks_failed(&mut self, keys: &[HopKey]) {
+        for key in keys {
+            let hop = self.mails.record_mut(key.ticket).and_then(|record| record.hops.get_mut(usize::from(key.hop)));
+            if self.mta.marked(duty(key))
+                && let Some(hop) = hop.filter(|hop| hop.state == HopState::Open && hop.lane == key.lane)
+            {
+                hop.state = HopState::Waiting;
+            }
+            self.mta.was_marked_here(duty(key));
+            self.mails.written(key.ticket);
         }
     }
 
@@ -297,6 +329,7 @@ impl Node {
 
     /// A hop leaves its lane's window.
     pub(super) fn leave_lane(&mut self, key: &HopKey) {
+        self.mta.was_marked_here(duty(key));
         if self.lanes.remove(key) {
             self.mails.unpin(key.ticket);
         }

@@ -356,10 +356,7 @@ impl Node {
                 self.accepted(now, *accepted);
             }
             Saved::Notes(tickets) => tickets.into_iter().for_each(|ticket| self.mails.written(ticket)),
-            Saved::Opened(key) => {
-                self.mails.written(key.ticket);
-                self.begin_hand_over(now, &key);
-            }
+            Saved::Marked(keys) => self.marked(&keys),
             Saved::Transport(link, number) => self.transport_stored(now, link, number),
             Saved::Chat(number) => self.chat_stored(now, number),
         }

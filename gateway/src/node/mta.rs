@@ -1,12 +1,15 @@
 //! How many hand-overs to each local MTA may be open: a bounded number of connections, some of them kept for Flash
-//! and Override, and a bounded sum of octets; and how many mails that wait for a place may already bear the mark that
-//! their hand-over is open.
+//! and Override, and a bounded sum of octets; and how many mails that wait for a place already bear the mark that their
+//! hand-over is open (ADR 0046), so that no connection rests while a mark is on its way to the disk.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::LocalConfig;
-use crate::queue::record::{HopKey, Lane};
+use crate::queue::record::{HopKey, Lane, Ticket};
 
+/// For each connection so many of the mails that wait first may bear the mark: what is handed over while the disk syncs a
+/// few times.
+const MARKED_PER_CONNECTION: usize = 4;
 /// P_MUL priorities up to this one (Flash and Override) may use the reserved connections.
 const URGENT_P_MUL: u8 = 2;
 
@@ -21,12 +24,21 @@ struct Door {
     born: BTreeSet<HopKey>,
     /// New mails on their way to the disk that are marked open and have no place yet.
     ahead: BTreeSet<HopKey>,
+    /// Hand-overs begun since waiting mails were last marked.
+    begun: usize,
 }
+
+/// A hop, whatever its precedence is now.
+pub type Duty = (Ticket, u16);
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Mta {
     doors: BTreeMap<Lane, Door>,
+    /// Hops whose mark is on its way to the disk: they do not begin before it is there.
+    marking: BTreeSet<Duty>,
+    /// Hops of an earlier run that wait with a mark of this one: they were not open at the crash.
+    marked_here: BTreeSet<Duty>,
 }
 
 impl Mta {
@@ -40,8 +52,10 @@ impl Mta {
             octets: 0,
             born: BTreeSet::new(),
             ahead: BTreeSet::new(),
+            begun: 0,
         };
-        Self { doors: locals.iter().map(|local| (local.name.clone(), door(local))).collect() }
+        let doors = locals.iter().map(|local| (local.name.clone(), door(local))).collect();
+        Self { doors, ..Self::default() }
     }
 
     /// Whether the lane is a local MTA.
@@ -50,14 +64,49 @@ impl Mta {
     }
 
     /// Whether a new mail is to be born with the mark that its hand-over is open: when it gets a place at once, or when
-    /// fewer wait before it than there are connections, so that it soon will. `waiting` wait already.
+    /// so few wait before it that it soon will: `waiting` do.
     pub fn mark(&mut self, key: &HopKey, octets: u64, waiting: usize) -> bool {
         let has_place = waiting == 0 && self.open(key, octets);
         let Some(door) = self.doors.get_mut(&key.lane) else { return false };
         if has_place {
             return door.born.insert(key.clone());
         }
-        waiting + door.ahead.len() < door.connections_max && door.ahead.insert(key.clone())
+        waiting + door.ahead.len() < door.marked_max() && door.ahead.insert(key.clone())
+    }
+
+    /// How many of the mails that wait first are to bear the mark, when it is time to mark some: when the first bears none,
+    /// or half of those marked have begun.
+    pub fn to_mark(&mut self, lane: &str, first_is_marked: bool) -> Option<usize> {
+        let door = self.doors.get_mut(lane)?;
+        let marked_max = door.marked_max();
+        let due = !first_is_marked || door.begun >= marked_max.div_ceil(2);
+        due.then(|| {
+            door.begun = 0;
+            marked_max
+        })
+    }
+
+    /// The mark of a hop is on its way to the disk; `older`: the mail is one of an earlier run.
+    pub fn marking(&mut self, duty: Duty, older: bool) {
+        self.marking.insert(duty);
+        if older {
+            self.marked_here.insert(duty);
+        }
+    }
+
+    /// Whether the mark of a hop is on its way to the disk.
+    pub fn is_marking(&self, duty: Duty) -> bool {
+        self.marking.contains(&duty)
+    }
+
+    /// The mark of a hop is on the disk, or will not be.
+    pub fn marked(&mut self, duty: Duty) -> bool {
+        self.marking.remove(&duty)
+    }
+
+    /// Whether the mark of a hop was made in this run; it is asked for once, or forgotten with it.
+    pub fn was_marked_here(&mut self, duty: Duty) -> bool {
+        self.marked_here.remove(&duty)
     }
 
     /// The mail of [`Mta::mark`] is on the disk: whether it has a place since then.
@@ -78,6 +127,7 @@ impl Mta {
             return false;
         }
         door.open += 1;
+        door.begun += 1;
         door.octets += octets;
         true
     }
@@ -88,6 +138,12 @@ impl Mta {
             door.open = door.open.saturating_sub(1);
             door.octets = door.octets.saturating_sub(octets);
         }
+    }
+}
+
+impl Door {
+    const fn marked_max(&self) -> usize {
+        self.connections_max.saturating_mul(MARKED_PER_CONNECTION)
     }
 }
 
@@ -118,16 +174,29 @@ mod tests {
     fn marks_are_bounded_and_given_up_once() {
         let mut mta = three_places();
         assert!((1..=2).all(|number| mta.mark(&key(8, number), 10, 0)), "these have a place");
-        assert!((3..=5).all(|number| mta.mark(&key(8, number), 10, 0)), "these wait for one");
-        assert!(!mta.mark(&key(8, 6), 10, 0), "no further mark");
-        assert!(mta.mark(&key(2, 7), 10, 0), "the place that is kept");
+        assert!((3..=14).all(|number| mta.mark(&key(8, number), 10, 0)), "these wait for one");
+        assert!(!mta.mark(&key(8, 15), 10, 0), "no further mark");
+        assert!(mta.mark(&key(2, 16), 10, 0), "the place that is kept");
         assert_eq!(
-            [1, 3, 1, 7].map(|number| mta.born(&key(if number == 7 { 2 } else { 8 }, number))),
+            [1, 3, 1, 16].map(|number| mta.born(&key(if number == 16 { 2 } else { 8 }, number))),
             [true, false, false, true]
         );
-        assert!(!mta.mark(&key(8, 8), 10, 1), "one waits on disk, two marks are under way");
-        assert!(mta.mark(&key(8, 8), 10, 0));
-        assert!(!mta.mark(&HopKey { lane: "hf".into(), ..key(8, 9) }, 10, 0), "a link");
+        assert!(!mta.mark(&key(8, 17), 10, 1), "one waits on disk, eleven marks are under way");
+        assert!(mta.mark(&key(8, 17), 10, 0));
+        assert!(!mta.mark(&HopKey { lane: "hf".into(), ..key(8, 18) }, 10, 0), "a link");
+    }
+
+    #[test]
+    fn marks_are_made_when_half_of_them_are_used_up() {
+        let mut mta = three_places();
+        assert_eq!(mta.to_mark("mta", false), Some(12), "the first has none");
+        for number in 1..=6 {
+            assert_eq!(mta.to_mark("mta", true), None, "{number}");
+            assert!(mta.open(&key(8, number), 1));
+            mta.unreserve(&key(8, number), 1);
+        }
+        assert_eq!((mta.to_mark("mta", true), mta.to_mark("mta", true)), (Some(12), None));
+        assert_eq!(mta.to_mark("hf", false), None, "a link");
     }
 
     #[test]

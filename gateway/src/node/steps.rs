@@ -91,8 +91,8 @@ pub enum Saved {
     Accepted(Box<Accepted>),
     /// Notes about mails.
     Notes(Vec<Ticket>),
-    /// The mark that a hand-over begins: it begins once the mark is on the disk.
-    Opened(HopKey),
+    /// The marks that hand-overs of these hops are open: none begins before its mark is on the disk.
+    Marked(Vec<HopKey>),
     /// Records of a transport: link index and the transport's number.
     Transport(usize, u64),
     /// Stanzas, and records of chat sessions: chat's number.

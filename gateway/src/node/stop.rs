@@ -29,11 +29,12 @@ impl Node {
         }
     }
 
-    /// A mail that was born with the mark of an open hand-over and never got a place loses it: the next run need not
+    /// A mail that got the mark of an open hand-over in this run, and never a place, loses it: the next run need not
     /// announce it as a possible duplicate.
     pub(super) fn unmark(&mut self, key: &HopKey) {
-        let born_here = self.started_ticket.is_none_or(|first| key.ticket >= first);
-        let Some(record) = self.mails.record_mut(key.ticket).filter(|_| born_here) else { return };
+        let marked_here = self.started_ticket.is_none_or(|first| key.ticket >= first)
+            || self.mta.was_marked_here((key.ticket, key.hop));
+        let Some(record) = self.mails.record_mut(key.ticket).filter(|_| marked_here) else { return };
         let hop = &mut record.hops[usize::from(key.hop)];
         if hop.state == HopState::Open && self.mta.is_door(&key.lane) {
             hop.state = HopState::Waiting;

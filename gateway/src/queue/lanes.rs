@@ -85,6 +85,11 @@ impl Lanes {
         self.windows.get(lane)?.waiting.first()
     }
 
+    /// The waiting hops of a lane, the most urgent first.
+    pub fn waiting_first(&self, lane: &str) -> impl Iterator<Item = &HopKey> {
+        self.windows.get(lane).into_iter().flat_map(|window| &window.waiting)
+    }
+
     /// A waiting hop is under way now.
     pub fn start(&mut self, key: &HopKey) {
         if let Some(window) = self.windows.get_mut(&key.lane)

@@ -1,6 +1,7 @@
 //! Disks and clocks that fail under a site: inputs 54 and 56.
 
 use skywave::node::Input;
+use skywave::node::config::SiteConfig;
 use skywave::store::model::{ModelStore, Trouble};
 use skywave::telemetry::Event;
 use skywave::world::disk::Ailment;
@@ -14,7 +15,7 @@ use super::{DAY, HOUR, MINUTE, count, order, plan, settles, world as sites};
 
 const YEAR_SECONDS: u64 = 365 * 86_400;
 
-fn site() -> skywave::node::config::SiteConfig {
+fn site() -> SiteConfig {
     plan(&["hq"], &[]).site(0)
 }
 
@@ -51,20 +52,63 @@ fn a_hand_over_waits_for_a_failing_disk_without_turning_on_the_spot() {
     config.local[0].connections_max = 2;
     config.local[0].connections_urgent = 0;
     let mut lone = Lone::new(config);
-    (0..5).for_each(|number| assert!(lone.mail(number, "", &["b@hq.test"], "Subject: x\r\n").starts_with("250 ")));
+    (0..11).for_each(|number| assert!(lone.mail(number, "", &["b@hq.test"], "Subject: x\r\n").starts_with("250 ")));
     assert_eq!(lone.hand_overs.len(), 2);
     (0..2).for_each(|_| drop(lone.answer(250)));
     assert_eq!(lone.hand_overs.len(), 2, "two more were born with their marks");
     lone.store.set_trouble(Some(Trouble::CommitsFail));
-    lone.answer(250);
+    // With the first it becomes known that the disk fails.
+    (0..2).for_each(|_| drop(lone.answer(250)));
     assert!(lone.pass(HOUR) < 10_000);
-    assert_eq!(lone.hand_overs.len(), 1, "nothing begins whose mark is not on the disk");
+    assert_eq!(lone.hand_overs.len(), 1, "nothing begins while the disk fails");
     lone.store.set_trouble(None);
     lone.pass(Duration::from_secs(10));
-    for _ in 0..2 {
+    while !lone.hand_overs.is_empty() {
         lone.answer(250);
     }
     assert_eq!(lone.status()["mails_queued"], 0);
+}
+
+/// One connection, and ten mails: the first is being handed over, four were born with the mark, five wait without.
+fn ten_for_one_connection() -> (SiteConfig, Lone) {
+    let mut config = site();
+    (config.local[0].connections_max, config.local[0].connections_urgent) = (1, 0);
+    let mut lone = Lone::new(config.clone());
+    (0..10).for_each(|number| drop(lone.mail(number, "", &["b@hq.test"], "Subject: x\r\n")));
+    (config, lone)
+}
+
+/// Marks for those that wait are made ahead and many at once; none begins before its mark is on the disk.
+#[test]
+fn no_hand_over_begins_before_its_mark_is_on_the_disk() {
+    let (_, mut lone) = ten_for_one_connection();
+    lone.withheld = Some(Vec::new());
+    (0..5).for_each(|_| drop(lone.answer(250)));
+    assert!(lone.hand_overs.is_empty(), "the other five wait for their marks");
+    lone.release();
+    for left in (1..=5).rev() {
+        assert_eq!(lone.hand_overs.len(), 1, "{left} are left");
+        lone.answer(250);
+    }
+    assert_eq!(lone.status()["mails_queued"], 0);
+}
+
+/// After a crash those are announced whose hand-over may have been open, and not those that were marked since.
+#[test]
+fn what_was_marked_after_a_crash_is_not_announced() {
+    let (config, lone) = ten_for_one_connection();
+    let announced =
+        |lone: &Lone| lone.told.iter().filter(|event| matches!(event, Event::PossibleDuplicate { .. })).count();
+    let mut lone = Lone::over(config.clone(), lone.store, BEGIN + 60);
+    (0..6).for_each(|_| drop(lone.answer(250)));
+    assert_eq!(announced(&lone), 5);
+    // The other four wait with marks of this run; a site that ends in good order takes them back.
+    lone.feed(Input::Stop);
+    lone.answer(250);
+    lone.pass(MINUTE);
+    let mut lone = Lone::over(config, lone.store, BEGIN + 120);
+    (0..3).for_each(|_| drop(lone.answer(250)));
+    assert_eq!((announced(&lone), lone.status()["mails_queued"].clone()), (0, 0.into()));
 }
 
 /// A site that ends in good order takes the marks back that were made ahead: nothing is announced that was never begun.
