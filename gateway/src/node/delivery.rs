@@ -107,7 +107,7 @@ impl Node {
             record.is_none_or(|record| record.hops[usize::from(key.hop)].state == HopState::Open)
         };
         let Some(first) = self.lanes.first(lane) else { return };
-        let Some(count) = self.mta.to_mark(lane, marked(first)) else { return };
+        let Some(count) = self.mta.marks_wanted(lane, marked(first)) else { return };
         let keys: Vec<HopKey> =
             self.lanes.waiting_first(lane).take(count).filter(|key| !marked(key)).cloned().collect();
         let (mut writes, mut urgent) = (Vec::with_capacity(keys.len()), false);

@@ -76,7 +76,7 @@ impl Mta {
 
     /// How many of the mails that wait first are to bear the mark, when it is time to mark some: when the first bears none,
     /// or half of those marked have begun.
-    pub fn to_mark(&mut self, lane: &str, first_is_marked: bool) -> Option<usize> {
+    pub fn marks_wanted(&mut self, lane: &str, first_is_marked: bool) -> Option<usize> {
         let door = self.doors.get_mut(lane)?;
         let marked_max = door.marked_max();
         let due = !first_is_marked || door.begun >= marked_max.div_ceil(2);
@@ -189,14 +189,14 @@ mod tests {
     #[test]
     fn marks_are_made_when_half_of_them_are_used_up() {
         let mut mta = three_places();
-        assert_eq!(mta.to_mark("mta", false), Some(12), "the first has none");
+        assert_eq!(mta.marks_wanted("mta", false), Some(12), "the first has none");
         for number in 1..=6 {
-            assert_eq!(mta.to_mark("mta", true), None, "{number}");
+            assert_eq!(mta.marks_wanted("mta", true), None, "{number}");
             assert!(mta.open(&key(8, number), 1));
             mta.unreserve(&key(8, number), 1);
         }
-        assert_eq!((mta.to_mark("mta", true), mta.to_mark("mta", true)), (Some(12), None));
-        assert_eq!(mta.to_mark("hf", false), None, "a link");
+        assert_eq!((mta.marks_wanted("mta", true), mta.marks_wanted("mta", true)), (Some(12), None));
+        assert_eq!(mta.marks_wanted("hf", false), None, "a link");
     }
 
     #[test]

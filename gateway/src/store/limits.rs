@@ -21,6 +21,8 @@ pub const LOG_PAGES_WANTED: u64 = 1000;
 /// Pages in the write-ahead log from which it is copied back once those who waited are answered; at twice as many the
 /// commit itself does it.
 pub const LOG_PAGES_MAX: u64 = 3000;
+/// Pages by which the write-ahead log may have grown before it is looked at.
+pub const LOG_PAGES_LOOK: u64 = 500;
 /// Octets to which the file of the write-ahead log is cut when it begins anew.
 pub const LOG_OCTETS_KEPT: u64 = 16 << 20;
 /// Damaged rows that are kept for the operator; the oldest give way.

@@ -25,7 +25,7 @@ mod tests;
 use std::fs::File;
 use std::sync::Arc;
 
-use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 use skywave_protocols::bytes::Bytes;
 use skywave_transports::io::{Row, Write};
 
@@ -33,7 +33,7 @@ use bodies::{Bodies, Incoming, Kept};
 use read::LoadFault;
 
 use super::disk::Disk;
-use super::limits::{LOG_PAGES_MAX, LOG_PAGES_WANTED};
+use super::limits::{LOG_PAGES_LOOK, LOG_PAGES_MAX, LOG_PAGES_WANTED};
 use super::record;
 use super::{Batch, BodyId, Query, Reader, Store, StoreFault};
 pub use open::OpenFault;
@@ -42,6 +42,9 @@ pub use spool::Spool;
 const TEMPORARY: &str = "tmp";
 const BODY: &str = "body";
 const CORRUPT: &str = "corrupt";
+/// Pages that a transaction changes besides those of its rows.
+const COMMIT_PAGES: u64 = 8;
+const PAGE_OCTETS: u64 = 4096;
 
 /// The store of one site.
 pub struct SqliteStore {
@@ -51,6 +54,8 @@ pub struct SqliteStore {
     damaged: Vec<String>,
     /// An I/O error was met: nothing is accepted until a probe succeeds.
     doubted: bool,
+    /// About how many pages went to the write-ahead log since it was last looked at.
+    log_grown: u64,
     sweep: sweep::Sweep,
     // Closing the file gives the lock free.
     lock: Option<File>,
@@ -69,10 +74,16 @@ impl SqliteStore {
             }
             batch.writes.iter().try_for_each(|change| write(&transaction, change))?;
             for body in &batch.drop {
-                let mut statement = transaction.prepare_cached(sql::BODY_DROP)?;
-                let was_file: Option<bool> =
-                    statement.query_row(params![body.0.cast_signed()], |row| row.get(0)).optional()?;
-                files.extend(was_file.filter(|was| *was).map(|_| *body));
+                // Most are rows; to ask of each whether it was one costs more than to try.
+                let id = params![body.0.cast_signed()];
+                if transaction.prepare_cached(sql::BODY_DROP_ROW)?.execute(id)? == 0 {
+                    files.extend(
+                        transaction
+                            .prepare_cached(sql::BODY_DROP)?
+                            .execute(id)
+                            .map(|gone| (gone > 0).then_some(*body))?,
+                    );
+                }
             }
         }
         transaction.commit()?;
@@ -109,6 +120,14 @@ impl SqliteStore {
         fault(error)
     }
 
+    /// Looks after the log when it may have grown by `grown_min` pages since it was last looked at.
+    fn checkpoint_grown(&mut self, grown_min: u64, pages_min: u64) {
+        if self.log_grown >= grown_min {
+            self.log_grown = 0;
+            self.checkpoint(pages_min);
+        }
+    }
+
     /// Copies the write-ahead log back when it holds at least `pages_min` pages; what failed is tried again later.
     fn checkpoint(&self, pages_min: u64) {
         let pages = |mode: &str| -> rusqlite::Result<u64> {
@@ -131,6 +150,12 @@ impl SqliteStore {
         connection.pragma_update(None, "query_only", true).map_err(|error| fault(&error))?;
         Ok(SqliteReader { connection, disk: Arc::clone(&self.spool.disk) })
     }
+}
+
+/// About how many pages a batch changes; rather too many, as several rows share a page.
+fn pages(batch: &Batch) -> u64 {
+    let octets = batch.writes.iter().map(|write| write.value.as_ref().map_or(0, Bytes::len) as u64).sum::<u64>();
+    octets / PAGE_OCTETS + (batch.writes.len() + batch.keep.len() + batch.drop.len()) as u64
 }
 
 fn keep(transaction: &Transaction<'_>, body: BodyId, incoming: &Incoming) -> rusqlite::Result<()> {
@@ -186,7 +211,8 @@ impl Store for SqliteStore {
             // A file that cannot be removed now has no row any more and is swept at the next start.
             let _ = self.spool.disk.remove(&body_path(body));
         }
-        self.checkpoint(2 * LOG_PAGES_MAX);
+        self.log_grown += batches.iter().map(pages).sum::<u64>() + COMMIT_PAGES;
+        self.checkpoint_grown(LOG_PAGES_MAX, 2 * LOG_PAGES_MAX);
         Ok(())
     }
 
@@ -212,7 +238,7 @@ impl Store for SqliteStore {
     }
 
     fn after_commit(&mut self) {
-        self.checkpoint(LOG_PAGES_MAX);
+        self.checkpoint_grown(LOG_PAGES_LOOK, LOG_PAGES_MAX);
     }
 
     fn tend(&mut self) -> bool {

@@ -28,7 +28,8 @@ use super::{Batch, BodyId, Query, Reader, Store, StoreFault};
 /// What is asked of the store. Numbers are the asker's and come back with the answer.
 #[derive(Clone, PartialEq, Debug)]
 pub enum StoreRequest {
-    /// Append to a body; answered by `Appended` or `BodyFailed`.
+    /// Append to a body; answered by `Appended` or `BodyFailed`. When the commit that keeps the body came right behind it,
+    /// `Appended` is left out: the answer to the commit says all.
     Append(BodyId, Bytes),
     /// Forget a body that no batch was asked to keep; not answered.
     Abandon(BodyId),
@@ -142,7 +143,7 @@ pub fn spawn(
         let run = move || read(reader, &requests, &to_writer, &answer);
         reader_thread = Some(Builder::new().name("store-reader".into()).spawn(run)?);
     }
-    let writer = Writer { store, answer, queue: VecDeque::new(), under_way };
+    let writer = Writer { store, answer, queue: VecDeque::new(), appended: Vec::new(), under_way };
     let run = move || writer.run(&requests);
     let writer = Builder::new().name("store-writer".into()).spawn(run)?;
     Ok((handle, StoreThreads { writer, reader: reader_thread }))
@@ -183,6 +184,8 @@ struct Writer {
     store: Box<dyn Store>,
     answer: Answer,
     queue: VecDeque<(u64, Batch)>,
+    /// What was appended and is not answered.
+    appended: Vec<(BodyId, usize)>,
     under_way: Arc<AtomicU64>,
 }
 
@@ -198,8 +201,10 @@ impl Writer {
                     // What came while the last group was on its way to the disk makes the next one.
                     while !stopping && !self.queue.is_empty() {
                         stopping = !self.drain(requests) || !self.stand_by(requests);
+                        self.tell_appended();
                         self.commit_group();
                     }
+                    self.tell_appended();
                     may_tend = true;
                 }
                 Next::Idle => {
@@ -238,6 +243,7 @@ impl Writer {
                     if !self.take(request) {
                         return false;
                     }
+                    self.tell_appended();
                 }
                 Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => break,
             }
@@ -250,11 +256,10 @@ impl Writer {
         match request {
             StoreRequest::Append(body, octets) => {
                 let count = octets.len();
-                let result = self.store.append_body(body, &octets);
-                self.answer(match result {
-                    Ok(()) => StoreAnswer::Appended(body, count),
-                    Err(fault) => StoreAnswer::BodyFailed(body, fault),
-                });
+                match self.store.append_body(body, &octets) {
+                    Ok(()) => self.appended.push((body, count)),
+                    Err(fault) => self.answer(StoreAnswer::BodyFailed(body, fault)),
+                }
             }
             StoreRequest::Abandon(body) => self.store.abandon_body(body),
             StoreRequest::Commit(number, batch) => self.queue.push_back((number, batch)),
@@ -306,6 +311,15 @@ impl Writer {
             Ok(()) => StoreAnswer::Stored(number),
             Err(fault) => StoreAnswer::StoreFailed(number, fault),
         });
+    }
+
+    /// Answers what was appended, but for bodies whose commit is at hand: nobody waits for room in those.
+    fn tell_appended(&mut self) {
+        for (body, octets) in std::mem::take(&mut self.appended) {
+            if !self.queue.iter().any(|(_, batch)| batch.keep.contains(&body)) {
+                self.answer(StoreAnswer::Appended(body, octets));
+            }
+        }
     }
 
     fn tell_damage(&mut self) {
@@ -482,8 +496,9 @@ mod tests {
             let (sender, requests) = channel();
             coming.into_iter().for_each(|request| sender.send(request).unwrap());
             let queue = VecDeque::from([(0, begun)]);
-            let mut writer =
-                Writer { store: Box::new(ModelStore::new()), answer: answers().0, queue, under_way: Arc::default() };
+            let store = Box::new(ModelStore::new());
+            let (answer, appended, under_way) = (answers().0, Vec::new(), Arc::default());
+            let mut writer = Writer { store, answer, queue, appended, under_way };
             assert!(writer.stand_by(&requests));
             assert_eq!(writer.queue.iter().map(|(number, _)| *number).collect::<Vec<_>>(), expected);
         }

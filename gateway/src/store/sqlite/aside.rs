@@ -51,7 +51,7 @@ impl SqliteStore {
         if transaction.execute(sql::BODY_SET_ASIDE, params![id, name])? == 0 {
             return Ok(None);
         }
-        transaction.query_row(sql::BODY_DROP, params![id], |_| Ok(()))?;
+        transaction.execute(sql::BODY_DROP, params![id])?;
         transaction.execute(sql::CORRUPT_TRIM, params![CORRUPT_ROWS_MAX])?;
         transaction.commit()?;
         // Without its row the file is an orphan: if the renaming fails the sweep decides about it.

@@ -131,6 +131,7 @@ impl SqliteStore {
             bodies: Bodies::new(Arc::clone(&spool.disk)),
             damaged,
             doubted: false,
+            log_grown: 0,
             sweep: sweep::Sweep::default(),
             lock: None,
             spool,

@@ -78,8 +78,9 @@ pub const fn of(space: Space) -> &'static Statements {
 pub const BODY: &str = "SELECT length, sum, octets, sums FROM body WHERE id = ?1";
 pub const BODY_KNOWN: &str = "SELECT 1 FROM body WHERE id = ?1";
 pub const BODY_PUT: &str = "INSERT OR IGNORE INTO body (id, length, sum, octets, sums) VALUES (?1, ?2, ?3, ?4, ?5)";
-/// Deletes, and says whether the body was a file.
-pub const BODY_DROP: &str = "DELETE FROM body WHERE id = ?1 RETURNING octets IS NULL";
+/// Deletes a body that is a row, and no other.
+pub const BODY_DROP_ROW: &str = "DELETE FROM body WHERE id = ?1 AND octets IS NOT NULL";
+pub const BODY_DROP: &str = "DELETE FROM body WHERE id = ?1";
 pub const BODY_SET_ASIDE: &str = "INSERT INTO corrupt (name, at, key, value, sum) \
     SELECT ?2, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), CAST(id AS BLOB), coalesce(octets, sums), sum \
     FROM body WHERE id = ?1";
