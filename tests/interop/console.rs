@@ -105,6 +105,26 @@ impl Drop for Background {
     }
 }
 
+/// A running node is silenced, and says what it counts; a client of a lower rank has no say.
+#[test]
+fn a_running_node_is_managed() {
+    let nodes = Nodes::start();
+    let (code, report) = run(nodes.near, &["emcon", "on"]);
+    assert_eq!((code, &report["answer"]), (Some(0), &"emcon on".into()), "{report}");
+    let (_, status) = run(nodes.near, &["status"]);
+    assert_eq!(status["availability_reason"], "emcon", "{status}");
+    let (code, state) = run(nodes.near, &["state"]);
+    let lines = state["answer"].as_str().unwrap_or_default();
+    assert_eq!(code, Some(0), "{state}");
+    for line in ["emcon=true", "address=1.1.0.1", "link.frames_forged=0", "cas.rejected=0", "dts.segments_sent=0"] {
+        assert!(lines.lines().any(|found| found == line), "{line} is not in\n{lines}");
+    }
+    let (code, report) = run(nodes.near, &["emcon", "off"]);
+    assert_eq!((code, &report["answer"]), (Some(0), &"emcon off".into()), "{report}");
+    let (_, status) = run(nodes.near, &["status"]);
+    assert_eq!(status["availability"], "half_duplex", "{status}");
+}
+
 #[test]
 fn status_says_what_the_server_says_and_faults_have_their_codes() {
     let nodes = Nodes::start();

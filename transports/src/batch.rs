@@ -221,6 +221,10 @@ impl AirLink for BatchLink {
         vec![self.config.port]
     }
 
+    fn emission(&self) -> Emission {
+        self.emission
+    }
+
     fn offer(&self) -> Option<Offer> {
         let (outgoing, leg) = self.next_leg()?;
         let octets = outgoing.legs[leg].octets_next(outgoing.unit.content.len(), self.mtu?);

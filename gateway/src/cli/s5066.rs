@@ -15,6 +15,7 @@ use skywave_conformance::subject::{Answer as Decoded, own::Own};
 use skywave_protocols::random::Random as _;
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::console::answer::{Answer, AnswerConfig};
+use skywave_protocols::s5066::console::manage::{Manage, ManageReport};
 use skywave_protocols::s5066::console::note::Note;
 use skywave_protocols::s5066::console::ping::{Ping, PingConfig};
 use skywave_protocols::s5066::console::probe::{self, APPLICATION};
@@ -23,6 +24,7 @@ use skywave_protocols::s5066::console::status::{SAPS, Status};
 use skywave_protocols::s5066::console::traffic::{Traffic, TrafficConfig};
 use skywave_protocols::s5066::console::watch::Watch;
 use skywave_protocols::s5066::console::{Over, Tool};
+use skywave_protocols::s5066::management::Ask;
 use skywave_protocols::s5066::sis::event::{SessionEnd, SisConfig};
 use skywave_protocols::s5066::sis::fields::{Confirmation, DeliveryMode, Order, Rank, SapId, TransmissionMode, Ttl};
 use skywave_protocols::s5066::sis::reason::BindRejection;
@@ -81,6 +83,17 @@ pub enum S5066Verb {
         #[arg(long, default_value_t = 1)]
         wait_seconds: u32,
     },
+    /// Show what the node counts (rank 15; Skywave's own nodes)
+    State(Managing),
+    /// Begin or end the node's radio silence: it answers nobody (rank 15; Skywave's own nodes)
+    Emcon {
+        /// Whether it is silent
+        #[arg(value_parser = ["on", "off"])]
+        emcon: String,
+        /// Where and how long.
+        #[command(flatten)]
+        managing: Managing,
+    },
     /// Round trips to a console at another node, which runs with --answer
     Ping {
         /// How the probes travel.
@@ -135,6 +148,17 @@ pub enum S5066Verb {
         #[arg(long)]
         for_seconds: Option<u32>,
     },
+}
+
+/// How a node is managed.
+#[derive(Clone, Debug, Args)]
+pub struct Managing {
+    /// Bind at this SAP; without, at one that no protocol uses
+    #[arg(long, value_parser = sap)]
+    pub sap: Option<SapId>,
+    /// How long the answer is waited for
+    #[arg(long, default_value_t = 10)]
+    pub timeout_seconds: u32,
 }
 
 /// How probes travel.
@@ -249,6 +273,8 @@ pub(super) fn s5066(arguments: &S5066) -> Result<(), Fault> {
             let tool = Status::new(&saps, *rank, seconds(*wait_seconds), run.into(), at.trace);
             finish(at, tool, Shown::Primitives, |_| true)
         }
+        S5066Verb::State(managing) => manage(at, Ask::State, managing),
+        S5066Verb::Emcon { emcon, managing } => manage(at, Ask::Emcon(emcon == "on"), managing),
         S5066Verb::Ping { probes, .. } | S5066Verb::Traffic { probes, .. } if probes.answer => {
             let span = probes.for_seconds.map(seconds);
             let config = AnswerConfig { application: probes.application(), ttl: probes.ttl(), span };
@@ -286,6 +312,12 @@ pub(super) fn s5066(arguments: &S5066) -> Result<(), Fault> {
             finish(at, Watch::new(config, for_seconds.map(seconds), run.into()), Shown::Stream, |_| true)
         }
     }
+}
+
+/// Asks one thing of the node itself.
+fn manage(at: &AtServer, ask: Ask, managing: &Managing) -> Result<(), Fault> {
+    let tool = Manage::new(ask, managing.sap, seconds(managing.timeout_seconds), OsRandom.number(), at.trace);
+    finish(at, tool, Shown::Primitives, ManageReport::is_done)
 }
 
 /// The size asked for, where a probe has room in it.

@@ -18,6 +18,7 @@ use crate::node::config::{
 
 /// Ranks of clients (STANAG 5066 annex A; 15 is for management).
 const RANK_MAX: u8 = 14;
+const SAP_MAX: u8 = 15;
 /// Fastest radio that the pacing is made for.
 const RADIO_BITS_PER_SECOND_MAX: u32 = 1_000_000;
 const HOLD_LINK_SECONDS_MAX: u64 = 3_600;
@@ -55,6 +56,9 @@ fn check_radio(name: &str, raw: &RawRadio, found: &mut Found<'_>) -> Option<Radi
         let reason = format!("cannot be {}: at most {HOLD_LINK_SECONDS_MAX}", raw.hold_link_seconds);
         found.wrong(&key.at("hold_link_seconds"), reason);
     }
+    if let Some(sap) = raw.manage_sap.filter(|&sap| sap > SAP_MAX) {
+        found.wrong(&key.at("manage_sap"), format!("cannot be {sap}: 0 to {SAP_MAX}"));
+    }
     Some(RadioConfig {
         name: name.into(),
         node: node?,
@@ -64,6 +68,7 @@ fn check_radio(name: &str, raw: &RawRadio, found: &mut Found<'_>) -> Option<Radi
         turnaround: Duration::from_millis(raw.turnaround_milliseconds),
         air_ahead: Duration::from_secs(raw.air_ahead_seconds),
         hold_link: (raw.hold_link_seconds > 0).then(|| Duration::from_secs(raw.hold_link_seconds)),
+        manage_sap: raw.manage_sap,
     })
 }
 

@@ -213,6 +213,8 @@ pub struct RawRadio {
     pub air_ahead_seconds: u64,
     /// A hard link is held with the one node that data goes to until nothing moved for so long; 0: never.
     pub hold_link_seconds: u64,
+    /// A session of rank 15 at this SAP tells the node of our radio silence.
+    pub manage_sap: Option<u8>,
 }
 
 impl Default for RawRadio {
@@ -225,6 +227,7 @@ impl Default for RawRadio {
             turnaround_milliseconds: 1_000,
             air_ahead_seconds: 20,
             hold_link_seconds: 0,
+            manage_sap: None,
         }
     }
 }

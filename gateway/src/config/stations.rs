@@ -8,7 +8,10 @@ use std::path::Path;
 
 use serde::Deserialize;
 use skywave_protocols::s5066::address::NodeAddress;
-use skywave_protocols::time::Now;
+use skywave_protocols::s5066::node::cas::LinkSetup;
+use skywave_protocols::s5066::node::limits::CLIENTS_MAX;
+use skywave_protocols::s5066::sis::fields::Rank;
+use skywave_protocols::time::{Duration, Now};
 use skywave_transports::modem::weather::{Weather, WeatherFault, wrong_rates};
 use skywave_transports::node::StationConfig;
 use skywave_transports::node::simulator::{Simulator, SimulatorStation};
@@ -17,6 +20,11 @@ use super::mistake::{Found, Key, Mistake, Places};
 use super::values::{self, domain_name, positive};
 use super::{Text, deserialize, syntax_mistakes, without_echoes};
 use crate::shell::radio::RadioStation;
+
+/// A week: what is idle longer might as well stay.
+const IDLE_SECONDS_MAX: u64 = 604_800;
+/// What an S_PDU can say (15 days).
+const TTL_SECONDS_MAX: u64 = 1_296_000;
 
 /// The file: stations by name, and the weather between them.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -45,12 +53,102 @@ struct RawRadio {
     join: Option<String>,
 }
 
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct RawStation {
     listen: Option<SocketAddr>,
     address: Option<String>,
     groups: Vec<String>,
+    /// It keeps radio silence from its start on.
+    emcon: bool,
+    /// How links are made.
+    setup: LinkSetup,
+    /// How they are made with some nodes, by their addresses.
+    peer: BTreeMap<String, RawPeer>,
+    /// Longest transmission.
+    transmission_seconds: f64,
+    /// Longest transmission while others have data too.
+    transmission_shared_seconds: f64,
+    /// A link made by handshake ends when nothing moves for so long.
+    link_idle_seconds: u64,
+    /// The same while there are several links.
+    link_idle_shared_seconds: u64,
+    /// Links at once.
+    links_max: usize,
+    /// Clients at once.
+    clients_max: usize,
+    /// Time to live of what asks for no end.
+    ttl_max_seconds: u64,
+    /// Rank that counts for hard links that other nodes ask for.
+    hard_link_rank: u8,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPeer {
+    setup: LinkSetup,
+}
+
+impl Default for RawStation {
+    fn default() -> Self {
+        let StationConfig { server, cas, transmission_max, transmission_shared_max, emcon, .. } =
+            StationConfig::new(NodeAddress::ALL_STATIONS);
+        Self {
+            listen: None,
+            address: None,
+            groups: Vec::new(),
+            emcon,
+            setup: cas.setup,
+            peer: BTreeMap::new(),
+            transmission_seconds: transmission_max.as_secs_f64(),
+            transmission_shared_seconds: transmission_shared_max.as_secs_f64(),
+            link_idle_seconds: cas.soft_idle.as_secs(),
+            link_idle_shared_seconds: cas.soft_idle_shared.as_secs(),
+            links_max: cas.links_max,
+            clients_max: server.clients_max,
+            ttl_max_seconds: server.ttl_max.as_secs(),
+            hard_link_rank: server.hard_link_rank.number(),
+        }
+    }
+}
+
+impl RawStation {
+    /// How the station behaves.
+    fn config(&self, address: NodeAddress, key: &Key, found: &mut Found<'_>) -> StationConfig {
+        let mut config = StationConfig::new(address);
+        let mut seconds = |name: &str, given: f64| {
+            let span = (1.0..=127.5).contains(&given).then(|| Duration::try_from_secs_f64(given).ok()).flatten();
+            found.take(&key.at(name), span.ok_or_else(|| format!("cannot be {given}: 1 to 127.5 s")))
+        };
+        config.transmission_max = seconds("transmission_seconds", self.transmission_seconds).unwrap_or_default();
+        let shared = seconds("transmission_shared_seconds", self.transmission_shared_seconds);
+        config.transmission_shared_max = shared.unwrap_or_default();
+        for (name, given, most) in [
+            ("link_idle_seconds", self.link_idle_seconds, IDLE_SECONDS_MAX),
+            ("link_idle_shared_seconds", self.link_idle_shared_seconds, IDLE_SECONDS_MAX),
+            ("links_max", self.links_max as u64, config.cas.links_max as u64),
+            ("clients_max", self.clients_max as u64, CLIENTS_MAX as u64),
+            ("ttl_max_seconds", self.ttl_max_seconds, TTL_SECONDS_MAX),
+        ] {
+            if !(1..=most).contains(&given) {
+                found.wrong(&key.at(name), format!("cannot be {given}: 1 to {most}"));
+            }
+        }
+        config.cas.soft_idle = Duration::from_secs(self.link_idle_seconds);
+        config.cas.soft_idle_shared = Duration::from_secs(self.link_idle_shared_seconds);
+        config.cas.links_max = self.links_max;
+        config.cas.setup = self.setup;
+        for (peer, RawPeer { setup }) in &self.peer {
+            let address = node_address(&key.at("peer").at(peer), peer, false, found);
+            config.cas.setups.extend(address.map(|address| (address, *setup)));
+        }
+        config.server.clients_max = self.clients_max;
+        config.server.ttl_max = Duration::from_secs(self.ttl_max_seconds);
+        let rank = Rank::try_from(self.hard_link_rank).map_err(|error| error.to_string());
+        config.server.hard_link_rank = found.take(&key.at("hard_link_rank"), rank).unwrap_or_default();
+        config.emcon = self.emcon;
+        config
+    }
 }
 
 /// What is to be run.
@@ -156,7 +254,7 @@ fn stations(raw: &RawStations, found: &mut Found<'_>) -> Vec<RadioStation> {
         }
         if let (Some(listen), Some(address)) = (listen, address) {
             let rates = raw.rates.clone().unwrap_or_default();
-            let config = StationConfig { groups, rates, ..StationConfig::new(address) };
+            let config = StationConfig { groups, rates, ..station.config(address, &key, found) };
             stations.push(RadioStation { station: SimulatorStation { name: name.clone(), config }, listen });
         }
     }
@@ -229,6 +327,28 @@ mod tests {
         assert_eq!(loaded.stations.len(), 3);
         assert_eq!((loaded.speed, loaded.weather.waveform.bits_per_second), (1, 1200));
         assert_eq!(loaded.stations[0].station.config.groups.len(), 1);
+    }
+
+    #[test]
+    fn how_a_station_behaves_is_said_by_its_keys() {
+        let keys = "emcon = true\nsetup = \"handshake\"\npeer.\"1.1.0.9\".setup = \"skip\"\ntransmission_seconds = 60\n\
+                    transmission_shared_seconds = 10.5\nlink_idle_seconds = 7\nlink_idle_shared_seconds = 5\nlinks_max = 3\n\
+                    clients_max = 2\nttl_max_seconds = 60\nhard_link_rank = 4\n";
+        let text = format!("[station.\"a.test\"]\nlisten = \"127.0.0.1:1\"\naddress = \"1.1.0.1\"\n{keys}");
+        let config = loaded(&text, "").unwrap().stations.remove(0).station.config;
+        let peer = |text: &str| config.cas.setup_of(text.parse().unwrap());
+        assert_eq!((peer("1.1.0.8"), peer("1.1.0.9")), (LinkSetup::Handshake, LinkSetup::Skip));
+        let millis = |span: Duration| span.as_micros() / 1_000;
+        assert_eq!(millis(config.transmission_max), 60_000);
+        assert_eq!(millis(config.transmission_shared_max), 10_500);
+        assert_eq!((millis(config.cas.soft_idle), millis(config.cas.soft_idle_shared)), (7_000, 5_000));
+        assert_eq!((config.emcon, config.cas.links_max, config.server.clients_max), (true, 3, 2));
+        assert_eq!((millis(config.server.ttl_max), config.server.hard_link_rank.number()), (60_000, 4));
+        let wrong = keys.replace("true", "1").replace("= 60", "= 0").replace("10.5", "200").replace("= 3", "= 65");
+        let wrong = wrong.replace("= 4", "= 16").replace("1.1.0.9", "17.0.0.9").replace("\"skip\"", "\"jump\"");
+        let text = text.replace(keys, &wrong);
+        let found = loaded(&text, "").unwrap_err();
+        assert_eq!(found.len(), 8, "{found:#?}");
     }
 
     #[test]

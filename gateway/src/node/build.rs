@@ -11,7 +11,7 @@ use skywave_protocols::acp142::pdu::NodeId;
 use skywave_protocols::acp142::quirks::Quirks;
 use skywave_protocols::random::Seeded;
 use skywave_protocols::s5066::address::NodeAddress;
-use skywave_protocols::s5066::sis::fields::Rank;
+use skywave_protocols::s5066::sis::fields::{Rank, SapId};
 use skywave_protocols::time::{Duration, Now};
 use skywave_transports::acp142::{self, Acp142Link, Air, AirConfig, Group, Site, Udp, UdpConfig};
 use skywave_transports::batch::{BatchConfig, BatchLink};
@@ -54,6 +54,7 @@ impl Node {
         radio.turnaround = config.turnaround;
         radio.air_ahead = config.air_ahead;
         radio.hold_link = config.hold_link;
+        radio.manage_sap = config.manage_sap.map(SapId::from_low_bits);
         radio.capture = self.config.capture;
         match radio.faults().as_slice() {
             [] => Ok(Radio::new(radio, Box::new(self.seeded()))),

@@ -122,6 +122,8 @@ pub struct RadioConfig {
     pub air_ahead: Duration,
     /// A hard link is held with the one node that data goes to until nothing moved for so long.
     pub hold_link: Option<Duration>,
+    /// A session of rank 15 at this SAP tells the node of our radio silence; ours understand it.
+    pub manage_sap: Option<u8>,
 }
 
 /// A link: a carriage over a transport.

@@ -141,6 +141,13 @@ impl Air {
         self.hang_up(at, site)
     }
 
+    /// Transmissions of a site's station.
+    pub fn transmissions(&self, site: usize) -> u64 {
+        let simulator = self.simulator.as_ref().zip(self.names.get(&site));
+        let counters = simulator.and_then(|(simulator, name)| Some(simulator.counters(simulator.station(name)?)));
+        counters.map_or(0, |counters| counters.transmissions)
+    }
+
     /// Transmissions of stations that should have been silent.
     pub fn emissions_in_emcon(&self) -> u64 {
         self.simulator.as_ref().map_or(0, Simulator::emissions_in_emcon)

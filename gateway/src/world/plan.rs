@@ -90,6 +90,8 @@ pub struct Plan {
     pub bits_per_second: u32,
     /// Time to turn the radio around.
     pub turnaround: Duration,
+    /// The gateways tell their STANAG 5066 nodes of their radio silence, by a session at this SAP.
+    pub manage_sap: Option<u8>,
     /// Life and limits of all queues.
     pub queue: QueueConfig,
     /// Chat between all of them, if there is any.
@@ -106,6 +108,7 @@ impl Plan {
             silent: Vec::new(),
             bits_per_second: 1200,
             turnaround: Duration::from_millis(200),
+            manage_sap: None,
             queue: QueueConfig::default(),
             chat: None,
         }

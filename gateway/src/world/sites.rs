@@ -64,6 +64,7 @@ impl Plan {
             turnaround: self.turnaround,
             air_ahead: Duration::from_secs(10),
             hold_link: None,
+            manage_sap: self.manage_sap,
         }
     }
 

@@ -9,6 +9,7 @@
 pub mod address;
 pub mod console;
 pub mod limits;
+pub mod management;
 pub mod node;
 pub mod rcop;
 pub mod reassembly;

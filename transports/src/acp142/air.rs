@@ -14,7 +14,7 @@ use super::core::{Core, mt_priority};
 use super::limits::{REJECTED_WAIT, TTL_MAX};
 use super::link::{Acp142Link, Bearer};
 use crate::radio::{AirEvent, AirLink, AirPdu, Offer, Port, Service};
-use crate::transport::TransportInput;
+use crate::transport::{Emission, TransportInput};
 
 /// The application id of ACP 142 (STANAG 4406 Annex E, TMI-1).
 const APPLICATION: u16 = 0x2000;
@@ -110,6 +110,10 @@ impl Bearer for Air {
 impl AirLink for Acp142Link<Air> {
     fn ports(&self) -> Vec<Port> {
         vec![self.bearer.config.udop, self.bearer.config.rcop]
+    }
+
+    fn emission(&self) -> Emission {
+        self.core.emission()
     }
 
     fn offer(&self) -> Option<Offer> {

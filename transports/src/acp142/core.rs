@@ -202,6 +202,10 @@ impl Core {
         Sent { octets }
     }
 
+    pub(super) const fn emission(&self) -> Emission {
+        self.emission
+    }
+
     pub(super) fn set_emission(&mut self, now: Now, emission: Emission) {
         self.emission = emission;
         self.tell_emission(now);

@@ -98,6 +98,8 @@ pub trait Modem {
     /// # Errors
     /// [`ModemFault`], and the transmission goes on as it was.
     fn replace(&mut self, now: Now, from: usize, frames: Vec<Bytes>) -> Result<Instant, ModemFault>;
+    /// The station keeps radio silence, or no longer: where emissions are counted, those in silence are counted apart.
+    fn set_emcon(&mut self, now: Now, emcon: bool);
     /// Stops our transmission in mid-air: nothing more is emitted. No `Sent` follows.
     fn abort(&mut self, now: Now);
     /// Takes a wakeup.

@@ -35,6 +35,8 @@ pub struct StationConfig {
     pub transmission_max: Duration,
     /// Longest transmission while another station has data to send, and not mere acknowledgements.
     pub transmission_shared_max: Duration,
+    /// It keeps radio silence from the start.
+    pub emcon: bool,
     /// No more than two stations use the channel: they keep their turns for longer, until a third is heard. `None`: a
     /// simulator knows how many it has.
     pub two_only: Option<bool>,
@@ -53,6 +55,7 @@ impl StationConfig {
             answer_delay: Duration::ZERO,
             transmission_max: TRANSMISSION_SECONDS_MAX,
             transmission_shared_max: TRANSMISSION_SHARED_MAX,
+            emcon: false,
             two_only: None,
         }
     }

@@ -12,6 +12,7 @@ use skywave_protocols::time::{Now, Wakeup};
 use super::simulator::{SimulatorStation, fit, station_id};
 use super::stack::{ClientInput, ClientOutput};
 use super::station::Station;
+use crate::modem::Modem as _;
 use crate::modem::channel::StationId;
 use crate::modem::shared::guest::GuestModem;
 use crate::modem::shared::wire::SharedFault;
@@ -32,9 +33,12 @@ pub struct Joined {
 impl Joined {
     /// Stations and their modems, which the host has welcomed. `random` differs from start to start.
     pub fn new(stations: Vec<(SimulatorStation, GuestModem)>, random: &Seeded) -> Self {
-        let site = |(station, modem): (SimulatorStation, GuestModem)| {
+        let site = |(station, mut modem): (SimulatorStation, GuestModem)| {
             let SimulatorStation { name, mut config } = station;
             fit(&mut config, modem.welcome());
+            if config.emcon {
+                modem.set_emcon(Now::default(), true);
+            }
             Site { station: Station::new(config, random.fork(&name)), name, modem }
         };
         Self { sites: stations.into_iter().map(site).collect() }
@@ -75,7 +79,6 @@ impl Joined {
     pub fn set_emcon(&mut self, now: Now, station: StationId, emcon: bool) {
         if let Some(site) = self.site(station) {
             site.station.set_emcon(now, emcon, &mut site.modem);
-            site.modem.set_emcon(emcon);
         }
     }
 

@@ -13,9 +13,12 @@
 
 mod asks;
 pub mod config;
+pub mod counters;
 mod eot;
 pub mod joined;
 pub mod limits;
+mod lines;
+mod reception;
 mod segments;
 pub mod simulator;
 mod stack;

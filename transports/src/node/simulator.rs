@@ -86,6 +86,7 @@ impl Simulator {
             }
             fit(&mut config, &radio_of(weather));
             config.two_only.get_or_insert(two_only);
+            channel.set_emcon(now, station_id(number), config.emcon);
             let station = Station::new(config, random.fork(&name));
             sites.push(Site { name, station, wakeup: None, transmissions: 0, begun_early: 0 });
         }
@@ -316,9 +317,7 @@ impl Simulator {
 
     fn switch_emcon(&mut self, now: Now, id: StationId, emcon: bool) {
         if let Some(site) = self.sites.get_mut(usize::from(id.0)) {
-            // The station first: it cuts off what is in the air, so that nothing counts as an emission in EMCON.
             site.station.set_emcon(now, emcon, &mut self.channel.port(id));
-            self.channel.set_emcon(now, id, emcon);
         }
         self.note(now, id);
     }

@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::Seeded;
 use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::s5066::management::Ask;
 use skywave_protocols::s5066::node::cas::{Cas, CasConfig};
 use skywave_protocols::s5066::node::cpdu::{CPdu, LinkBreak};
 use skywave_protocols::s5066::node::dpdu::{DPdu, Received};
@@ -60,6 +61,14 @@ pub enum ClientOutput {
     Write(Bytes),
     /// Close after what was written has left.
     Close,
+}
+
+/// What a client that manages the node asks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Order {
+    pub(super) client: ClientId,
+    pub(super) kind: u8,
+    pub(super) ask: Ask,
 }
 
 /// What of the layers was counted.
@@ -134,13 +143,14 @@ pub(super) struct Stack {
     riding: usize,
     emcon: bool,
     counters: StackCounters,
+    orders: VecDeque<Order>,
     outputs: VecDeque<(ClientId, ClientOutput)>,
 }
 
 impl Stack {
     pub(super) fn new(config: &StationConfig, random: &Seeded) -> Self {
         let address = config.server.address;
-        Self {
+        let mut stack = Self {
             address,
             response_octets: config.server.response_octets,
             queue_octets_max: config.server.queue_octets_max,
@@ -157,8 +167,13 @@ impl Stack {
             riding: 0,
             emcon: false,
             counters: StackCounters::default(),
+            orders: VecDeque::new(),
             outputs: VecDeque::new(),
+        };
+        if config.emcon {
+            stack.set_emcon(Now::default(), true);
         }
+        stack
     }
 
     /// Takes what happens at a client's connection.
@@ -268,6 +283,16 @@ impl Stack {
         self.outputs.pop_front()
     }
 
+    /// What a client that manages the node asked; answered by [`Stack::answer`].
+    pub(super) fn poll_order(&mut self) -> Option<Order> {
+        self.orders.pop_front()
+    }
+
+    pub(super) fn answer(&mut self, now: Now, order: &Order, text: &str) {
+        self.server.answer(order.client, order.kind, text);
+        self.settle(now);
+    }
+
     pub(super) fn next_wakeup(&self) -> Option<Wakeup> {
         let deadline = self.deadlines.first().map(|&(at, _)| Wakeup { at, why: "time to live" });
         let retry = self.waiters.values().filter_map(|waiters| waiters.retry_at).min();
@@ -306,6 +331,7 @@ impl Stack {
             "hard_link": self.server.hard_link_peer().map(|peer| peer.to_string()),
             "links": self.linked.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "layers": self.counters,
+            "cas": self.cas.counters(),
             "dts": self.dts.counters(),
             "peers": self.dts.describe().map(|(peer, state)| (peer.to_string(), json!(state))).collect::<Map<_, _>>(),
             "server": self.server.counters(),
@@ -336,6 +362,7 @@ impl Stack {
             ServerOutput::Send(outgoing) => self.submit(now, outgoing),
             ServerOutput::WantLink(peer) => self.cas.want(now, peer, true),
             ServerOutput::ReleaseLink(peer) => self.cas.release(now, peer, LinkBreak::HigherLayer),
+            ServerOutput::Manage { client, kind, ask } => self.orders.push_back(Order { client, kind, ask }),
         }
     }
 

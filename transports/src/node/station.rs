@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::{Random as _, Seeded};
 use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::s5066::management::Ask;
 use skywave_protocols::s5066::node::ClientId;
 use skywave_protocols::s5066::node::dpdu::{DPdu, Received, decode};
 use skywave_protocols::s5066::node::dts::Plan;
@@ -28,32 +29,18 @@ use skywave_protocols::time::{Duration, Instant, Now, Timers, Wakeup};
 
 use super::asks::{Kinds, answers, asks, is_data};
 use super::config::StationConfig;
+use super::counters::LinkCounters;
 use super::eot;
 use super::limits::{
     ANSWER_GUARD, ANSWER_OCTETS_MAX, CONTENTION_GUARD, DOUBLINGS_MAX, HEARD_MAX, OPENING_MAX, OTHERS_FOR,
     SEGMENTS_UNKNOWN_MAX, SLOT_GUARD, SLOTS_POLITE, SLOTS_ROUTINE, SLOTS_URGENT, TALKS_FOR, TURNS_FOR, TURNS_MAX,
 };
+use super::lines::lines;
+use super::reception::Reception;
 use super::segments;
-use super::stack::{ClientInput, ClientOutput, Stack};
+use super::stack::{ClientInput, ClientOutput, Order, Stack};
 use crate::modem::limits::TRANSMISSION_SECONDS_MAX;
 use crate::modem::{Modem, ModemEvent, Waveform};
-
-/// What a station counted.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize)]
-pub struct LinkCounters {
-    /// Frames that were no D_PDU, or whose header was damaged.
-    pub frames_bad: u64,
-    /// D_PDUs that claimed our own address as source.
-    pub frames_forged: u64,
-    /// D_PDUs for others.
-    pub frames_overheard: u64,
-    /// Answers asked for that did not come.
-    pub answers_missing: u64,
-    /// U_PDUs whose deadline passed.
-    pub expired: u64,
-    /// Transmissions that ended before the end that they had announced.
-    pub ends_early: u64,
-}
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Timer {
@@ -77,28 +64,6 @@ struct Flight {
     turn: u8,
     /// It answers and asks nothing.
     acks_only: bool,
-}
-
-/// What was made of the transmission that is being heard.
-#[derive(Debug, Default)]
-struct Reception {
-    source: Option<NodeAddress>,
-    /// It asks us for an answer.
-    asks_us: bool,
-    /// It asks somebody else, whose turn is next.
-    asks_others: bool,
-    /// What it answers of what we asked.
-    answers: Kinds,
-    /// When the first D_PDU that asks us was heard.
-    asked_at: Option<Instant>,
-    /// Octets of data in it, for whomever.
-    data_octets: usize,
-    /// The next D_PDU began at this instant or later.
-    begun: Instant,
-    /// At which rate it goes, if it says so.
-    rate: Option<u32>,
-    /// When it ends by what was heard last of each who transmits: not before, and for certain.
-    ends: BTreeMap<NodeAddress, (Instant, Instant)>,
 }
 
 /// A node on the air. See the module's page.
@@ -140,7 +105,7 @@ impl Station {
             stack: Stack::new(&config, &random),
             random,
             timers: Timers::new(),
-            emcon: false,
+            emcon: config.emcon,
             flight: None,
             awaiting: None,
             reception: Reception::default(),
@@ -163,6 +128,9 @@ impl Station {
     pub fn handle_client(&mut self, now: Now, client: ClientId, input: ClientInput, modem: &mut dyn Modem) {
         self.stack.handle_client(now, client, input);
         self.settle(now, modem);
+        while let Some(order) = self.stack.poll_order() {
+            self.on_order(now, &order, modem);
+        }
     }
 
     /// Takes all events that the modem has.
@@ -213,9 +181,26 @@ impl Station {
             self.asked = None;
             self.timers = Timers::new();
         }
+        // What was in the air is cut off: nothing of it counts as an emission in silence.
+        modem.set_emcon(now, emcon);
         self.idle_since = self.idle_since.max(now.mono);
         self.stack.set_emcon(now, emcon);
         self.settle(now, modem);
+    }
+
+    /// Does what a client that manages the node asks.
+    //= s5066/NODE-015
+    fn on_order(&mut self, now: Now, order: &Order, modem: &mut dyn Modem) {
+        match order.ask {
+            Ask::State => {
+                let state = lines(&self.describe());
+                self.stack.answer(now, order, &state);
+            }
+            Ask::Emcon(emcon) => {
+                self.set_emcon(now, emcon, modem);
+                self.stack.answer(now, order, order.ask.text());
+            }
+        }
     }
 
     /// The next output for a client.

@@ -2,7 +2,7 @@
 
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::sis::event::BackOff;
-use skywave_protocols::s5066::sis::fields::Rank;
+use skywave_protocols::s5066::sis::fields::{Rank, SapId};
 use skywave_protocols::s5066::sis::unidata::Quirks;
 use skywave_protocols::time::Duration;
 
@@ -29,6 +29,9 @@ pub struct RadioConfig {
     /// A hard link is held with the one node that data goes to, until nothing moved for so long; `None`: never, the
     /// node's own soft links serve.
     pub hold_link: Option<Duration>,
+    /// A session of rank 15 at this SAP tells the node of our own radio silence, so that it answers nobody either.
+    /// Skywave's own nodes understand it; `None`: the node is silenced by its own means.
+    pub manage_sap: Option<SapId>,
     /// Time between tries to reach the node.
     pub back_off: BackOff,
     /// What the node does differently.
@@ -51,6 +54,7 @@ impl RadioConfig {
             // Two of the longest transmissions: one in the air, one that follows it.
             confirm_ahead: Duration::from_secs(255),
             hold_link: None,
+            manage_sap: None,
             back_off: BackOff::default(),
             quirks: Quirks::default(),
             capture: false,

@@ -10,7 +10,7 @@ use skywave_protocols::s5066::sis::reason::{Availability, DataRejection};
 use skywave_protocols::s5066::{rcop, udop};
 use skywave_protocols::time::{Duration, Now};
 
-use crate::transport::Transport;
+use crate::transport::{Emission, Transport};
 
 /// A link on a radio: a [`Transport`] towards the gateway that gives its PDUs to the air scheduler.
 ///
@@ -19,6 +19,8 @@ use crate::transport::Transport;
 pub trait AirLink: Transport {
     /// Where it sends and receives. Asked once, when the link is added.
     fn ports(&self) -> Vec<Port>;
+    /// Our own emission control, as it was last set.
+    fn emission(&self) -> Emission;
     /// What it would release next, if anything. `None` in EMCON and before `Ready`.
     fn offer(&self) -> Option<Offer>;
     /// Gives the next PDU to the air; the radio hands it to the node at once.

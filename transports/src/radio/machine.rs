@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use serde::Serialize;
 use skywave_protocols::random::Random;
 use skywave_protocols::s5066::rcop::{HEADER_OCTETS, Header};
 use skywave_protocols::s5066::sis::event::{SisEvent, SisRequest, SubmitFault};
@@ -12,9 +11,11 @@ use skywave_protocols::s5066::sis::unidata::UnidataIndication;
 use skywave_protocols::time::{Instant, Now, Wakeup};
 
 use super::config::RadioConfig;
+use super::counters::{RadioCounters, describe_session};
 use super::hold::{self, Hold};
 use super::limits::{REFUSED_WAIT, SIS_PRIORITY_MAX};
 use super::link::{AirEvent, AirLink, AirPdu, Arrival, Offer, Port, Segment, Service};
+use super::manage::Manage;
 use super::pacing::{Pacing, Verdict};
 use super::session::Session;
 use crate::io::{PipeId, PipeOutput};
@@ -37,6 +38,7 @@ pub struct Radio {
     sessions: Vec<Session>,
     pacing: Pacing,
     hold: Option<Hold>,
+    manage: Option<Manage>,
     flights: BTreeMap<u64, Flight>,
     flights_begun: u64,
     pipes_asked: u64,
@@ -68,33 +70,19 @@ struct Flight {
     confirm: bool,
 }
 
-/// What was counted since the start.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize)]
-pub struct RadioCounters {
-    /// PDUs handed to the node.
-    pub handed: u64,
-    /// PDUs refused here: too large, unknown port, no room.
-    pub refused: u64,
-    /// U_PDUs that arrived for a link.
-    pub arrived: u64,
-    /// U_PDUs that are for no link.
-    pub unclaimed: u64,
-    /// U_PDUs that are too short or came with errors.
-    pub damaged: u64,
-    /// Hard links offered by others; refused, as no client here may be taken for one peer alone.
-    pub hard_links_refused: u64,
-}
-
 impl Radio {
     /// A radio without links. `random` spreads the tries of its sessions.
-    pub fn new(config: RadioConfig, random: Box<dyn Random>) -> Self {
+    pub fn new(config: RadioConfig, mut random: Box<dyn Random>) -> Self {
+        let manager = config.manage_sap.map(|sap| Session::manager(&config, sap, random.number()));
+        let manage = manager.is_some().then(|| Manage::new(0));
         Self {
             pacing: Pacing::new(&config),
             hold: config.hold_link.map(Hold::new),
             config,
             random,
             links: Vec::new(),
-            sessions: Vec::new(),
+            sessions: manager.into_iter().collect(),
+            manage,
             flights: BTreeMap::new(),
             flights_begun: 0,
             pipes_asked: 0,
@@ -183,6 +171,7 @@ impl Radio {
     /// Lets everything that can happen now happen: events to links, PDUs to the node.
     pub fn pump(&mut self, now: Now) {
         self.seen = now.mono;
+        self.order_silence();
         self.settle_sessions(now);
         self.make_ready(now);
         self.let_link_go(now);
@@ -235,6 +224,7 @@ impl Radio {
             "emission": self.emission,
             "silent": self.is_silent(),
             "hard_link": self.hold.as_ref().and_then(Hold::held),
+            "node_answered": self.manage.as_ref().and_then(Manage::answer),
             "handed_seconds": seconds,
             "handed_pdus": clocked,
             "confirming_pdus": confirming,
@@ -268,6 +258,7 @@ impl Radio {
             SisEvent::WantClose => self.close(at),
             SisEvent::Bound { .. } => {
                 self.sessions[at].ended = None;
+                self.order_silence();
                 self.make_ready(now);
             }
             SisEvent::Ended { why, .. } => self.on_ended(now, at, why.to_string()),
@@ -295,6 +286,11 @@ impl Radio {
                 self.counters.hard_links_refused += 1;
                 self.sessions[at].client.reject_hard_link(link, 1);
             }
+            SisEvent::Managed(message) => {
+                if let Some(manage) = &mut self.manage {
+                    manage.answered(&message.body);
+                }
+            }
             SisEvent::HardLinkEstablished(status, link) if status != HardLinkStatus::Error => {
                 self.hold_link(|hold| hold.established(link.node));
             }
@@ -310,6 +306,15 @@ impl Radio {
     fn hold_link(&mut self, step: impl FnOnce(&mut Hold) -> Option<hold::Order>) {
         if let Some(order) = self.hold.as_mut().and_then(step) {
             order.put(&mut self.sessions);
+        }
+    }
+
+    /// The node is to be silent while all links are.
+    fn order_silence(&mut self) {
+        let silent =
+            !self.links.is_empty() && self.links.iter().all(|attached| attached.link.emission() == Emission::Silent);
+        if let Some(manage) = &mut self.manage {
+            manage.want(silent, &mut self.sessions);
         }
     }
 
@@ -364,6 +369,9 @@ impl Radio {
     fn on_ended(&mut self, now: Now, at: usize, why: String) {
         let sap = self.sessions[at].sap;
         self.hold_link(|hold| hold.session_ended(at));
+        if let Some(manage) = &mut self.manage {
+            manage.session_ended(at);
+        }
         let held: Vec<u64> =
             self.flights.iter().filter(|(_, flight)| flight.sap == sap && !flight.confirm).map(|(&n, _)| n).collect();
         for flight in held {
@@ -570,23 +578,6 @@ fn node_priority(pdu: &AirPdu) -> u8 {
 
 fn can_transmit(session: &Session) -> bool {
     session.client.availability().0.can_transmit()
-}
-
-fn describe_session(session: &Session) -> serde_json::Value {
-    let (status, reason) = session.client.availability();
-    let (waiting, outstanding) = session.client.depth();
-    serde_json::json!({
-        "sap": session.sap,
-        "state": session.client.state(),
-        "mtu": session.client.mtu(),
-        "flowing": session.client.is_flowing(),
-        "availability": status.to_string(),
-        "availability_reason": reason.to_string(),
-        "waiting": waiting,
-        "outstanding": outstanding,
-        "ended": session.ended,
-        "counters": session.client.counters(),
-    })
 }
 
 #[cfg(test)]

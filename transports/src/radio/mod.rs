@@ -6,16 +6,19 @@
 //! hands down as little as keeps the transmitter busy, the most urgent PDU of all links first.
 
 pub mod config;
+mod counters;
 mod hold;
 pub mod limits;
 pub mod link;
 mod machine;
+mod manage;
 mod pacing;
 mod session;
 
 pub use config::RadioConfig;
+pub use counters::RadioCounters;
 pub use link::{AirEvent, AirLink, AirPdu, Arrival, Offer, Port, Segment, Service, Tokens};
-pub use machine::{Radio, RadioCounters, RadioOutput};
+pub use machine::{Radio, RadioOutput};
 
 #[cfg(test)]
 mod air_tests;

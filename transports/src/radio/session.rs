@@ -3,7 +3,7 @@
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::s5066::sis::client::SisClient;
 use skywave_protocols::s5066::sis::event::SisConfig;
-use skywave_protocols::s5066::sis::fields::SapId;
+use skywave_protocols::s5066::sis::fields::{DeliveryMode, Rank, SapId};
 use skywave_protocols::s5066::sis::frame::FrameReader;
 use skywave_protocols::time::Now;
 
@@ -27,13 +27,23 @@ pub(super) struct Session {
 
 impl Session {
     pub(super) fn new(config: &RadioConfig, port: Port, seed: u64) -> Self {
-        let mut sis = SisConfig::new(port.sap, port.mode());
-        sis.rank = config.rank;
+        Self::bound(config, SisConfig { rank: config.rank, ..SisConfig::new(port.sap, port.mode()) }, seed)
+    }
+
+    /// The session that manages the node.
+    pub(super) fn manager(config: &RadioConfig, sap: SapId, seed: u64) -> Self {
+        let sis = SisConfig { rank: Rank::MANAGER, ..SisConfig::new(sap, DeliveryMode::NON_ARQ) };
+        let mut session = Self::bound(config, sis, seed);
+        session.client.start();
+        session
+    }
+
+    fn bound(config: &RadioConfig, mut sis: SisConfig, seed: u64) -> Self {
         sis.own_address = Some(config.own_address);
         sis.quirks = config.quirks;
         sis.back_off = config.back_off;
         let capture = config.capture.then(FrameReader::new);
-        Self { sap: port.sap, client: SisClient::new(sis, seed), pipe: None, ended: None, capture }
+        Self { sap: sis.sap, client: SisClient::new(sis, seed), pipe: None, ended: None, capture }
     }
 
     /// Takes what its pipe reports; puts out captured frames.

@@ -264,6 +264,10 @@ impl AirLink for RcopLink {
         self.config.ports.clone()
     }
 
+    fn emission(&self) -> Emission {
+        self.emission
+    }
+
     fn offer(&self) -> Option<Offer> {
         let (_, next) = self.next_unit()?;
         let priority = next.urgency.p_mul().saturating_sub(1);

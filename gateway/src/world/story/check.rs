@@ -4,6 +4,7 @@
 //! - `SITE has report ACTION [for ADDRESS]`: a delivery report reached a sender there.
 //! - `SITE shows "WORDS"`: an operator sees these words in its queue, its links or its log.
 //! - `SITE refused CODE`: a client there was answered with this code. `SITE owes N mail(s)`: that many wait.
+//! - `SITE is on the air`: its station has transmitted something since the world began.
 //! - `everything is delivered`: nothing is owed by any site.
 
 use super::Story;
@@ -27,6 +28,8 @@ pub enum Check {
     Refused(usize, u16),
     /// So many mails wait.
     Owes(usize, usize),
+    /// Its station transmitted.
+    OnAir(usize),
     /// Something about chat at a site.
     Heard(usize, Heard),
     /// Nothing is owed.
@@ -60,6 +63,7 @@ impl Check {
             [site, "refused", code] => {
                 Ok(Self::Refused(story.site(site)?, code.parse().map_err(|_| "a reply code is a number")?))
             }
+            [site, "is", "on", "the", "air"] => Ok(Self::OnAir(story.site(site)?)),
             [site, "owes", count, "mail" | "mails"] => Ok(Self::Owes(story.site(site)?, number(count)?)),
             _ => Err(format!("nobody can see whether {}", words.join(" "))),
         }
@@ -100,6 +104,7 @@ impl Check {
                 })
             }),
             Self::Owes(site, count) => world.sites[*site].disk.owes() == *count,
+            Self::OnAir(site) => world.air.transmissions(*site) > 0,
             Self::Heard(site, heard) => heard.holds(world, *site),
             Self::AllDelivered => world.is_settled(),
         }
@@ -115,6 +120,7 @@ impl Check {
             | Self::HasReport(..)
             | Self::Refused(..)
             | Self::Owes(..)
+            | Self::OnAir(..)
             | Self::Heard(..)
             | Self::AllDelivered => None,
         }

@@ -81,6 +81,7 @@ impl Story {
             "chat" => self.plan.chat = Some(chat(values)?),
             "weather" => self.weather = weather(values)?,
             "seed" => self.seed = one()?.parse().map_err(|_| "a seed is a number")?,
+            "manage-nodes" => self.plan.manage_sap = Some(one()?.parse().map_err(|_| "a SAP is a number")?),
             "silent" => self.plan.silent = owned(),
             "absent" => self.absent = owned(),
             "lifetime" => self.plan.queue.lifetimes = [duration(one()?)?; 6],

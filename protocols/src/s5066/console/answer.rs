@@ -190,7 +190,7 @@ impl Tool for Answer {
         match event {
             Happening::Bound => self.until = self.config.span.map(|span| now.mono + span),
             Happening::Arrived { expedited, indication } => self.on_arrived(now, expedited, &indication),
-            Happening::Request { .. } | Happening::Ended(_) => {}
+            Happening::Request { .. } | Happening::Managed(_) | Happening::Ended(_) => {}
         }
     }
 

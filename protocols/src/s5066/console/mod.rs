@@ -2,7 +2,7 @@
 //!
 //! [`status::Status`] binds and says what the server says; [`ping::Ping`] and [`traffic::Traffic`] send probes
 //! ([`probe`]) to a console at another node, where [`answer::Answer`] takes them; [`watch::Watch`] binds and shows what
-//! arrives; [`tap::Tap`] shows what passes between a client and its server.
+//! arrives; [`manage::Manage`] asks for the node's state, or for its silence; [`tap::Tap`] shows what passes between a client and its server.
 //!
 //! A [`Tool`] is a machine like all others: it is handed what its pipe does and the time, and yields [`ToolOutput`].
 //! Promises: it ends by itself, or by [`Tool::stop`], always in good order (unbound, closed) where the server lets it;
@@ -10,6 +10,7 @@
 
 pub mod answer;
 pub mod limits;
+pub mod manage;
 pub mod note;
 pub mod ping;
 pub mod probe;

@@ -278,7 +278,7 @@ impl Tool for Ping {
             Happening::Bound => self.send(now),
             Happening::Arrived { indication, .. } => self.on_arrived(now, &indication),
             Happening::Request { token, fate } => self.on_fate(now, token, fate),
-            Happening::Ended(_) => {}
+            Happening::Managed(_) | Happening::Ended(_) => {}
         }
     }
 

@@ -11,6 +11,7 @@ use crate::s5066::address::NodeAddress;
 use crate::s5066::sis::client::SisClient;
 use crate::s5066::sis::event::{SessionEnd, SisConfig, SisEvent, SisRequest, SubmitFault};
 use crate::s5066::sis::fields::{DeliveryMode, SapId, Ttl};
+use crate::s5066::sis::pdu::Management;
 use crate::s5066::sis::reason::DataRejection;
 use crate::s5066::sis::unidata::UnidataIndication;
 use crate::time::{Instant, Now, Wakeup};
@@ -64,6 +65,8 @@ pub enum Happening {
         /// Which end.
         fate: Fate,
     },
+    /// The server answered a management message.
+    Managed(Management),
     /// The session ended, unasked.
     Ended(SessionEnd),
 }
@@ -134,6 +137,11 @@ impl Session {
             self.end(now, Over::Unfit(fault.to_string()));
         }
         taken
+    }
+
+    /// Says something to the server's management.
+    pub fn manage(&mut self, message: Management) {
+        self.client.manage(message);
     }
 
     /// Shows something; beyond the limit it is dropped.
@@ -216,6 +224,7 @@ impl Session {
                     return Some(Happening::Request { token, fate: Fate::Rejected(reason) });
                 }
                 SisEvent::Returned { token } => return Some(Happening::Request { token, fate: Fate::Returned }),
+                SisEvent::Managed(message) => return Some(Happening::Managed(message)),
                 SisEvent::Ended { why, .. } => return Some(Happening::Ended(why)),
                 // The tools ask for no hard links, and leave one that is offered to the server's own time limit.
                 SisEvent::HardLinkEstablished(..)

@@ -88,7 +88,7 @@ impl Tool for Status {
                 self.mtu = self.session.client().mtu();
             }
             // Somebody's data for a client that was here before.
-            Happening::Arrived { .. } | Happening::Request { .. } | Happening::Ended(_) => {}
+            Happening::Arrived { .. } | Happening::Request { .. } | Happening::Managed(_) | Happening::Ended(_) => {}
         }
     }
 

@@ -263,7 +263,7 @@ impl Tool for Traffic {
             Happening::Bound => self.fill(now),
             Happening::Arrived { indication, .. } => self.on_arrived(now, &indication),
             Happening::Request { token, fate } => self.on_fate(now, token, fate),
-            Happening::Ended(_) => {}
+            Happening::Managed(_) | Happening::Ended(_) => {}
         }
     }
 

@@ -55,7 +55,7 @@ impl Tool for Watch {
                 self.arrived += 1;
                 self.octets += indication.u_pdu.len() as u64;
             }
-            Happening::Request { .. } | Happening::Ended(_) => {}
+            Happening::Request { .. } | Happening::Managed(_) | Happening::Ended(_) => {}
         }
     }
 

@@ -16,7 +16,7 @@ use super::limits::{
     KEEP_ALIVES_UNANSWERED_MAX, SESSION_GOOD, STRANGE_PRIMITIVES_MAX,
 };
 use super::outgoing::Outgoing;
-use super::pdu::Primitive;
+use super::pdu::{Management, Primitive};
 use super::reason::{Availability, AvailabilityReason, DataRejection};
 use super::state::{On, State};
 use super::unidata::{Returned, UnidataIndication, UnidataRequest};
@@ -261,6 +261,11 @@ impl SisClient {
         self.write_bound(&Primitive::HardLinkReject(reason, link));
     }
 
+    /// Says something to the node's management, which hears clients of rank 15. Nothing happens without a session.
+    pub fn manage(&mut self, message: Management) {
+        self.write_bound(&Primitive::ManagementRequest(message));
+    }
+
     /// Where it stands.
     pub fn state(&self) -> State {
         self.state
@@ -311,8 +316,7 @@ impl SisClient {
             Primitive::HardLinkRejected(reason, link) => self.tell(SisEvent::HardLinkRejected(reason, link)),
             Primitive::HardLinkTerminated(reason, link) => self.tell(SisEvent::HardLinkTerminated(reason, link)),
             Primitive::HardLinkIndication(status, link) => self.tell(SisEvent::HardLinkOffered(status, link)),
-            // What products say about themselves is nothing to us.
-            Primitive::ManagementIndication(_) => {}
+            Primitive::ManagementIndication(message) => self.tell(SisEvent::Managed(message)),
             Primitive::BindAccepted { .. }
             | Primitive::BindRequest { .. }
             | Primitive::UnbindRequest

@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::fault::SisFault;
 use super::fields::{DeliveryMode, HardLink, Rank, SapId, ServiceType, Ttl};
 use super::limits::KEEP_ALIVE_INTERVAL;
+use super::pdu::Management;
 use super::reason::{
     Availability, AvailabilityReason, BindRejection, DataRejection, HardLinkEnd, HardLinkRejection, HardLinkStatus,
     UnbindReason,
@@ -179,6 +180,8 @@ pub enum SisEvent {
     HardLinkTerminated(HardLinkEnd, HardLink),
     /// The other end asks for a hard link: accept or reject.
     HardLinkOffered(HardLinkStatus, HardLink),
+    /// The node answered a management message, in words of its maker.
+    Managed(Management),
 }
 
 /// Why a session ended or did not come about.

@@ -101,6 +101,7 @@ pub fn sis_server(octets: &[u8]) -> usize {
                 }
                 Some(ServerOutput::WantLink(node)) => server.link_made(now, node, true),
                 Some(ServerOutput::ReleaseLink(node)) => server.link_lost(node),
+                Some(ServerOutput::Manage { client, kind, ask }) => server.answer(client, kind, ask.text()),
                 Some(ServerOutput::Write(..)) => {}
                 Some(ServerOutput::Close(client)) => {
                     server.closed(now, client);

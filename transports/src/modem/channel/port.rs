@@ -38,6 +38,10 @@ impl Modem for Port<'_> {
         self.channel.replace(now, self.station, from, frames)
     }
 
+    fn set_emcon(&mut self, now: Now, emcon: bool) {
+        self.channel.set_emcon(now, self.station, emcon);
+    }
+
     fn abort(&mut self, now: Now) {
         self.channel.abort(now, self.station);
     }

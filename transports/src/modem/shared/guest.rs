@@ -120,11 +120,6 @@ impl GuestModem {
         Ok(())
     }
 
-    /// Tells the host that the station is silent, for its checkers.
-    pub fn set_emcon(&mut self, emcon: bool) {
-        self.writes.push_back(Message::Emcon(emcon).encode());
-    }
-
     /// The next octets for the host.
     pub fn poll_write(&mut self) -> Option<Bytes> {
         self.writes.pop_front()
@@ -200,6 +195,10 @@ impl Modem for GuestModem {
         *sending = changed;
         self.writes.push_back(Message::Replace { number, from: index, frames }.encode());
         Ok(end)
+    }
+
+    fn set_emcon(&mut self, _now: Now, emcon: bool) {
+        self.writes.push_back(Message::Emcon(emcon).encode());
     }
 
     fn abort(&mut self, _now: Now) {

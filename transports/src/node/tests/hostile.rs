@@ -40,6 +40,8 @@ impl Modem for Bare {
         self.transmit(now, &self.waveform(), frames)
     }
 
+    fn set_emcon(&mut self, _now: Now, _emcon: bool) {}
+
     fn abort(&mut self, _now: Now) {
         self.transmitting = false;
     }

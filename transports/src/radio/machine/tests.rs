@@ -13,6 +13,8 @@ use skywave_protocols::s5066::sis::reason::{Availability, AvailabilityReason, Bi
 use skywave_protocols::s5066::sis::unidata::{Quirks, Returned, UnidataRequest};
 use skywave_protocols::time::Duration;
 
+use skywave_protocols::s5066::sis::fields::Rank;
+
 use super::*;
 use crate::io::PipeInput;
 use crate::transport::{ArrivalId, Profile, Room, Sent, SiteName, Transport, Unit, UnitTicket};
@@ -26,6 +28,7 @@ struct Script {
     pdus: VecDeque<(u8, AirPdu)>,
     events: Vec<AirEvent>,
     lies: bool,
+    emission: Emission,
 }
 
 struct StubLink {
@@ -36,6 +39,10 @@ struct StubLink {
 impl AirLink for StubLink {
     fn ports(&self) -> Vec<Port> {
         self.ports.clone()
+    }
+
+    fn emission(&self) -> Emission {
+        self.script.lock().unwrap().emission
     }
 
     fn offer(&self) -> Option<Offer> {
@@ -74,7 +81,9 @@ impl Transport for StubLink {
     fn cancel(&mut self, _: Now, _: UnitTicket) -> Sent {
         Sent::default()
     }
-    fn set_emission(&mut self, _: Now, _: Emission) {}
+    fn set_emission(&mut self, _: Now, emission: Emission) {
+        self.script.lock().unwrap().emission = emission;
+    }
     fn set_silence(&mut self, _: Now, _: &SiteName, _: bool) {}
     fn accept(&mut self, _: Now, _: ArrivalId) {}
     fn refuse(&mut self, _: Now, _: ArrivalId, _: bool) {}
@@ -332,6 +341,41 @@ fn confirmed_pdus_are_paced_by_confirmations_and_a_silent_peer_does_not_stop_a_b
     let rejected = Primitive::UnidataRequestRejected(DataRejection::NotResponding, returned);
     bench.node_sends(PipeId(1), &rejected);
     assert_eq!(bench.events(0), [AirEvent::Rejected { token: 0, reason: DataRejection::NotResponding }]);
+}
+
+/// The node is told of our silence while all links are silent, again after it was away, and once of its end.
+#[test]
+fn the_node_is_silenced_with_its_links() {
+    let mut bench =
+        Bench::with(&[&[MAIL], &[BATCH]], |config| config.manage_sap = Some(SapId::from_low_bits(0))).bound();
+    let manager = PipeId(1);
+    let told = |bench: &mut Bench| {
+        bench.radio.pump(bench.now);
+        let text = |primitive| match primitive {
+            Primitive::ManagementRequest(message) => String::from_utf8(message.body.to_vec()).unwrap(),
+            other => panic!("{other:?}"),
+        };
+        bench.received().into_iter().map(text).collect::<Vec<_>>()
+    };
+    assert_eq!(told(&mut bench), [""; 0], "a node that others may have silenced stays as it is");
+    let now = bench.now;
+    bench.radio.link_mut(0).unwrap().set_emission(now, Emission::Silent);
+    assert_eq!(told(&mut bench), [""; 0], "the other link still speaks");
+    bench.radio.link_mut(1).unwrap().set_emission(now, Emission::Silent);
+    assert_eq!(told(&mut bench), ["emcon on"]);
+    assert_eq!(told(&mut bench), [""; 0]);
+    bench.input(manager, PipeInput::Closed(None));
+    bench.pass(Duration::from_secs(60));
+    bench.outputs();
+    let again = *bench.node.keys().last().unwrap();
+    assert_ne!(again, manager);
+    bench.input(again, PipeInput::Opened);
+    let [Primitive::BindRequest { sap, rank, .. }] = bench.received()[..] else { panic!() };
+    assert_eq!((sap.number(), rank), (0, Rank::MANAGER));
+    bench.node_sends(again, &Primitive::BindAccepted { sap, mtu: 2048 });
+    assert_eq!(told(&mut bench), ["emcon on"], "a node that began anew has forgotten");
+    bench.radio.set_emission(now, Emission::Free);
+    assert_eq!(told(&mut bench), ["emcon off"]);
 }
 
 #[test]

@@ -21,6 +21,7 @@ use super::queue::TransmitQueue;
 use super::{ClientId, Incoming, Outcome, Outgoing, RequestId};
 use crate::bytes::Bytes;
 use crate::s5066::address::NodeAddress;
+use crate::s5066::management::Ask;
 use crate::s5066::sis::fields::{Confirmation, Rank, SapId, TransmissionMode};
 use crate::s5066::sis::limits::{KEEP_ALIVE_INTERVAL, MTU_OCTETS};
 use crate::s5066::sis::pdu::Primitive;
@@ -103,6 +104,15 @@ pub enum ServerOutput {
     WantLink(NodeAddress),
     /// Break the exclusive physical link with a node, or do not make it.
     ReleaseLink(NodeAddress),
+    /// A client manages the node; answered by [`SisServer::answer`].
+    Manage {
+        /// Which.
+        client: ClientId,
+        /// The type of its message.
+        kind: u8,
+        /// What it asks.
+        ask: Ask,
+    },
 }
 
 /// What the server counted.

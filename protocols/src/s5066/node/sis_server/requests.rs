@@ -4,7 +4,7 @@ use super::super::limits::{CLIENTS_MAX, FLOW_OFF_TOLERANCE, QUEUE_SHARES_MAX};
 use super::super::{Carriage, ClientId, Content, Outgoing, RequestId};
 use super::session::{Binding, cost};
 use super::{Pending, ServerOutput, SisServer};
-use crate::bytes::Bytes;
+use crate::s5066::management::{self, Ask};
 use crate::s5066::sis::fields::{Confirmation, Order, Rank, SapId, ServiceType, TransmissionMode};
 use crate::s5066::sis::pdu::{Management, Primitive};
 use crate::s5066::sis::reason::{Availability, AvailabilityReason, BindRejection, DataRejection, UnbindReason};
@@ -232,24 +232,21 @@ impl SisServer {
         Ok(())
     }
 
-    /// Answers a management message; only a client of rank 15 may send one. The contents are ours: the node's counters
-    /// as text, under the type asked for.
+    /// Takes a management message; only a client of rank 15 may send one.
     //= s5066/NODE-003
     fn on_management(&mut self, client: ClientId, binding: Binding, message: Management) {
         if binding.rank != Rank::MANAGER {
             return self.on_invalid(client);
         }
-        let counters = self.counters;
-        let text = format!(
-            "clients={} requests={} indications={} queued_octets={} emcon={}",
-            self.bound().count(),
-            counters.requests,
-            counters.indications,
-            self.queued_octets,
-            self.emcon
-        );
-        let body = Bytes::from(text);
-        self.write(client, &Primitive::ManagementIndication(Management { kind: message.kind, body }));
+        match Ask::parse(&message.body) {
+            Some(ask) => self.outputs.push_back(ServerOutput::Manage { client, kind: message.kind, ask }),
+            None => self.answer(client, message.kind, "unknown: state, emcon on, emcon off"),
+        }
+    }
+
+    /// Answers a management message, under the type it came with.
+    pub fn answer(&mut self, client: ClientId, kind: u8, text: &str) {
+        self.write(client, &Primitive::ManagementIndication(management::answer(kind, text)));
     }
 
     pub(super) fn next_id(&mut self) -> RequestId {

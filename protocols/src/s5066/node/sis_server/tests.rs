@@ -58,6 +58,7 @@ impl Rig {
                 ServerOutput::WantLink(node) if self.makes_links => self.server.link_made(self.now, node, true),
                 ServerOutput::WantLink(_) => {}
                 ServerOutput::ReleaseLink(node) => self.released.push(node),
+                ServerOutput::Manage { client, kind, ask } => self.server.answer(client, kind, ask.text()),
             }
         }
         let reader = self.readers.entry(client).or_default();
@@ -305,6 +306,14 @@ fn too_many_expedited_or_invalid_primitives_end_the_bind() {
     rig.bound(A, 0, 15);
     let management = Primitive::ManagementRequest(Management { kind: 1, body: Bytes::new() });
     assert_eq!(rig.say(A, &management)[0].kind(), 19, "rank 15 may");
+    let said = |text: &'static [u8]| Management { kind: 1, body: Bytes::from_static(text) };
+    for (text, answer) in [(&b""[..], &b"state"[..]), (b"emcon on", b"emcon on"), (b"emcon off", b"emcon off")] {
+        let answer = Primitive::ManagementIndication(said(answer));
+        assert_eq!(rig.say(A, &Primitive::ManagementRequest(said(text))), [answer]);
+    }
+    let answers = rig.say(A, &Primitive::ManagementRequest(said(b"dance")));
+    let [Primitive::ManagementIndication(answer)] = &answers[..] else { panic!("{answers:?}") };
+    assert!(answer.body.starts_with(b"unknown"), "{answer:?}");
 }
 
 #[test]
