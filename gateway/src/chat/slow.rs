@@ -52,8 +52,11 @@ pub(super) struct Side {
     room: (usize, usize),
     /// Arrivals of which something is not in a batch.
     pub(super) arrivals: Vec<ArrivalId>,
-    /// Units on their way: until when each may reasonably take.
-    under_way: BTreeMap<u64, Instant>,
+    /// Units on their way, and their octets: each, and all.
+    under_way: BTreeMap<u64, usize>,
+    under_way_octets: usize,
+    /// When the medium last showed that it works: a unit was delivered, the peer was heard, or the first unit left.
+    moved_at: Instant,
     /// Something is overdue: the medium does not say so, but it seems to be out.
     overdue: bool,
     /// The peer keeps silence here; for the first link and that of units its own mark counts.
@@ -69,6 +72,8 @@ impl Side {
             room: (0, 0),
             arrivals: Vec::new(),
             under_way: BTreeMap::new(),
+            under_way_octets: 0,
+            moved_at: Instant::ZERO,
             overdue: false,
             silent: false,
         }
@@ -85,22 +90,38 @@ impl Side {
         self.overdue
     }
 
-    /// How long a unit may take: its airtime and that of what may be before it, and some turns of the medium.
-    fn patience(&self, octets: usize) -> Duration {
-        let bits = 8 * (octets as u64 + UNIT_BEFORE_OCTETS);
-        UNIT_PATIENCE + Duration::from_millis(1_000 * bits / u64::from(self.link.medium.bits_per_second.max(1)))
+    /// When what is under way is overdue: its airtime and some turns of the medium after that last moved. A unit alone
+    /// counts like what may be before it; of many, those at the end of a long transmission wait for all of it.
+    fn overdue_at(&self) -> Option<Instant> {
+        let octets = self.under_way_octets as u64 + UNIT_BEFORE_OCTETS;
+        let airtime = Duration::from_millis(8_000 * octets / u64::from(self.link.medium.bits_per_second.max(1)));
+        (!self.under_way.is_empty()).then(|| self.moved_at + UNIT_PATIENCE + airtime)
     }
 
-    /// When the next unit is overdue.
+    /// When what is under way is overdue, if it is not yet.
     pub(super) fn next_overdue(&self) -> Option<Wakeup> {
-        let at = self.under_way.values().min().copied().filter(|_| !self.overdue)?;
+        let at = self.overdue_at().filter(|_| !self.overdue)?;
         Some(Wakeup { at, why: "unit overdue" })
+    }
+
+    /// A unit leaves.
+    fn leaves(&mut self, now: Now, ticket: u64, octets: usize) {
+        if self.under_way.is_empty() {
+            self.moved_at = now.mono;
+        }
+        self.under_way_octets += octets;
+        self.under_way.insert(ticket, octets);
+    }
+
+    /// A unit has ended.
+    fn ended(&mut self, ticket: u64) {
+        self.under_way_octets -= self.under_way.remove(&ticket).unwrap_or(0);
     }
 
     /// Whether a unit is overdue now. Then no more blocks are made: what waits outside of blocks can still be overtaken,
     /// replaced, given up, and say that it waited.
     fn look_at_units(&mut self, now: Now) {
-        self.overdue = self.under_way.values().any(|&at| at <= now.mono);
+        self.overdue = self.overdue_at().is_some_and(|at| at <= now.mono);
     }
 }
 
@@ -205,6 +226,7 @@ impl Chat {
         match (was.up, state.up) {
             (true, false) => {
                 side.under_way.clear();
+                side.under_way_octets = 0;
                 side.session.medium_down(now);
             }
             (false, true) => {
@@ -226,7 +248,8 @@ impl Chat {
     pub fn unit_delivered(&mut self, now: Now, ticket: u64) {
         let Some((line, unit)) = self.units.remove(&ticket) else { return };
         if let Some(side) = self.side_mut(line) {
-            side.under_way.remove(&ticket);
+            side.ended(ticket);
+            side.moved_at = now.mono;
             side.session.unit_delivered(now, unit);
         }
         self.unit_settled(now, line);
@@ -237,14 +260,14 @@ impl Chat {
     pub fn unit_failed(&mut self, now: Now, ticket: u64) {
         let Some((line, unit)) = self.units.remove(&ticket) else { return };
         if let Some(side) = self.side_mut(line) {
-            side.under_way.remove(&ticket);
+            side.ended(ticket);
             side.session.unit_failed(now, unit);
         }
         self.unit_settled(now, line);
         self.settle(now);
     }
 
-    /// A unit has met its end: the medium works, and what waited meanwhile says so.
+    /// A unit has met its end, or come: the medium works, and what waited meanwhile says so.
     fn unit_settled(&mut self, now: Now, line: Line) {
         let Some(peer) = self.peers.get_mut(line.peer) else { return };
         let was = peer.side(line.way).is_some_and(|side| side.overdue);
@@ -258,9 +281,15 @@ impl Chat {
     pub fn arrived(&mut self, now: Now, line: Line, arrival: ArrivalId, octets: &[u8]) {
         let Some(side) = self.side_mut(line) else { return };
         side.arrivals.push(arrival);
+        // While the peer transmits, what we have for it can only wait.
+        side.moved_at = now.mono;
+        let was_overdue = side.overdue;
         side.session.arrived(now, octets);
         self.drain_sessions(now, line.peer);
         self.settle_arrivals(line);
+        if was_overdue {
+            self.unit_settled(now, line);
+        }
         self.settle(now);
     }
 
@@ -336,8 +365,7 @@ impl Chat {
         if let Some(side) = self.side_mut(line) {
             // ACP 142 repeats by plans of its own, as long as it takes.
             if line.way != Way::Units {
-                let until = now.mono + side.patience(made.content.len());
-                side.under_way.insert(ticket, until);
+                side.leaves(now, ticket, made.content.len());
             }
         }
         self.out.push_back(ChatOutput::Unit(line, ChatUnit { ticket, ..made }));

@@ -51,9 +51,9 @@ use air::Air;
 use chat::Securing;
 use checkers::Checkers;
 use digest::Digest;
-use disk::Disk;
+use disk::{Disk, StoreWork};
 pub use errands::{Errand, MailOrder};
-use heap::{Addressee, Happening, Heap};
+use heap::{Addressee, FarEnd, Happening, Heap};
 use limits::{STEPS_AT_ONE_INSTANT_MAX, STEPS_MAX, WORLD_TIME_MAX};
 use net::Net;
 use site::Site;
@@ -199,11 +199,21 @@ impl World {
         self.is_settled()
     }
 
-    /// Whether no mail is under way: nothing to be submitted, nothing owed by any site.
+    /// Whether no mail and no stanza is under way: nothing to be submitted, nothing between a server and its gateway,
+    /// nothing being written, nothing owed by any site. What a user has just said is on no disk yet.
     pub fn is_settled(&self) -> bool {
-        let submitting = self.errands.is_busy() || self.heap.any(|h| matches!(h, Happening::ClientConnects(_)));
         let owes = |site: &Site| site.disk.owes() + site.disk.owes_stanzas();
-        !submitting && self.sites.iter().all(|site| site.node.is_some() && owes(site) == 0)
+        let writes = |site: &Site| site.store_work.iter().any(|work| matches!(work, StoreWork::Commit(..)));
+        let rests = |site: &Site| site.node.is_some() && owes(site) == 0 && !writes(site);
+        let moves = |happening: &Happening| match happening {
+            Happening::ClientConnects(_) | Happening::ToFarEnd(FarEnd::Xmpp(_), _) => true,
+            Happening::ToPipe(to, pipe, _) => {
+                let pipe = self.sites.get(to.site).and_then(|site| site.pipes.get(pipe));
+                pipe.is_some_and(|pipe| matches!(pipe.far, FarEnd::Xmpp(_)))
+            }
+            _other => false,
+        };
+        !self.errands.is_busy() && self.sites.iter().all(rests) && !self.heap.any(moves)
     }
 
     /// Arranges trouble.

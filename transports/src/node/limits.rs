@@ -38,6 +38,8 @@ pub const SLOTS_URGENT: u64 = 3;
 pub const SLOTS_ROUTINE: u64 = 6;
 /// Slots that routine leaves to what is urgent, and that the last user of the channel leaves to others.
 pub const SLOTS_POLITE: u64 = 2;
+/// Slots that who ended the turns of two stations leaves to its partner besides: all that the partner may draw.
+pub const SLOTS_CLOSER: u64 = SLOTS_ROUTINE + SLOTS_POLITE;
 /// How often the number of slots is doubled at most.
 pub const DOUBLINGS_MAX: u32 = 3;
 /// First pause before a link is asked for again that was refused; doubled each time.

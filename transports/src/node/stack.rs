@@ -310,6 +310,11 @@ impl Stack {
         self.server.counters()
     }
 
+    /// Octets of the C_PDUs of U_PDUs that are not finished.
+    pub(super) fn queued_octets(&self) -> usize {
+        self.units.values().map(|unit| unit.c_pdu.len()).sum()
+    }
+
     /// U_PDUs that are not finished.
     pub(super) fn queued(&self) -> usize {
         self.units.len()

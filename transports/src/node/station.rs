@@ -33,7 +33,7 @@ use super::counters::LinkCounters;
 use super::eot;
 use super::limits::{
     ANSWER_GUARD, ANSWER_OCTETS_MAX, CONTENTION_GUARD, DOUBLINGS_MAX, HEARD_MAX, OPENING_MAX, OTHERS_FOR,
-    SEGMENTS_UNKNOWN_MAX, SLOT_GUARD, SLOTS_POLITE, SLOTS_ROUTINE, SLOTS_URGENT, TALKS_FOR, TURNS_FOR, TURNS_MAX,
+    SEGMENTS_UNKNOWN_MAX, SLOT_GUARD, SLOTS_CLOSER, SLOTS_POLITE, SLOTS_ROUTINE, SLOTS_URGENT, TALKS_FOR, TURNS_FOR, TURNS_MAX,
 };
 use super::lines::lines;
 use super::reception::Reception;
@@ -94,6 +94,10 @@ pub struct Station {
     heard: BTreeMap<NodeAddress, (Instant, bool)>,
     contending_urgently: bool,
     opened_last: bool,
+    /// We ended the turns last.
+    closed_last: bool,
+    /// The opening after which we went on although our turn would have been the last.
+    went_on: Option<Instant>,
     collisions: u32,
     counters: LinkCounters,
 }
@@ -118,6 +122,8 @@ impl Station {
             heard: BTreeMap::new(),
             contending_urgently: false,
             opened_last: false,
+            closed_last: false,
+            went_on: None,
             collisions: 0,
             counters: LinkCounters::default(),
             config,
@@ -325,12 +331,14 @@ impl Station {
             (self.turn, self.opened_at) = (0, now.mono);
         }
         self.opened_last &= answer;
+        self.closed_last = false;
     }
 
     fn on_sent(&mut self, now: Now, waveform: Waveform) {
         self.idle_since = self.idle_since.max(now.mono);
         let Some(flight) = self.flight.take() else { return };
         self.turn = flight.turn;
+        self.closed_last = flight.acks_only;
         self.answer_due = flight.asked.is_some();
         self.stack.sent(now);
         if flight.asked.is_some() {
@@ -483,13 +491,29 @@ impl Station {
         }
     }
 
-    /// Whether a turn is the last with a partner before others get a chance: it answers and asks nothing.
-    fn is_last(&self, now: Now, turn: u8, partner: Option<NodeAddress>) -> bool {
+    /// Whether a turn is the last with a partner before others get a chance: it answers and asks nothing. Of two that
+    /// are alone that falls to the one with little to say: whoever has more goes on once, and its partner ends them.
+    fn is_last(&mut self, now: Now, turn: u8, partner: Option<NodeAddress>) -> bool {
+        let alone = self.is_alone(now, partner);
+        let turns_for = if alone { self.config.turns_alone() } else { TURNS_FOR };
+        let talks = |at: &(Instant, bool)| at.1 && at.0 + TALKS_FOR > now.mono;
+        let listens = partner.is_some_and(|partner| !self.heard.get(&partner).is_some_and(talks));
+        if turn < TURNS_MAX || now.mono.since(self.opened_at) < turns_for {
+            return false;
+        }
+        let may_go_on = alone && listens && self.went_on != Some(self.opened_at);
+        if may_go_on && self.stack.queued_octets() > ANSWER_OCTETS_MAX {
+            self.went_on = Some(self.opened_at);
+            return false;
+        }
+        true
+    }
+
+    /// Whether nobody is known of but one partner.
+    fn is_alone(&self, now: Now, partner: Option<NodeAddress>) -> bool {
         let lately = |at: &Instant| *at + OTHERS_FOR > now.mono;
-        let others = self.heard.iter().any(|(other, (at, _))| Some(*other) != partner && lately(at));
-        let turns_for =
-            if others || self.config.two_only != Some(true) { TURNS_FOR } else { self.config.turns_alone() };
-        turn >= TURNS_MAX && now.mono.since(self.opened_at) >= turns_for
+        let others = self.heard.iter().filter(|(other, (at, _))| Some(**other) != partner && lately(at)).count();
+        self.config.two_only == Some(true) && others == 0
     }
 
     /// The mode for a transmission: that of the rate which gets through best to whom it asks or answers. Receivers find
@@ -503,7 +527,7 @@ impl Station {
         rate.and_then(|&rate| usual.at_rate(rate).ok()).unwrap_or(usual)
     }
 
-    fn plan(&self, now: Now, waveform: &Waveform, answer_to: Option<NodeAddress>, turn: u8) -> Plan {
+    fn plan(&mut self, now: Now, waveform: &Waveform, answer_to: Option<NodeAddress>, turn: u8) -> Plan {
         let shared = self.heard.values().any(|&(at, talks)| talks && at + TALKS_FOR > now.mono);
         // What a transmission cuts stays as it is cut: not too much before it is known what gets through.
         let known = self.stack.knows_way(now);
@@ -563,15 +587,19 @@ impl Station {
         }
         let waveform = modem.waveform();
         let slot = waveform.key_up + SLOT_GUARD;
-        let slots = u32::try_from(self.draw_slots(urgent)).unwrap_or(u32::MAX);
+        let slots = u32::try_from(self.draw_slots(now, urgent)).unwrap_or(u32::MAX);
         let slot_at = at.max(self.contention_free(&waveform)) + slot * slots;
         self.contending_urgently = urgent;
         self.timers.set(Timer::Contend, planned.map_or(slot_at, |planned| planned.min(slot_at).max(at)));
     }
 
-    fn draw_slots(&mut self, urgent: bool) -> u64 {
+    fn draw_slots(&mut self, now: Now, urgent: bool) -> u64 {
         let window = if urgent { SLOTS_URGENT } else { SLOTS_ROUTINE } << self.collisions.min(DOUBLINGS_MAX);
-        let polite = if urgent { 0 } else { SLOTS_POLITE } + if self.opened_last && !urgent { SLOTS_POLITE } else { 0 };
+        // Who ended the turns of two knows who waits to go on: it would meet nobody else.
+        let partner = self.heard.keys().next().copied();
+        let leaves = if self.closed_last && self.is_alone(now, partner) { SLOTS_CLOSER } else { 0 };
+        let opened = if self.opened_last { SLOTS_POLITE } else { 0 };
+        let polite = if urgent { 0 } else { SLOTS_POLITE + opened + leaves };
         polite + self.random.below(window)
     }
 }

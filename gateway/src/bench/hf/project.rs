@@ -316,6 +316,16 @@ mod tests {
         assert!(backlog.octets > 100 && backlog.seconds > 0.0, "{backlog:?}");
     }
 
+    /// The fading week ended with such a line, and it counted as lost: it was on its way to its gateway.
+    #[test]
+    fn what_was_said_last_is_waited_for() {
+        let mut sites = Sites::new(Radio::MODERN, 9600, 2).unwrap();
+        sites.line(0, 1, 30);
+        assert!(sites.settle(Duration::from_secs(600)));
+        let account = sites.account();
+        assert_eq!((account.lines_ended, account.lines_delivered), (1, 1), "{account:?}");
+    }
+
     #[test]
     fn a_mail_crosses_a_radio() {
         let mut sites = Sites::new(Radio::MODERN, 9600, 2).unwrap();

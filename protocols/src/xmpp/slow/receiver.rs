@@ -28,6 +28,10 @@ pub(super) struct Receiver {
     pub(super) changed: bool,
     /// When an acknowledgement leaves on its own.
     pub(super) ack_due: Option<Instant>,
+    /// Since when something is stored that was not acknowledged.
+    pub(super) untold_since: Option<Instant>,
+    /// Octets of the unit that was read last.
+    pub(super) unit_octets: usize,
     /// The number that was acknowledged last.
     pub(super) told: u32,
     context: u8,

@@ -167,6 +167,7 @@ impl Skywave {
         }
         let Some(receiver) = self.receivers.get_mut(&context) else { return Ok(()) };
         let found = receiver.read(unit, &acks, &self.ids)?;
+        receiver.unit_octets = unit.octets().len();
         self.muted.remove(&context);
         self.take(now, context, found);
         Ok(())
@@ -291,7 +292,7 @@ impl Skywave {
     /// A batch is on the disk: now it can be acknowledged.
     pub(super) fn note_stored(&mut self, now: Now, context: u8, stored: Stored) {
         let half = u32::try_from(self.config.window_blocks / 2).unwrap_or(1).max(1);
-        let delay = self.config.ack_delay;
+        let (quiet, latest) = (self.ack_quiet(context), self.config.repeat_after / 2);
         let receiver = self.receiver(context);
         // A peer that began anew meanwhile has nothing of this.
         if receiver.received.as_ref().is_some_and(|received| received.instance != stored.instance) {
@@ -302,8 +303,22 @@ impl Skywave {
         if untold >= half {
             self.ack_within(now, context, Duration::ZERO);
         } else if untold > 0 {
-            self.ack_within(now, context, delay);
+            let since = *receiver.untold_since.get_or_insert(now.mono);
+            let at = Instant::min(now.mono + quiet, since + latest);
+            // What the peer seems to lack is not put off.
+            let soon = receiver.ack_due.filter(|due| *due <= now.mono + ACK_AGAIN_DELAY);
+            receiver.ack_due = Some(soon.unwrap_or(at));
         }
+    }
+
+    /// How long an acknowledgement waits after a block has come: another one of its size would come in time, and where
+    /// one follows the other an acknowledgement of each would only cost the peer turns.
+    fn ack_quiet(&self, context: u8) -> Duration {
+        let octets = self.receivers.get(&context).map_or(0, |receiver| receiver.unit_octets) as u64;
+        let rate = self.medium.map_or(0, |medium| medium.bits_per_second).max(1);
+        // Half as much again for what the medium adds.
+        let next = Duration::from_millis(12_000 * octets / u64::from(rate));
+        self.config.ack_delay.max(next)
     }
 }
 

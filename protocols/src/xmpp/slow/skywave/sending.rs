@@ -245,7 +245,7 @@ impl Skywave {
     fn told(&mut self, context: u8, ack: Stored) {
         let receiver = self.receiver(context);
         receiver.told = ack.next;
-        receiver.ack_due = None;
+        (receiver.ack_due, receiver.untold_since) = (None, None);
     }
 
     fn emit_ack(&mut self, now: Now) -> bool {
