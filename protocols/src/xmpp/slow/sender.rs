@@ -331,7 +331,11 @@ fn encode(running: &mut Running, composition: &Composition) -> Vec<u8> {
     let mut body = running.window.deflate(&content);
     if body.len() > ALONE_OCTETS_MIN {
         let alone = Window::deflate_alone(&content);
-        body = if alone.len() < body.len() { alone } else { body };
+        if alone.len() < body.len() {
+            // Short matches cost more than they save: then only long ones may count.
+            let filtered = running.window.deflate_filtered(&content);
+            body = filtered.filter(|filtered| filtered.len() < alone.len()).unwrap_or(alone);
+        }
     }
     running.window.push(&content);
     body

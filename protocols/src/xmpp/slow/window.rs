@@ -6,7 +6,7 @@
 //! Promises: inflating stops at a cap of octets and of ratio. Limits: [`WINDOW_OCTETS_MAX`], [`RATIO_MAX`].
 
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
-use zlib_rs::{DeflateConfig, Method, ReturnCode, Strategy, compress_slice};
+use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Method, Strategy};
 
 use super::fault::SlowFault;
 use super::limits::{RATIO_FREE_OCTETS, RATIO_MAX, WINDOW_OCTETS_MAX};
@@ -58,20 +58,37 @@ impl Window {
     /// Deflates `content` without a history, by the strategy that makes it shortest: digits and keys of letters repeat by
     /// chance, and matches of them cost more than the letters (hex digits 58 % against 51 %).
     pub(super) fn deflate_alone(content: &[u8]) -> Vec<u8> {
-        let mut shortest = Self::default().deflate(content);
+        let alone = Self::default();
+        let mut shortest = alone.deflate(content);
         for strategy in [Strategy::Filtered, Strategy::HuffmanOnly] {
-            let window_bits = -i32::from(WINDOW_BITS);
-            let config = DeflateConfig { level: 9, method: Method::Deflated, window_bits, mem_level: 8, strategy };
-            let mut octets = vec![0; content.len() + content.len() / 8 + 64];
-            let (deflated, code) = compress_slice(&mut octets, content, config);
-            // Of runs of one letter more octets are zero than a reader adds.
-            let zeros = deflated.iter().rev().take_while(|octet| **octet == 0).take(END_OCTETS.len()).count();
-            let deflated = deflated.get(..deflated.len() - zeros).unwrap_or_default();
-            if code == ReturnCode::Ok && deflated.len() < shortest.len() {
-                shortest = deflated.to_vec();
+            let deflated = alone.deflate_by(strategy, content);
+            if deflated.as_ref().is_some_and(|deflated| deflated.len() < shortest.len()) {
+                shortest = deflated.unwrap_or_default();
             }
         }
         shortest
+    }
+
+    /// Deflates `content` so that only long matches count, in the history too: what surrounds such digits was met before.
+    pub(super) fn deflate_filtered(&self, content: &[u8]) -> Option<Vec<u8>> {
+        self.deflate_by(Strategy::Filtered, content)
+    }
+
+    /// By a strategy. `None`: it found no end, which does not happen.
+    fn deflate_by(&self, strategy: Strategy, content: &[u8]) -> Option<Vec<u8>> {
+        let window_bits = -i32::from(WINDOW_BITS);
+        let config = DeflateConfig { level: 9, method: Method::Deflated, window_bits, mem_level: 8, strategy };
+        let mut stream = Deflate::new_with_config(config);
+        if !self.history.is_empty() {
+            stream.set_dictionary(&self.history).ok()?;
+        }
+        let mut octets = vec![0; content.len() + content.len() / 8 + 64];
+        let status = stream.compress(content, &mut octets, DeflateFlush::Finish);
+        octets.truncate(usize::try_from(stream.total_out()).unwrap_or(0));
+        // Of runs of one letter more octets are zero than a reader adds.
+        let zeros = octets.iter().rev().take_while(|octet| **octet == 0).take(END_OCTETS.len()).count();
+        octets.truncate(octets.len() - zeros);
+        matches!(status, Ok(zlib_rs::Status::StreamEnd)).then_some(octets)
     }
 
     /// Inflates what [`Window::deflate`] gave with the same history, up to `cap` octets.
@@ -126,9 +143,29 @@ mod tests {
                 proptest::prop_assert_eq!(read.as_ref(), Ok(&content));
                 let read = there.inflate(&Window::deflate_alone(&content), content.len());
                 proptest::prop_assert_eq!(read.as_ref(), Ok(&content));
+                let filtered = there.deflate_filtered(&content).unwrap();
+                let read = there.inflate(&filtered, content.len());
+                proptest::prop_assert_eq!(read.as_ref(), Ok(&content));
                 there.push(&content);
             }
         }
+    }
+
+    #[test]
+    fn what_surrounds_digits_is_found_in_the_history() {
+        let mut random = Seeded::new(6);
+        let mut block = || {
+            let mut digits = [0; 400];
+            random.fill(&mut digits);
+            let stamp = "<delay xmlns='urn:xmpp:delay' from='hq.test' stamp='2026-11-22T16:00:00Z'/>";
+            format!("<body>{}</body>{stamp}", crate::bytes::hex(&digits)).into_bytes()
+        };
+        let window = Window::new(&[block(), block()].concat());
+        let content = block();
+        let filtered = window.deflate_filtered(&content).unwrap();
+        let others = [window.deflate(&content), Window::deflate_alone(&content)].map(|octets| octets.len());
+        assert!(filtered.len() + 40 < others[0].min(others[1]), "{} {others:?}", filtered.len());
+        assert_eq!(window.inflate(&filtered, content.len()), Ok(content));
     }
 
     #[test]
