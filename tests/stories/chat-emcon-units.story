@@ -9,4 +9,6 @@ ship   emcon on
 hq     chat ann to captain@ship.test "Return to port"
 then   within 20m  ship hears "Return to port"
 ship   emcon off
-hq     says ship heard
+then   within 20m  hq shows "taken over by the far gateway"
+hq     chat ann to captain@ship.test "By the stream again"
+then   within 5m   ship hears "By the stream again"

@@ -258,6 +258,7 @@ impl AirLink for BatchLink {
             octets,
             repeats: self.config.node_repeats,
             confirm: self.config.port.service == Service::Rcop,
+            to_client: false,
             expedited: false,
             conversation: false,
             // Sorted by their numbers at the other end.

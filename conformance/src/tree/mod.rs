@@ -12,6 +12,7 @@ mod sis;
 mod slow;
 mod spdu;
 mod xmpp;
+mod zlib;
 
 use serde_json::Value;
 
@@ -39,6 +40,7 @@ pub const CODECS: &[Codec] = &[
     Codec { protocol: "mule", decode: mule::decode, encode: mule::encode },
     Codec { protocol: "xmpp", decode: xmpp::decode, encode: xmpp::encode },
     Codec { protocol: "slow", decode: slow::decode, encode: slow::encode },
+    Codec { protocol: "zlib", decode: zlib::decode, encode: zlib::encode },
 ];
 
 /// The codec of `protocol`.

@@ -200,6 +200,7 @@ fn refusal(fault: XmppFault) -> Refusal {
         XmppFault::TooMany { .. } => "too_many",
         XmppFault::TooLong { .. } => "too_long",
         XmppFault::NotAStream { .. } => "not_a_stream",
+        XmppFault::SecondHeader => "second_header",
         XmppFault::TextBetween => "text_between",
         XmppFault::NotAStanza { .. } => "not_a_stanza",
         XmppFault::AddressMissing(_) => "address_missing",

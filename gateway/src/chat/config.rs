@@ -12,6 +12,7 @@ use skywave_protocols::xmpp::fate::Lives;
 use skywave_protocols::xmpp::precedence::PrecedenceConfig;
 use skywave_protocols::xmpp::presence::PresenceConfig;
 use skywave_protocols::xmpp::rules::FilterConfig;
+use skywave_protocols::xmpp::rules::config::LabelConfig;
 use skywave_protocols::xmpp::slow::SlowConfig;
 use skywave_transports::io::Authority;
 use skywave_transports::transport::SiteName;
@@ -53,6 +54,12 @@ impl ChatConfig {
         *self == other
     }
 
+    /// Whether the gateway's own domain is a name of its own, at which local servers can ask it: no server's and no far
+    /// site's.
+    pub fn fronts_itself(&self) -> bool {
+        !self.is_local(&self.domain) && !self.peers.iter().any(|peer| peer.has_domain(&self.domain))
+    }
+
     /// Whether a domain is one of local servers.
     pub fn is_local(&self, domain: &str) -> bool {
         let by_component = |component: &ComponentConfig| component.locals.iter().any(|pattern| covers(pattern, domain));
@@ -81,6 +88,8 @@ pub struct PeerConfig {
     pub alternates: Vec<AlternateLink>,
     /// What may cross, in both directions.
     pub filter: FilterConfig,
+    /// Groups of labels that share no compression with another; without any all labels share one.
+    pub label_groups: Vec<LabelConfig>,
     /// The presence cache.
     pub presence: PresenceConfig,
     /// How urgent stanzas are for which no rule says it.
@@ -91,6 +100,8 @@ pub struct PeerConfig {
     pub queue: PeerQueue,
     /// How long stanzas live, and when they say that they waited.
     pub lives: Lives,
+    /// What happens to far addresses whose letters are of different scripts.
+    pub mixed_scripts: MixedScripts,
     /// Whether senders are told when a stanza is given up.
     pub errors: ErrorPolicy,
     /// What happens to chat while the peer is silent.
@@ -125,6 +136,17 @@ impl Default for PeerQueue {
     fn default() -> Self {
         Self { stanzas_max: QUEUE_STANZAS, octets_max: QUEUE_OCTETS }
     }
+}
+
+/// What happens to stanzas with a far address that mixes scripts in one word, as those that are to be taken for another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MixedScripts {
+    /// The operator is told once for each address.
+    #[default]
+    Tell,
+    /// The stanza is refused as well.
+    Refuse,
 }
 
 /// Whether senders get errors.

@@ -7,20 +7,21 @@ use skywave_protocols::time::{Now, WallTime};
 use skywave_protocols::xmpp::fate::Meaning;
 use skywave_protocols::xmpp::local::{Cause, bounce, stamp};
 use skywave_protocols::xmpp::presence::Presence;
-use skywave_protocols::xmpp::rules::{Direction, Verdict};
+use skywave_protocols::xmpp::rules::Verdict;
 use skywave_protocols::xmpp::writer::set_attribute;
 use skywave_protocols::xmpp::{Kind, Stanza, ns};
 use skywave_transports::io::Space;
 
-use super::Chat;
 use super::queue::local::Handing;
 use super::record::Record;
+use super::{Chat, Line};
 use crate::telemetry::StanzaFate;
 
 impl Chat {
     /// A stanza that came with a session's records; what is made of it is in the same batch. One that came `early` waits
     /// for none.
-    pub(super) fn inward(&mut self, now: Now, index: usize, stanza: Stanza, early: bool) {
+    pub(super) fn inward(&mut self, now: Now, line: Line, stanza: Stanza, early: bool) {
+        let index = line.peer;
         let Some(peer) = self.peers.get_mut(index) else { return };
         peer.counters.stanzas_arrived += 1;
         //= xmpp/LINK-003
@@ -34,8 +35,11 @@ impl Chat {
             let detail = format!("{} from {} to {}", stanza.kind().name(), stanza.from(), stanza.to());
             return self.notice(&part, false, "stanza_misaddressed", detail);
         }
+        if self.refuses_confusable(now, line, &stanza) {
+            return;
+        }
         let Some(peer) = self.peers.get_mut(index) else { return };
-        let verdict = peer.judge(now, Direction::FromLink, &stanza);
+        let verdict = peer.judge(now, Some(line.way), &stanza);
         self.tell_rules(index);
         match verdict {
             Verdict::Pass { stanza, .. } => self.inward_presence(now, index, stanza, early),

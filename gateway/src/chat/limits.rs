@@ -26,6 +26,10 @@ pub const GIVE_AGAIN_LONGEST: Duration = Duration::from_secs(60);
 pub const SERVERS_REMEMBERED_MAX: usize = 1_024;
 /// Numbers of stanzas that are reserved on disk at once.
 pub const NUMBERS_RESERVED: u64 = 1 << 20;
+/// Addresses told of because their letters are of different scripts; more are only counted.
+pub const CONFUSABLES_TOLD_MAX: usize = 256;
+/// For so long after somebody said that a far site keeps silence, what arrives from it may have been sent before.
+pub const HEARD_AFTER: Duration = Duration::from_secs(300);
 /// Stanzas of one listing.
 pub const LISTED_MAX: usize = 1_000;
 /// Stanzas whose lives are remembered for `track`, those that are gone included.

@@ -14,6 +14,7 @@
 //! [`fate`]: skywave_protocols::xmpp::fate
 
 pub mod config;
+mod confusable;
 mod fast;
 mod inward;
 mod keyed;
@@ -33,7 +34,7 @@ mod slow;
 mod tests;
 mod work;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::precedence::MtPriority;
@@ -121,6 +122,8 @@ pub struct ChatUnit {
 /// Chat at one site. See the module.
 pub struct Chat {
     config: ChatConfig,
+    /// What it says of itself.
+    gateway: Gateway,
     door: Door,
     /// A dialback secret and a generator for the door, used when the disk shows what is kept of earlier runs.
     fresh: (String, Keyed),
@@ -133,6 +136,8 @@ pub struct Chat {
     /// Units handed to links and not settled: the session's number of each.
     units: BTreeMap<u64, (Line, u64)>,
     out: VecDeque<ChatOutput>,
+    /// Addresses told of because they look like others.
+    confusables: BTreeSet<String>,
     recent: Recent,
     reached: Reached,
     ready: bool,
@@ -161,6 +166,7 @@ impl Chat {
             door: Door::new(config.door.clone(), Box::new(Keyed::new(random))),
             fresh: (Keyed::secret(random), Keyed::new(random)),
             config,
+            gateway,
             peers,
             numbers: Numbers::default(),
             local: LocalQueue::default(),
@@ -169,6 +175,7 @@ impl Chat {
             batches: 0,
             units: BTreeMap::new(),
             out,
+            confusables: BTreeSet::new(),
             recent: Recent::default(),
             reached: Reached::default(),
             ready: false,
@@ -222,11 +229,19 @@ impl Chat {
         self.out.pop_front()
     }
 
-    /// The end in good order: streams of local servers end, nothing new is taken or given. Rows stay where they are.
+    /// The end in good order: streams of local servers and of far sites end, nothing new is taken or given. Rows stay where they are.
     pub fn stop(&mut self, now: Now) {
         self.stopping = true;
         self.door.stop(now);
+        for peer in &mut self.peers {
+            peer.close();
+        }
         self.settle(now);
+    }
+
+    /// Whether the ends of streams are still on their way to the links.
+    pub fn is_closing(&self) -> bool {
+        self.peers.iter().any(Peer::is_closing)
     }
 
     /// Takes everything its parts have to say until none has more, then writes what changed as one batch.

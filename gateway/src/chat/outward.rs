@@ -2,9 +2,9 @@
 
 use skywave_protocols::time::Now;
 use skywave_protocols::xmpp::fate::Meaning;
-use skywave_protocols::xmpp::local::{Cause, Complaint, Condition, ErrorType, bounce};
+use skywave_protocols::xmpp::local::{Cause, Complaint, Condition, ErrorType, answer_for_gateway, bounce};
 use skywave_protocols::xmpp::presence::Presence;
-use skywave_protocols::xmpp::rules::{Direction, Orders, Verdict};
+use skywave_protocols::xmpp::rules::{Orders, Verdict};
 use skywave_protocols::xmpp::{Stanza, ns};
 use skywave_transports::io::Space;
 
@@ -18,6 +18,9 @@ use crate::telemetry::StanzaFate;
 impl Chat {
     /// A stanza of a local server. The door is told when it is on disk, or done with.
     pub(super) fn outward(&mut self, now: Now, arrival: u64, stanza: Stanza) {
+        if self.config.fronts_itself() && stanza.to().domain().as_str() == self.config.domain {
+            return self.for_gateway(now, arrival, &stanza);
+        }
         let Some(index) = self.peer_of(stanza.to().domain().as_str()) else {
             return self.refuse(now, None, arrival, &stanza, &self.complaint(Cause::UnknownDomain), "no link");
         };
@@ -27,12 +30,17 @@ impl Chat {
             let complaint = self.complaint(Cause::UnknownDomain);
             return self.refuse(now, Some(index), arrival, &stanza, &complaint, "this domain may not use the link");
         }
+        if let Some(complaint) = self.confusable(index, stanza.to()) {
+            let why = "its address mixes scripts";
+            return self.refuse(now, Some(index), arrival, &stanza, &complaint, why);
+        }
+        let Some(peer) = self.peers.get_mut(index) else { return };
         // Whether somebody still sits in a far room is known here: no rule about pings says it better.
         if let Some(answer) = peer.presence.self_ping(&stanza) {
             self.door.taken(now, arrival);
             return self.answered(now, index, &stanza, answer);
         }
-        let verdict = peer.judge(now, Direction::ToLink, &stanza);
+        let verdict = peer.judge(now, None, &stanza);
         self.tell_rules(index);
         match verdict {
             Verdict::Pass { stanza, orders } => self.outward_presence(now, index, arrival, stanza, &orders),
@@ -45,6 +53,18 @@ impl Chat {
                 self.answered(now, index, &stanza, answer);
             }
         }
+    }
+
+    /// A stanza for the gateway's own domain: requests are answered, all else has nobody to go to.
+    //= xmpp/LOCAL-008
+    fn for_gateway(&mut self, now: Now, arrival: u64, stanza: &Stanza) {
+        let answer = answer_for_gateway(stanza, &self.gateway, now.wall).filter(|_| stanza.to().node().is_none());
+        let Some(answer) = answer else {
+            let complaint = Complaint::new(Condition::ServiceUnavailable);
+            return self.refuse(now, None, arrival, stanza, &complaint, "for the gateway itself");
+        };
+        self.door.taken(now, arrival);
+        self.answered(now, usize::MAX, stanza, answer);
     }
 
     fn outward_presence(&mut self, now: Now, index: usize, arrival: u64, stanza: Stanza, orders: &Orders) {
@@ -114,6 +134,7 @@ impl Chat {
             hold: orders.hold.map(|hold| now.mono + hold),
             route,
             bits_per_second_min: orders.hold_until_bits_per_second,
+            label_group: peer.label_group(&stanza),
             stands_for_leave,
             arrival,
             stanza,

@@ -9,11 +9,11 @@ use skywave_protocols::xmpp::fate::{After, Meaning};
 use skywave_protocols::xmpp::local::{Cause, Complaint, Gateway, bounce};
 use skywave_protocols::xmpp::precedence::PrecedenceTable;
 use skywave_protocols::xmpp::presence::PresenceCache;
-use skywave_protocols::xmpp::rules::{Direction, Facts, Filter, Verdict};
+use skywave_protocols::xmpp::rules::{Direction, Facts, Filter, LabelGroups, Verdict};
 use skywave_transports::io::Space;
 
 use super::config::{EmconRule, PeerConfig};
-use super::limits::ALTERNATES_MAX;
+use super::limits::{ALTERNATES_MAX, HEARD_AFTER};
 use super::queue::out::{OutQueue, Waiting};
 use super::slow::Side;
 use super::{Chat, Line, Way, record};
@@ -26,6 +26,8 @@ type Usable = [bool; 1 + ALTERNATES_MAX];
 pub(super) struct Peer {
     pub(super) config: PeerConfig,
     pub(super) filter: Filter,
+    /// Labels that share no compression.
+    labels: LabelGroups,
     pub(super) presence: PresenceCache,
     pub(super) precedence: PrecedenceTable,
     pub(super) queue: OutQueue,
@@ -52,6 +54,7 @@ pub(super) struct Counters {
     pub(super) stanzas_answered: u64,
     pub(super) stanzas_returned: u64,
     pub(super) stanzas_misaddressed: u64,
+    pub(super) stanzas_confusable: u64,
     pub(super) bytes_raw: u64,
     pub(super) bytes_sent: u64,
 }
@@ -68,9 +71,12 @@ impl Peer {
     ) -> Result<Self, String> {
         let filter = Filter::new(&config.filter)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+        let labels = LabelGroups::new(&config.label_groups)
+            .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
         let precedence = PrecedenceTable::new(&config.precedence).map_err(|mistakes| format!("{mistakes:?}"))?;
         Ok(Self {
             filter: filter.with_gateway(gateway.clone()),
+            labels,
             precedence,
             presence: PresenceCache::new(config.presence.clone()),
             queue: OutQueue::default(),
@@ -89,15 +95,24 @@ impl Peer {
         })
     }
 
+    /// Itself, or the first link and that for units, which have one mark.
+    fn silent_together(&self, way: Way) -> Vec<Way> {
+        match way {
+            Way::Alternate(_) => vec![way],
+            Way::Stream | Way::Units => self.ways().filter(|way| !matches!(way, Way::Alternate(_))).collect(),
+        }
+    }
+
     /// Its name.
     pub(super) fn name(&self) -> &str {
         &self.config.name
     }
 
-    /// What the rules say about a stanza.
-    pub(super) fn judge(&mut self, now: Now, direction: Direction, stanza: &Stanza) -> Verdict {
-        // What rules are told of the link is that of the one that it would take.
-        let way = self.first_usable(None).unwrap_or(Way::Stream);
+    /// What the rules say about a stanza that came by a link, or that is for one.
+    pub(super) fn judge(&mut self, now: Now, came_by: Option<Way>, stanza: &Stanza) -> Verdict {
+        let direction = if came_by.is_some() { Direction::FromLink } else { Direction::ToLink };
+        // What rules are told of the link is that of the one that it came by, or would take.
+        let way = came_by.or_else(|| self.first_usable(None)).unwrap_or(Way::Stream);
         let link = self.side(way).map(|side| side.link).unwrap_or_default();
         let name = Arc::clone(self.config.link_of(way).unwrap_or(&self.config.link));
         let oldest = self.queue.iter().next().map_or(Duration::ZERO, |(_, waiting)| now.wall.since(waiting.since));
@@ -110,11 +125,30 @@ impl Peer {
             bits_per_second: link.medium.bits_per_second,
             precedence: self.precedence.of(stanza),
             queue_age: oldest,
-            label_releasable: false,
             online,
             now,
         };
         self.filter.apply(&facts, stanza.clone())
+    }
+
+    /// Which of the groups of labels that share no compression a stanza is of.
+    pub(super) fn label_group(&self, stanza: &Stanza) -> u8 {
+        self.labels.number_of(stanza)
+    }
+
+    /// Ends the streams on its links, where we may still speak.
+    pub(super) fn close(&mut self) {
+        for way in self.ways() {
+            let open = self.is_usable(way);
+            if let Some(side) = self.side_mut(way).filter(|_| open) {
+                side.session.close();
+            }
+        }
+    }
+
+    /// Whether the end of one is on its way out.
+    pub(super) fn is_closing(&self) -> bool {
+        self.ways().filter_map(|way| self.side(way)).any(|side| side.session.is_closing())
     }
 
     /// Whether what is taken now goes as single units.
@@ -316,17 +350,43 @@ impl Chat {
         }
     }
 
+    /// A peer has been heard by a link. If it was believed to keep silence there it does no more, unless that was said
+    /// only just now: then it may have been sent before. Whether its silence has ended.
+    //= xmpp/CHAT-009
+    pub fn heard(&mut self, now: Now, line: Line) -> bool {
+        let Some(peer) = self.peers.get(line.peer) else { return false };
+        let Some(side) = peer.side(line.way) else { return false };
+        let silent = side.silent || peer.silent && !matches!(line.way, Way::Alternate(_));
+        let fresh = side.silent_since.is_some_and(|since| now.mono.since(since) < HEARD_AFTER);
+        if !silent || fresh {
+            return false;
+        }
+        let (part, link) =
+            (peer.name().to_owned(), peer.config.link_of(line.way).map_or_else(String::new, |it| it.to_string()));
+        self.notice(&part, false, "silence_ended", format!("heard by {link}"));
+        self.set_silence(now, line, false);
+        true
+    }
+
+    /// The links whose silence ends with that of another: the first, and that for units while it is silent there.
+    pub fn silent_together(&self, line: Line) -> Vec<Line> {
+        let ways = self.peers.get(line.peer).map_or_else(Vec::new, |peer| peer.silent_together(line.way));
+        ways.into_iter().map(|way| Line { way, ..line }).collect()
+    }
+
     /// A peer begins or ends to keep silence on a link.
     //= xmpp/CHAT-004
     pub fn set_silence(&mut self, now: Now, line: Line, silent: bool) {
         let Some(peer) = self.peers.get_mut(line.peer) else { return };
-        match line.way {
-            Way::Stream | Way::Units => peer.silent = silent,
-            Way::Alternate(_) => {
-                if let Some(side) = peer.side_mut(line.way) {
-                    side.silent = silent;
-                }
+        let since = silent.then_some(now.mono);
+        for way in peer.silent_together(line.way) {
+            if let Some(side) = peer.side_mut(way) {
+                side.silent_since = since;
+                side.silent = silent && matches!(way, Way::Alternate(_));
             }
+        }
+        if !matches!(line.way, Way::Alternate(_)) {
+            peer.silent = silent;
         }
         peer.apply_room(now);
         // What is not yet in a block of the stream goes as units, or by another link.

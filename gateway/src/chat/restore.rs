@@ -128,6 +128,7 @@ impl Chat {
             hold: None,
             route: record.route.as_deref().and_then(|link| peer.config.way_to(link)),
             bits_per_second_min: record.bits_per_second_min,
+            label_group: peer.label_group(&stanza),
             stands_for_leave: false,
             arrival: None,
             stanza,

@@ -125,7 +125,9 @@ fn why_out(peer: &Peer, number: u64, waiting: &Waiting, way: Option<Way>) -> Str
     let words = match (peer.queue.is_released(number), silent) {
         (false, _) if waiting.hold.is_some() => "held by a rule, or being written to the disk",
         (false, _) => "being written to the disk",
-        (true, _) if peer.queue.way(number).is_none() => "waits for what was said before and goes by another link",
+        (true, _) if peer.queue.way(number).is_none() => {
+            "waits for what was said before, which goes by another link or has another label"
+        }
         (true, _) if way == Some(Way::Units) => "goes as a unit of its own: the far site keeps silence",
         (true, true) if peer.config.emcon == EmconRule::Hold => "held: the far site keeps silence",
         (true, _) if !link.allowed => "held: the link is not to be used, or we keep silence",

@@ -61,6 +61,8 @@ pub(super) struct Side {
     overdue: bool,
     /// The peer keeps silence here; for the first link and that of units its own mark counts.
     pub(super) silent: bool,
+    /// When that was said, while we were here.
+    pub(super) silent_since: Option<Instant>,
 }
 
 impl Side {
@@ -76,6 +78,7 @@ impl Side {
             moved_at: Instant::ZERO,
             overdue: false,
             silent: false,
+            silent_since: None,
         }
     }
 
@@ -133,7 +136,7 @@ impl Peer {
         let outgoing = Outgoing {
             number,
             priority: waiting.priority,
-            label_context: 0,
+            label_context: waiting.label_group,
             since: waiting.since,
             stanza: self.marked(now, waiting),
         };
@@ -338,10 +341,10 @@ impl Chat {
             SlowOutput::Save { save, changes, arrived } => {
                 self.save(line, changes);
                 self.work.after.saves.push((line, save));
-                arrived.into_iter().for_each(|stanza| self.inward(now, line.peer, stanza, false));
+                arrived.into_iter().for_each(|stanza| self.inward(now, line, stanza, false));
             }
             SlowOutput::Early { arrived } => {
-                arrived.into_iter().for_each(|stanza| self.inward(now, line.peer, stanza, true));
+                arrived.into_iter().for_each(|stanza| self.inward(now, line, stanza, true));
             }
             SlowOutput::Done { number, how } => self.done(now, line, number, how),
             SlowOutput::Refused { number, why } => self.session_refuses(now, line.peer, number, &why),

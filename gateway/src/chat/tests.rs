@@ -1,3 +1,6 @@
+mod pair;
+mod peers;
+
 use std::collections::BTreeMap;
 
 use skywave_protocols::bytes::Bytes;

@@ -3,7 +3,8 @@
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::xmpp::door::{ComponentConfig, DoorConfig, LocalServer, ServerAuth, ServerRoute};
 use skywave_protocols::xmpp::precedence::PrecedenceTable;
-use skywave_protocols::xmpp::rules::{Filter, FilterConfig, builtin};
+use skywave_protocols::xmpp::rules::{Filter, FilterConfig, LabelGroups, builtin};
+use skywave_protocols::xmpp::slow::SlowConfig;
 use skywave_transports::io::Authority;
 
 use super::mistake::{Found, Key};
@@ -37,8 +38,8 @@ pub(super) fn chat(raw: &Raw, site: &str, links: &[LinkConfig], found: &mut Foun
     let door = door(raw, chat, found);
     let secret_files =
         chat.component.iter().filter_map(|(name, c)| Some((name.to_lowercase(), c.secret_file.clone()?)));
-    Some(ChatConfig {
-        domain,
+    let mut config = ChatConfig {
+        domain: domain.to_lowercase(),
         listen: listen(&key.at("listen"), &chat.listen, found),
         listen_direct_tls: listen(&key.at("listen_direct_tls"), &chat.listen_direct_tls, found),
         authority: authority(raw, chat, found),
@@ -46,7 +47,11 @@ pub(super) fn chat(raw: &Raw, site: &str, links: &[LinkConfig], found: &mut Foun
         secret_files: secret_files.collect(),
         dialback_secret_file: chat.dialback_secret_file.clone(),
         peers,
-    })
+    };
+    if config.fronts_itself() {
+        config.door.fronted.push(config.domain.clone());
+    }
+    Some(config)
 }
 
 fn authority(raw: &Raw, chat: &RawChat, found: &mut Found<'_>) -> Authority {
@@ -158,8 +163,9 @@ fn server(name: &str, raw: &RawServer, found: &mut Found<'_>) -> Option<LocalSer
 fn component(chat: &RawChat, name: &str, raw: &RawComponent, found: &mut Found<'_>) -> Option<ComponentConfig> {
     let key = Key::new("chat").at("component").at(name);
     let fronted = |peer: &RawPeer| peer.domains.iter().any(|domain| domain.eq_ignore_ascii_case(name));
-    if !chat.peer.values().any(fronted) {
-        found.wrong(&key, "is no domain of any far site");
+    let own = chat.domain.as_ref().is_some_and(|domain| domain.eq_ignore_ascii_case(name));
+    if !own && !chat.peer.values().any(fronted) {
+        found.wrong(&key, "is no domain of any far site, nor the gateway's own");
     }
     let target = found.required(&key.at("target"), raw.target.as_ref());
     if let Some(target) = &target {
@@ -208,6 +214,9 @@ impl Check<'_> {
         if let Some(filter) = &filter {
             routes(&key, name, raw, filter, found);
         }
+        let streams: Vec<&LinkConfig> = stream.into_iter().chain(alternates.iter().copied()).collect();
+        label_groups(&key, raw, &streams, found);
+        let short_ids = filter.as_ref().and_then(|filter| short_ids(&key, raw, filter, &streams, found));
         let presence_precedence = Precedence::parse(&raw.presence_precedence);
         if presence_precedence.is_none() {
             found.wrong(&key.at("presence_precedence"), format!("{:?} is no precedence", raw.presence_precedence));
@@ -221,7 +230,7 @@ impl Check<'_> {
             found.wrong(&key.at("presence").at(at), reason);
         }
         limits(&key, raw, found);
-        let session = stream.map(|link| slow::session(self.chat, raw, link));
+        let session = stream.map(|link| self.session(raw, link, short_ids));
         let units = units_link.map(|link| (link.name.clone(), slow::session(self.chat, raw, link)));
         Some(PeerConfig {
             name: name.into(),
@@ -234,21 +243,26 @@ impl Check<'_> {
             link: link?.into(),
             session: session?,
             units,
-            alternates: alternates.iter().map(|link| self.alternate(raw, link)).collect(),
+            alternates: alternates
+                .iter()
+                .map(|link| AlternateLink {
+                    link: link.name.clone(),
+                    session: self.session(raw, link, short_ids),
+                    silent: silent(link, &raw.site),
+                })
+                .collect(),
             filter: filter?,
+            label_groups: raw.label_groups.clone(),
             presence: raw.presence.clone(),
             precedence: raw.precedence.clone(),
             presence_precedence: presence_precedence?,
             queue: PeerQueue { stanzas_max: raw.queue_stanzas_max, octets_max: raw.queue_octets_max },
             lives: raw.life.clone(),
+            mixed_scripts: raw.mixed_scripts,
             errors: raw.errors,
             emcon: raw.emcon,
             silent: raw.silent || stream.is_some_and(|link| silent(link, &raw.site)),
-            stanza_octets_max: stream
-                .into_iter()
-                .chain(alternates)
-                .filter_map(|link| Some(link.xmpp.as_ref()?.stanza_octets_max))
-                .min()?,
+            stanza_octets_max: streams.iter().filter_map(|link| Some(link.xmpp.as_ref()?.stanza_octets_max)).min()?,
         })
     }
 
@@ -274,12 +288,10 @@ impl Check<'_> {
         links
     }
 
-    fn alternate(&self, raw: &RawPeer, link: &LinkConfig) -> AlternateLink {
-        AlternateLink {
-            link: link.name.clone(),
-            session: slow::session(self.chat, raw, link),
-            silent: silent(link, &raw.site),
-        }
+    /// The session of a stream; the filter may say whether its ids are short.
+    fn session(&self, raw: &RawPeer, link: &LinkConfig, short_ids: Option<bool>) -> SlowConfig {
+        let usual = slow::session(self.chat, raw, link);
+        SlowConfig { short_ids: short_ids.unwrap_or(usual.short_ids), ..usual }
     }
 
     /// The link, if it carries chat and reaches the site.
@@ -313,6 +325,40 @@ fn routes(key: &Key, name: &str, raw: &RawPeer, filter: &FilterConfig, found: &m
     for link in filter.routes(name).into_iter().filter(|link| !own.iter().any(|known| known == link)) {
         found.wrong(&key.at("filter"), format!("{} has a rule that routes by {link:?}, no link of {name}", raw.filter));
     }
+}
+
+/// Labels that share no compression need contexts, which only streams of `skywave` have.
+fn label_groups(key: &Key, raw: &RawPeer, streams: &[&LinkConfig], found: &mut Found<'_>) {
+    let key = key.at("label_groups");
+    for mistake in LabelGroups::new(&raw.label_groups).err().unwrap_or_default() {
+        let at = mistake.key.split('.').filter(|part| !part.is_empty()).fold(key.clone(), |key, part| key.at(part));
+        found.wrong(&at, mistake.reason);
+    }
+    for (link, xmpp) in streams.iter().filter_map(|link| Some((link, link.xmpp.as_ref()?))) {
+        if !raw.label_groups.is_empty() && xmpp.compression && xmpp.profile != XmppProfile::Skywave {
+            let (link, profile) = (&link.name, xmpp.profile.name());
+            let why = format!("{link} has one compressed stream for all ({profile}): skywave, or compression = false");
+            found.wrong(&key, why);
+        }
+    }
+}
+
+/// What the filter says of ids, which only streams of `skywave` can make short.
+fn short_ids(
+    key: &Key,
+    raw: &RawPeer,
+    filter: &FilterConfig,
+    streams: &[&LinkConfig],
+    found: &mut Found<'_>,
+) -> Option<bool> {
+    let short_ids = Filter::new(filter).ok()?.short_id();
+    let cannot = |link: &&&LinkConfig| link.xmpp.as_ref().is_some_and(|xmpp| xmpp.profile != XmppProfile::Skywave);
+    if let Some(link) = streams.iter().find(cannot).filter(|_| short_ids == Some(true)) {
+        let why =
+            format!("{} wants short ids, which {} cannot have: its profile is not skywave", raw.filter, link.name);
+        found.wrong(&key.at("filter"), why);
+    }
+    short_ids
 }
 
 /// Whether a link says of a site that it keeps silence from the start.

@@ -115,3 +115,42 @@ fn secrets_are_not_shown() {
     assert!(!format!("{:?}", loaded.site).contains("tops3cret"));
     assert_eq!(loaded.site.chat.unwrap().peers[0].emcon, EmconRule::Hold);
 }
+
+/// A far site over a stream that is written like this, with more keys of its own and a filter.
+fn over(stream: &str, peer: &str, filter: &str) -> String {
+    let link = format!(
+        "\n[link.sat]\ncarriage = \"xmpp\"\ntransport = \"xmpp_tcp\"\nconnect = \"192.0.2.2:5270\"\n{stream}\n\
+         [link.sat.site.\"field.test\"]\n[filter.own]\nbase = \"hf-fast\"\n{filter}\n"
+    );
+    let own = HQ.replace("filter = \"hf-fast\"", &format!("filter = \"own\"\n{peer}"));
+    own.replace("link = \"chat\"\n", "link = \"sat\"\n") + &link
+}
+
+#[test]
+fn labels_that_may_not_mix_need_contexts() {
+    let groups = "label_groups = [{ policy = \"1.2.3\", classification_max = 2 }, { marking = \"SECRET*\" }]";
+    for (stream, expected) in [
+        ("", None),
+        ("profile = \"standard\"", None),
+        ("profile = \"standard\"\ncompression = true", Some("label_groups: sat has one compressed stream for all")),
+        ("profile = \"m-link-r17\"", Some("label_groups: sat has one compressed stream for all (m-link-r17)")),
+    ] {
+        let found = mistakes(&over(stream, groups, ""));
+        let told = expected.is_none_or(|part| found.iter().any(|mistake| mistake.contains(part)));
+        assert!(told && found.len() == usize::from(expected.is_some()), "{stream}: {found:#?}");
+    }
+    let found = mistakes(&over("", "label_groups = [{ classification_min = 3, classification_max = 2 }]", ""));
+    assert!(found[0].contains("chat.peer.field.label_groups.0.classification_max: "), "{found:#?}");
+}
+
+#[test]
+fn short_ids_are_what_the_filter_says() {
+    let short = |stream: &str, filter: &str| {
+        let loaded = loaded("hq.toml", &over(stream, "", filter));
+        loaded.site.chat.unwrap().peers[0].session.short_ids
+    };
+    assert!(short("", "") && short("", "[filter.own.to_link]\nshort_id = true"));
+    assert!(!short("", "[filter.own.to_link]\nshort_id = false"));
+    let found = mistakes(&over("profile = \"standard\"", "", "[filter.own.to_link]\nshort_id = true"));
+    assert!(found[0].contains("own wants short ids, which sat cannot have"), "{found:#?}");
+}

@@ -294,6 +294,12 @@ pub struct RawLink {
     /// How long an idle link waits for more stanzas; by the rate without.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub linger_milliseconds: Option<u64>,
+    /// What confirms a unit over RCOP: the peer's `node`, or its `client` (`xmpp_rcop`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery: Option<String>,
+    /// Whether each stanza has a U_PDU of its own (`xmpp_rcop`, `standard` and `m-link-r17`); by the profile without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub one_stanza_per_pdu: Option<bool>,
     /// Largest stanza that may cross.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub stanza_octets_max: Option<usize>,
@@ -377,6 +383,8 @@ impl Default for RawLink {
             profile: None,
             compression: None,
             dictionary: None,
+            delivery: None,
+            one_stanza_per_pdu: None,
             stream_management: None,
             max_block_octets: None,
             linger_milliseconds: None,

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize, Serializer};
 use skywave_protocols::xmpp::fate::Lives;
 use skywave_protocols::xmpp::precedence::PrecedenceConfig;
 use skywave_protocols::xmpp::presence::PresenceConfig;
+use skywave_protocols::xmpp::rules::config::LabelConfig;
 
-use crate::chat::config::{EmconRule, ErrorPolicy};
+use crate::chat::config::{EmconRule, ErrorPolicy, MixedScripts};
 use crate::chat::limits::{QUEUE_OCTETS, QUEUE_STANZAS};
 
 /// `[chat]`: the local side of chat.
@@ -122,6 +123,9 @@ pub struct RawPeer {
     pub names: Vec<String>,
     /// The filter: a `[filter.NAME]`, or built in: `sat`, `hf-fast`, `hf-slow`, `none`.
     pub filter: String,
+    /// Groups of labels that share no compression with another.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub label_groups: Vec<LabelConfig>,
     /// The presence cache.
     pub presence: PresenceConfig,
     /// How urgent stanzas are for which no rule says it.
@@ -134,6 +138,8 @@ pub struct RawPeer {
     pub queue_octets_max: usize,
     /// How long stanzas live.
     pub life: Lives,
+    /// What happens to far addresses whose letters are of different scripts: `tell` or `refuse`.
+    pub mixed_scripts: MixedScripts,
     /// Whether senders are told when a stanza is given up: `return` or `silent`.
     pub errors: ErrorPolicy,
     /// What happens to chat while the peer keeps silence: `hold`, `refuse` or `units`.
@@ -153,12 +159,14 @@ impl Default for RawPeer {
             alternate_links: Vec::new(),
             names: Vec::new(),
             filter: "hf-fast".to_owned(),
+            label_groups: Vec::new(),
             presence: PresenceConfig::default(),
             precedence: PrecedenceConfig::default(),
             presence_precedence: "deferred".to_owned(),
             queue_stanzas_max: QUEUE_STANZAS,
             queue_octets_max: QUEUE_OCTETS,
             life: Lives::default(),
+            mixed_scripts: MixedScripts::default(),
             errors: ErrorPolicy::default(),
             emcon: EmconRule::default(),
             silent: false,

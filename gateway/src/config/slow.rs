@@ -34,6 +34,7 @@ pub fn of_link(link: &XmppLinkConfig, names: Vec<String>) -> SlowConfig {
             StreamManagement::Explicit => Management::Explicit,
         },
         linger: link.linger,
+        one_stanza_per_unit: link.one_stanza_per_unit.unwrap_or(usual.one_stanza_per_unit),
         block_octets_max: link.block_octets_max,
         stanza_octets_max: link.stanza_octets_max,
         ..usual

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 
 use skywave_protocols::s5066::sis::fields::SapId;
 use skywave_protocols::time::Duration;
+use skywave_protocols::xmpp::slow::limits::{BLOCK_TEXT_OCTETS_MAX, STANZA_OCTETS_MAX};
 use skywave_transports::io::{Authority, Trust};
 use skywave_transports::stream::config::{APPLICATION, CONNECTION, CONNECTION_URGENT, SAP_STANDARD};
 use skywave_transports::stream::{AcceptFrom, Opener, RcopConfig, TcpConfig, TcpTls};
@@ -18,14 +19,17 @@ use crate::node::config::{
 };
 
 /// Smallest and largest block before compression, in octets.
-const BLOCK_OCTETS: std::ops::RangeInclusive<usize> = 256..=1 << 20;
-/// Smallest and largest limit of a stanza, and the usual one, in octets.
-const STANZA_OCTETS: std::ops::RangeInclusive<usize> = 1_024..=1 << 20;
-const STANZA_OCTETS_USUAL: usize = 64 << 10;
+const BLOCK_OCTETS: std::ops::RangeInclusive<usize> = 256..=BLOCK_TEXT_OCTETS_MAX;
+/// Smallest and largest limit of a stanza, in octets; the largest is the usual one.
+const STANZA_OCTETS: std::ops::RangeInclusive<usize> = 1_024..=STANZA_OCTETS_MAX;
+/// The one dictionary that a compressed stream of the XEPs can begin with: ours, with the names of both sites.
+const DICTIONARY: &str = "skywave-1";
 /// Longest linger.
 const LINGER_MILLISECONDS_MAX: u64 = 600_000;
 /// Smallest application id that is the users' own.
 const APPLICATION_MIN: u16 = 0x8000;
+/// What confirms a unit over RCOP: the peer's node, or the client there.
+const DELIVERY: [(&str, bool); 2] = [("node", false), ("client", true)];
 /// Digits of a SHA-256 digest.
 const PIN_DIGITS: usize = 64;
 /// Rate of an IP network that is not said.
@@ -53,6 +57,10 @@ impl LinkCheck<'_> {
             found.wrong(&key.at("dictionary"), format!("{} has its own", profile.name()));
         }
         let compression = link.compression.unwrap_or(numbered || profile == XmppProfile::MLinkR17);
+        if let Some(name) = link.dictionary.as_ref().filter(|name| !numbered && *name != DICTIONARY) {
+            let why = format!("{name:?} is none: only {DICTIONARY}, which another product's gateway does not have");
+            found.wrong(&key.at("dictionary"), why);
+        }
         if link.dictionary.is_some() && !compression {
             found.wrong(&key.at("dictionary"), "is of no use without compression");
         }
@@ -62,10 +70,13 @@ impl LinkCheck<'_> {
         if let Some(linger) = link.linger_milliseconds.filter(|linger| *linger > LINGER_MILLISECONDS_MAX) {
             found.wrong(&key.at("linger_milliseconds"), format!("cannot be {linger}: 0 to {LINGER_MILLISECONDS_MAX}"));
         }
-        let stanza_octets_max = link.stanza_octets_max.unwrap_or(STANZA_OCTETS_USUAL);
+        let stanza_octets_max = link.stanza_octets_max.unwrap_or(STANZA_OCTETS_MAX);
         if !STANZA_OCTETS.contains(&stanza_octets_max) {
             let reason = format!("cannot be {stanza_octets_max}: {}", range(&STANZA_OCTETS));
             found.wrong(&key.at("stanza_octets_max"), reason);
+        }
+        if link.one_stanza_per_pdu.is_some() && numbered {
+            found.wrong(&key.at("one_stanza_per_pdu"), format!("is of no use: {} has blocks", profile.name()));
         }
         if link.whitespace_interval_seconds.is_some() && (numbered || compression) {
             found.wrong(
@@ -80,6 +91,7 @@ impl LinkCheck<'_> {
             stream_management: self.stream_management(profile, transport, found),
             block_octets_max: link.max_block_octets,
             linger: link.linger_milliseconds.map(Duration::from_millis),
+            one_stanza_per_unit: link.one_stanza_per_pdu,
             stanza_octets_max,
         })
     }
@@ -281,6 +293,8 @@ impl LinkCheck<'_> {
             application_id: link.application_id.unwrap_or(APPLICATION),
             window: link.window.unwrap_or(usual.window),
             expedited: link.expedited.unwrap_or(usual.expedited),
+            to_client: choice(&key.at("delivery"), link.delivery.as_deref(), &DELIVERY, found)
+                .unwrap_or(usual.to_client),
         };
         if rcop.sap == 0 || SapId::try_from(rcop.sap).is_err() {
             found.wrong(&key.at("sap"), format!("cannot be {}: 1 to 15", rcop.sap));
@@ -425,5 +439,7 @@ fn rcop_keys(link: &RawLink) -> Vec<&'static str> {
         ("application_id", link.application_id.is_some()),
         ("window", link.window.is_some()),
         ("expedited", link.expedited.is_some()),
+        ("delivery", link.delivery.is_some()),
+        ("one_stanza_per_pdu", link.one_stanza_per_pdu.is_some()),
     ])
 }

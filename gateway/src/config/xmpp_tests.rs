@@ -119,8 +119,15 @@ fn mistakes_over_tcp_have_their_place_and_reason() {
         (tcp, "transport = \"xmpp_tcp\"\nstream_management = \"implicit\"", "skywave confirms by itself"),
         (tcp, "transport = \"xmpp_tcp\"\nwhitespace_interval_seconds = 60", "needs a stream in plain text"),
         (tcp, "transport = \"xmpp_tcp\"\nmax_block_octets = 1", "link.sat.max_block_octets: cannot be 1: 256 to"),
+        (tcp, "transport = \"xmpp_tcp\"\nmax_block_octets = 16385", "cannot be 16385: 256 to 16384"),
         (tcp, "transport = \"xmpp_tcp\"\nlinger_milliseconds = 600001", "cannot be 600001: 0 to 600000"),
         (tcp, "transport = \"xmpp_tcp\"\nstanza_octets_max = 10", "stanza_octets_max: cannot be 10: 1024 to"),
+        (tcp, "transport = \"xmpp_tcp\"\nstanza_octets_max = 65537", "cannot be 65537: 1024 to 65536"),
+        (
+            tcp,
+            "transport = \"xmpp_tcp\"\nprofile = \"standard\"\ncompression = true\ndictionary = \"d\"",
+            "link.sat.dictionary: \"d\" is none: only skywave-1",
+        ),
         (tcp, "transport = \"xmpp_tcp\"\nsap = 6", "link.sat.sap: is of no use: the link is no xmpp_rcop"),
         (tcp, "transport = \"xmpp_tcp\"\nopener = \"nobody\"", "link.sat.opener: \"nobody\" is none: either, we, they"),
         (tcp, "transport = \"xmpp_tcp\"\nopener = \"we\"", "link.sat.listen: is of no use: we are to open"),
@@ -221,8 +228,8 @@ fn the_two_ends_of_a_link_are_compared() {
         (tcp, "transport = \"xmpp_tcp\"\nprofile = \"standard\"", "link.sat.compression: true here, false at"),
         (
             tcp,
-            "transport = \"xmpp_tcp\"\nprofile = \"standard\"\ncompression = true\ndictionary = \"d\"",
-            "link.sat.dictionary: none here, d at",
+            "transport = \"xmpp_tcp\"\nprofile = \"standard\"\ncompression = true\ndictionary = \"skywave-1\"",
+            "link.sat.dictionary: none here, skywave-1 at",
         ),
         (
             tcp,

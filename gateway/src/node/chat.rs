@@ -15,7 +15,7 @@ use super::seam::{ACCEPTED_PIPE, ListenerId, Lookup, Number, ReplyTo, Resolved};
 use super::steps::Saved;
 use super::{Node, Output, Pending};
 use crate::chat::restore::Rows;
-use crate::chat::{Chat, ChatOutput, ChatUnit, Line, LinkState};
+use crate::chat::{Chat, ChatOutput, ChatUnit, Line, LinkState, Way};
 use crate::store::Batch;
 
 /// Pipes that the door opened have this bit set; those of links do not.
@@ -53,6 +53,12 @@ impl ChatHook {
     /// When the machine wants to be woken.
     pub fn next_wakeup(&self) -> Option<Wakeup> {
         self.chat.as_ref().and_then(|chat| chat.next_wakeup())
+    }
+
+    /// The far site of a line on a link.
+    fn site(&self, index: usize, line: Line) -> Option<SiteName> {
+        let lines = self.lines.get(&index)?;
+        lines.iter().find(|(of, _)| *of == line).map(|(_, site)| site.clone())
     }
 
     fn line(&self, index: usize, site: Option<&SiteName>) -> Option<Line> {
@@ -179,9 +185,13 @@ impl Node {
     /// An event of a link that carries chat.
     pub(super) fn chat_link_event(&mut self, now: Now, index: usize, event: TransportEvent) {
         match event {
-            TransportEvent::Delivered { ticket, .. } => {
+            TransportEvent::Delivered { ticket, by } => {
                 if let Some(chat) = self.chat.chat.as_mut() {
                     chat.unit_delivered(now, ticket.0);
+                }
+                // Units are confirmed by the far site itself; on a stream it may be the network that took them.
+                if self.chat.line(index, Some(&by)).is_some_and(|line| line.way == Way::Units) {
+                    self.chat_heard(now, index, Some(&by));
                 }
             }
             TransportEvent::Failed { ticket, .. } => {
@@ -221,7 +231,10 @@ impl Node {
         }
         let line = self.chat.line(index, from.as_ref());
         match (line, self.chat.chat.as_mut()) {
-            (Some(line), Some(chat)) => chat.arrived(now, line, arrival, content),
+            (Some(line), Some(chat)) => {
+                chat.arrived(now, line, arrival, content);
+                self.chat_heard(now, index, from.as_ref());
+            }
             (None, _) | (_, None) => {
                 self.links.with(now, index, |transport| transport.refuse(now, arrival, false));
                 let detail = format!("{} octets from {source}", content.len());
@@ -326,8 +339,7 @@ impl Node {
 
     fn chat_unit(&mut self, now: Now, line: Line, unit: ChatUnit) {
         let Some(index) = self.chat_link(line) else { return };
-        let site = self.chat.lines.get(&index).and_then(|lines| lines.iter().find(|(of, _)| *of == line));
-        let Some(site) = site.map(|(_, site)| site.clone()) else { return };
+        let Some(site) = self.chat.site(index, line) else { return };
         if let Some(link) = self.links.link_mut(index) {
             link.units_sent += 1;
         }
@@ -426,6 +438,20 @@ impl Node {
     pub(super) fn stop_chat(&mut self, now: Now) {
         if let Some(chat) = self.chat.chat.as_mut() {
             chat.stop(now);
+        }
+    }
+
+    /// A site was heard by a link for chat: if it was believed to keep silence, that is as good as the operator's word.
+    fn chat_heard(&mut self, now: Now, index: usize, site: Option<&SiteName>) {
+        let Some(line) = self.chat.line(index, site) else { return };
+        let ended = self.chat.chat.as_mut().filter(|_| self.ready).is_some_and(|chat| chat.heard(now, line));
+        let lines = self.chat.chat.as_ref().filter(|_| ended).map(|chat| chat.silent_together(line));
+        for line in lines.into_iter().flatten() {
+            let Some(index) = self.chat_link(line) else { continue };
+            let Some(site) = self.chat.site(index, line) else { continue };
+            let Some(link) = self.links.link(index).map(|link| link.name.to_string()) else { continue };
+            self.links.with(now, index, |transport| transport.set_silence(now, &site, false));
+            self.mark(format!("mark/silence/{link}/{site}"), false);
         }
     }
 

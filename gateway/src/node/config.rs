@@ -252,6 +252,8 @@ pub struct XmppLinkConfig {
     pub block_octets_max: Option<usize>,
     /// How long an idle link waits for more stanzas before it sends; `None` by the rate of the link.
     pub linger: Option<Duration>,
+    /// Whether each stanza has a unit of its own; `None` by the profile.
+    pub one_stanza_per_unit: Option<bool>,
     /// Largest stanza in octets that may cross, before compression.
     pub stanza_octets_max: usize,
 }
@@ -266,7 +268,8 @@ impl Default for XmppLinkConfig {
             stream_management: StreamManagement::Off,
             block_octets_max: None,
             linger: None,
-            stanza_octets_max: 64 << 10,
+            one_stanza_per_unit: None,
+            stanza_octets_max: skywave_protocols::xmpp::slow::limits::STANZA_OCTETS_MAX,
         }
     }
 }
@@ -341,6 +344,8 @@ pub struct XmppRcopConfig {
     pub window: usize,
     /// Whether Flash and Override go by the expedited service.
     pub expedited: bool,
+    /// Whether the peer's node confirms a unit only once the gateway there has it.
+    pub to_client: bool,
 }
 
 impl Default for XmppRcopConfig {
@@ -354,6 +359,7 @@ impl Default for XmppRcopConfig {
             application_id: APPLICATION,
             window: usual.window,
             expedited: usual.expedited,
+            to_client: usual.to_client,
         }
     }
 }
@@ -371,6 +377,7 @@ impl XmppRcopConfig {
         config.ports = ids.into_iter().flatten().map(port).collect();
         config.window = self.window;
         config.expedited = self.expedited;
+        config.to_client = self.to_client;
         // Between Skywave sites there are two contexts, and units are whole.
         config.segments = self.urgent_connection_id.is_none();
         Ok(config)

@@ -395,7 +395,7 @@ impl Node {
     }
 
     /// Keeps an operator's mark over restarts.
-    fn mark(&mut self, key: String, on: bool) {
+    pub(super) fn mark(&mut self, key: String, on: bool) {
         let write = Write {
             space: Space::Site,
             key: key.into_bytes(),

@@ -47,7 +47,8 @@ impl Node {
     pub(super) fn stop_if_done(&mut self, now: Now) {
         let Some(at) = self.stop_at else { return };
         let handing = |pending: &Pending| matches!(pending, Pending::HandOver { .. } | Pending::Convert { .. });
-        let busy = self.storekeeper.is_busy() || self.pending.values().any(handing);
+        let closing = self.chat.chat.as_ref().is_some_and(|chat| chat.is_closing());
+        let busy = closing || self.storekeeper.is_busy() || self.pending.values().any(handing);
         if busy && now.mono < at {
             return;
         }

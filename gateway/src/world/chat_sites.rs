@@ -17,7 +17,7 @@ use skywave_transports::io::Authority;
 
 use super::plan::{CHAT_LINK, ChatPlan, LinkKind, Plan, Servers, full_name, host};
 use super::xmpp_server::{COMPONENT_SECRET, XmppServer};
-use crate::chat::config::{AlternateLink, ChatConfig, EmconRule, ErrorPolicy, PeerConfig};
+use crate::chat::config::{AlternateLink, ChatConfig, EmconRule, ErrorPolicy, MixedScripts, PeerConfig};
 use crate::config::slow::of_link;
 use crate::node::config::{Carriage, LinkConfig, TransportConfig, XmppLinkConfig, XmppProfile, XmppRcopConfig};
 
@@ -42,6 +42,7 @@ impl ChatPlan {
             stream_management: self.stream_management,
             block_octets_max: None,
             linger: self.linger,
+            one_stanza_per_unit: None,
             stanza_octets_max: STANZA_OCTETS,
         }
     }
@@ -82,6 +83,7 @@ impl Plan {
             application_id: 0x8001,
             window: if skywave { XmppRcopConfig::default().window } else { 1 },
             expedited: skywave,
+            to_client: false,
         };
         let sites = self.link_sites(index, LinkKind::Hf);
         let stream = TransportConfig::XmppRcop { radio: "radio".into(), sites, rcop };
@@ -192,11 +194,13 @@ impl Plan {
             units: (chat.emcon == EmconRule::Units).then(by_units),
             alternates: chat.alternate.then(alternate).into_iter().collect(),
             filter: self.chat_filter(chat, other),
+            label_groups: Vec::new(),
             presence: PresenceConfig::default(),
             precedence: chat.precedence.clone(),
             presence_precedence: Precedence::Deferred,
             queue: chat.queue,
             lives: chat.lives.clone(),
+            mixed_scripts: MixedScripts::Tell,
             errors: ErrorPolicy::Return,
             emcon: chat.emcon,
             silent: self.silent.iter().any(|silent| silent == name),

@@ -77,10 +77,7 @@ impl Mailbox {
     /// Whether letters of different scripts stand in one label or word, as in addresses made to be taken for others
     /// (hostile-inputs 11). For a flag in log and console; never a reason to refuse.
     pub fn mixes_scripts(&self) -> bool {
-        self.text.split(['.', '@', '-', '_', '+']).any(|word| {
-            let mut scripts = word.chars().filter_map(script);
-            scripts.next().is_some_and(|first| scripts.any(|script| script != first))
-        })
+        mixes_scripts(&self.text)
     }
 
     /// Whether the address can go to a server without SMTPUTF8.
@@ -107,6 +104,14 @@ impl From<Mailbox> for String {
     fn from(mailbox: Mailbox) -> Self {
         mailbox.text
     }
+}
+
+/// Whether letters of different scripts that look alike stand in one label or word of an address.
+pub fn mixes_scripts(address: &str) -> bool {
+    address.split(['.', '@', '-', '_', '+']).any(|word| {
+        let mut scripts = word.chars().filter_map(script);
+        scripts.next().is_some_and(|first| scripts.any(|script| script != first))
+    })
 }
 
 /// The scripts whose letters look alike.

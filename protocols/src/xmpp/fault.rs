@@ -53,6 +53,9 @@ pub enum XmppFault {
         /// Name found.
         name: String,
     },
+    /// A stream header where only stanzas may be: all that follows would be inside it.
+    #[error("a stream header in mid-stream")]
+    SecondHeader,
     /// Text between stanzas.
     #[error("text between stanzas")]
     TextBetween,
@@ -95,6 +98,7 @@ impl Fault for XmppFault {
             | Self::TooMany { .. }
             | Self::TooLong { .. }
             | Self::NotAStream { .. }
+            | Self::SecondHeader
             | Self::TextBetween
             | Self::NotAStanza { .. }
             | Self::Trailing
@@ -115,6 +119,7 @@ impl Fault for XmppFault {
             | Self::TooMany { .. }
             | Self::TooLong { .. }
             | Self::NotAStream { .. }
+            | Self::SecondHeader
             | Self::TextBetween
             | Self::Trailing
             | Self::Incomplete => Next::CloseLink,
@@ -134,7 +139,7 @@ impl XmppFault {
                 "policy-violation"
             }
             Self::NotAStream { .. } => "invalid-namespace",
-            Self::TextBetween => "bad-format",
+            Self::TextBetween | Self::SecondHeader => "bad-format",
             Self::NotAStanza { .. } => "unsupported-stanza-type",
             Self::AddressMissing(_) | Self::AddressBad { .. } => "improper-addressing",
         }

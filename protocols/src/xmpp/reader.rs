@@ -330,6 +330,9 @@ impl StreamReader {
         if !self.begun {
             return self.on_header(tag, &namespace).map(Some);
         }
+        if self.open.is_empty() && namespace == ns::STREAM && tag.name.1.as_str() == "stream" {
+            return Err(XmppFault::SecondHeader);
+        }
         let mut element = Element::bare(tag.name.1.as_str(), namespace.as_str());
         for ((prefix, name), value) in tag.attributes {
             // An attribute without prefix has no namespace; the default is for elements only.

@@ -103,6 +103,12 @@ fn one_managed_stream_for_both_directions_over_tcp() {
     }
 }
 
+/// As XEP-0361 has it, as to a gateway of another make.
+#[test]
+fn a_managed_stream_of_the_xeps_over_tcp() {
+    converse(&Way::standard(Setup::Components));
+}
+
 #[test]
 fn components_over_hf() {
     let mut way = Way::open(Setup::Components, Medium::Hf);

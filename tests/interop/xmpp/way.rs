@@ -65,6 +65,16 @@ pub enum Medium {
     Hf,
 }
 
+/// What the gateways let cross, and what they speak over TCP.
+#[derive(Clone, Copy)]
+struct Speech {
+    filter: &'static str,
+    profile: &'static str,
+    managed: bool,
+}
+
+const SKYWAVE: Speech = Speech { filter: "none", profile: "skywave", managed: false };
+
 /// The gateways and what joins them.
 enum Gateways {
     Processes { sites: [Option<Process>; 2], wire: Wire },
@@ -99,15 +109,23 @@ fn free_port(address: IpAddr) -> SocketAddr {
 impl Way {
     /// Starts everything, with Prosody at both ends.
     pub fn open(setup: Setup, medium: Medium) -> Self {
-        Self::start([setup, setup], medium, false)
+        // Where the link is slow, people have the filter that is there unless they say otherwise.
+        let filter = if medium == Medium::Hf { "hf-fast" } else { "none" };
+        Self::start([setup, setup], medium, Speech { filter, ..SKYWAVE }, false)
+    }
+
+    /// The same over TCP, as XEP-0361 has it: one stream in clear text, managed from its first octet (XEP-0198).
+    pub fn standard(setup: Setup) -> Self {
+        let speech = Speech { filter: "sat", profile: "standard", managed: true };
+        Self::start([setup, setup], Medium::Tcp, speech, false)
     }
 
     /// Headquarters has Prosody, the field has ejabberd, to which the gateway is a component.
     pub fn to_ejabberd(setup: Setup, medium: Medium) -> Self {
-        Self::start([setup, Setup::Components], medium, true)
+        Self::start([setup, Setup::Components], medium, Speech { filter: "hf-fast", ..SKYWAVE }, true)
     }
 
-    fn start(setups: [Setup; 2], medium: Medium, ejabberd: bool) -> Self {
+    fn start(setups: [Setup; 2], medium: Medium, speech: Speech, ejabberd: bool) -> Self {
         let folder = tempfile::Builder::new().prefix("skywave-chat-").tempdir().unwrap();
         let place = folder.path();
         let authority = Authority::new(place).unwrap();
@@ -135,9 +153,10 @@ impl Way {
         let gateways = match medium {
             Medium::Tcp => {
                 let resolv_conf = dns.as_ref().map(|[of_gateways, _]| of_gateways.resolv_conf(place));
-                processes(place, [hq_side, field_side], link_tls(setups[0], &authority), resolv_conf.as_deref())
+                let tls = link_tls(setups[0], &authority);
+                processes(place, [hq_side, field_side], tls, speech, resolv_conf.as_deref())
             }
-            Medium::Hf => inside(place, [hq_side, field_side]),
+            Medium::Hf => inside(place, [hq_side, field_side], speech),
         };
         let for_clients = match &field {
             FieldServer::Prosody(prosody) => prosody.plan.for_clients,
@@ -306,15 +325,16 @@ fn fronting(authority: &Authority, far: &str, rooms: &str, name: &str) -> Identi
     identity
 }
 
-fn plan(index: usize, side: Side, medium: Link) -> GatewayPlan {
+fn plan(index: usize, side: Side, medium: Link, speech: Speech) -> GatewayPlan {
     let names = ["hq.test", "field.test"];
     GatewayPlan {
         own: names[index].to_owned(),
         far: names[1 - index].to_owned(),
         side,
         medium,
-        filter: "none".to_owned(),
-        profile: "skywave".to_owned(),
+        filter: speech.filter.to_owned(),
+        profile: speech.profile.to_owned(),
+        managed: speech.managed,
     }
 }
 
@@ -324,7 +344,13 @@ fn write(place: &Path, name: &str, plan: &GatewayPlan) -> PathBuf {
     path
 }
 
-fn processes(place: &Path, sides: [Side; 2], tls: [Option<LinkTls>; 2], resolv_conf: Option<&Path>) -> Gateways {
+fn processes(
+    place: &Path,
+    sides: [Side; 2],
+    tls: [Option<LinkTls>; 2],
+    speech: Speech,
+    resolv_conf: Option<&Path>,
+) -> Gateways {
     let listen = free_port(GATEWAYS[1]);
     let wire = Wire::start(GATEWAYS[0], listen, Duration::ZERO).unwrap();
     let start = |config: &Path, capture: Option<&Path>| match resolv_conf {
@@ -332,14 +358,14 @@ fn processes(place: &Path, sides: [Side; 2], tls: [Option<LinkTls>; 2], resolv_c
         None => Process::start(&["run"], config, capture),
     };
     let ([hq, field], [hq_tls, field_tls]) = (sides, tls);
-    let field = plan(1, field, Link::Tcp { listen: Some(listen), connect: None, tls: field_tls });
+    let field = plan(1, field, Link::Tcp { listen: Some(listen), connect: None, tls: field_tls }, speech);
     let field = start(&write(place, "field", &field), None);
-    let hq = plan(0, hq, Link::Tcp { listen: None, connect: Some(wire.address), tls: hq_tls });
+    let hq = plan(0, hq, Link::Tcp { listen: None, connect: Some(wire.address), tls: hq_tls }, speech);
     let hq = start(&write(place, "hq", &hq), Some(&place.join("hq.pcapng")));
     Gateways::Processes { sites: [Some(hq), Some(field)], wire }
 }
 
-fn inside(place: &Path, sides: [Side; 2]) -> Gateways {
+fn inside(place: &Path, sides: [Side; 2], speech: Speech) -> Gateways {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     let clock = Clock::at_speed(SPEED);
     let (radio, sites) = runtime.block_on(async {
@@ -360,7 +386,7 @@ fn inside(place: &Path, sides: [Side; 2]) -> Gateways {
                 bits_per_second: BITS_PER_SECOND,
             };
             let name = ["hq", "field"][index];
-            let path = write(place, name, &plan(index, side, medium));
+            let path = write(place, name, &plan(index, side, medium, speech));
             let text = Text { file: path.display().to_string(), text: fs::read_to_string(&path).unwrap() };
             let mut loaded = config::load(&[text], &BTreeMap::new()).unwrap();
             loaded.shell.clock = clock;

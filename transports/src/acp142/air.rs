@@ -150,6 +150,7 @@ impl AirLink for Acp142Link<Air> {
                 octets: out.octets,
                 repeats: if confirm { 0 } else { self.bearer.config.repeats.min(15) },
                 confirm,
+                to_client: false,
                 expedited: false,
                 conversation: false,
                 // P_MUL numbers its PDUs itself: one that is lost holds up no other.

@@ -60,6 +60,8 @@ pub struct AirPdu {
     pub repeats: u8,
     /// Whether the node shall confirm it, only RCOP: ends with `Confirmed` or `Rejected` instead of `Sent`.
     pub confirm: bool,
+    /// With `confirm`: only once the peer's node has given it to the client that is bound there.
+    pub to_client: bool,
     /// By the expedited service of the node, before everything else.
     pub expedited: bool,
     /// Somebody waits for it in front of a screen: inside the nodes it goes before bulk of its precedence.

@@ -523,6 +523,9 @@ impl Radio {
         let mut mode = port.mode();
         if !pdu.confirm {
             mode.confirmation = Confirmation::None;
+        } else if pdu.to_client {
+            //= xmpp/RCOP-005
+            mode.confirmation = Confirmation::Client;
         }
         if rcop && !pdu.ordered {
             mode.order = Order::AsTheyArrive;

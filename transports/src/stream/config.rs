@@ -31,7 +31,7 @@ const WINDOW_SKYWAVE: usize = 64;
 /// A link for chat over RCOP.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RcopConfig {
-    /// Where it sends and receives, by context: context 0 uses the first, all others the last.
+    /// Where it sends and receives: even contexts use the first, odd ones, which are for high precedence, the last.
     pub ports: Vec<Port>,
     /// The nodes of the sites.
     pub sites: BTreeMap<SiteName, NodeAddress>,
@@ -39,6 +39,9 @@ pub struct RcopConfig {
     pub window: usize,
     /// Whether Flash and Override go by the expedited service of the node.
     pub expedited: bool,
+    /// Whether a unit counts as delivered only once the peer's node has given it to the gateway there. Where that one is
+    /// away the unit comes back, and is tried again; else its node confirms, and it is lost.
+    pub to_client: bool,
     /// Whether the peer may cut a unit into segments: they are told one by one, in the order in which they come.
     pub segments: bool,
     /// Time between tries after the node rejected a unit for what may pass.
@@ -64,6 +67,7 @@ impl RcopConfig {
             sites,
             window: 1,
             expedited: false,
+            to_client: false,
             segments: true,
             back_off: BackOff { first: REJECTED_WAIT, longest: REJECTED_WAIT_MAX },
             bits_per_second: 300,
@@ -102,10 +106,10 @@ impl RcopConfig {
         faults
     }
 
-    /// The context that shares its port with this one: its own, or the last that has one.
+    /// The port of a context, by its place: contexts of other labels share the ports of the first two.
     pub(super) fn line_of(&self, context: u16) -> u16 {
         let last = u16::try_from(self.ports.len().saturating_sub(1)).unwrap_or(u16::MAX);
-        context.min(last)
+        (context % 2).min(last)
     }
 }
 
@@ -286,6 +290,14 @@ impl TcpConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_is_urgent_takes_the_port_for_it_whatever_its_label() {
+        let (two, one) = (RcopConfig::skywave(BTreeMap::new()), RcopConfig::standard(BTreeMap::new()));
+        for (context, line) in [(0, 0), (1, 1), (2, 0), (3, 1), (34, 0), (35, 1)] {
+            assert_eq!((two.line_of(context), one.line_of(context)), (line, 0), "{context}");
+        }
+    }
 
     #[test]
     fn all_faults_at_once() {

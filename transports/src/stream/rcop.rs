@@ -306,6 +306,7 @@ impl AirLink for RcopLink {
             octets,
             repeats: 0,
             confirm: true,
+            to_client: self.config.to_client,
             expedited: next.expedited,
             conversation: true,
             ordered: true,

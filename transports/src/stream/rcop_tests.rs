@@ -269,6 +269,27 @@ fn what_cannot_be_sent_fails_at_once_and_once() {
     assert_eq!(fates(&mut hq), [-(UNITS_MAX as i64) - 1], "a limit on what is held");
 }
 
+/// The delivery mode: asked for the client's confirmation, a node whose client is away gives the unit back.
+//= xmpp/RCOP-005
+#[test]
+fn a_unit_for_a_gateway_that_is_away_comes_again_where_its_confirmation_is_asked_for() {
+    for to_client in [false, true] {
+        let mut hq = link(RcopConfig { to_client, ..RcopConfig::standard(sites()) });
+        hq.submit(at(0), routine(1));
+        let pdu = hq.release(at(0)).unwrap();
+        assert_eq!((pdu.confirm, pdu.to_client), (true, to_client));
+        hq.air(at(1), AirEvent::Rejected { token: pdu.token, reason: DataRejection::NotBound });
+        assert_eq!((fates(&mut hq), hq.release(at(1))), (NONE.to_vec(), None), "not at once");
+        let wakeup = hq.next_wakeup().unwrap().at;
+        let later = Now::default().after(wakeup.since(Now::default().mono));
+        hq.handle_wakeup(later);
+        let again = hq.release(later).unwrap();
+        assert_eq!((again.octets, again.segment), (pdu.octets, pdu.segment));
+        hq.air(later, AirEvent::Confirmed { token: again.token });
+        assert_eq!(fates(&mut hq), [1]);
+    }
+}
+
 #[test]
 fn units_expire_and_are_cancelled_where_they_are() {
     let mut hq = link(RcopConfig::skywave(sites()));

@@ -36,6 +36,7 @@ impl Gateways {
                 medium: Medium::Tcp { listen, connect: Some(link).filter(|_| listen.is_none()), tls: None },
                 filter: "none".to_owned(),
                 profile: profile.to_owned(),
+                managed: false,
             };
             run(&folder.join(own), &plan)
         };

@@ -251,7 +251,6 @@ fn filtered(filter: &mut Filter, stanza: Stanza) -> Option<Stanza> {
         bits_per_second: HF.bits_per_second,
         precedence: Precedence::Routine,
         queue_age: Duration::ZERO,
-        label_releasable: false,
         online: None,
         now: Now::default(),
     };

@@ -142,7 +142,10 @@ impl Pair {
             let side = Side::Components { target: server.plan.for_components, secret: PASSWORD.to_owned() };
             let (filter, profile) = ("none".to_owned(), profile.to_owned());
             let place = folder.join(format!("gateway-{own}"));
-            gateways::run(&place, &GatewayPlan { own, far: far.to_owned(), side, medium, filter, profile })
+            gateways::run(
+                &place,
+                &GatewayPlan { own, far: far.to_owned(), side, medium, filter, profile, managed: false },
+            )
         };
         let at_field = gateway(&field, "hq.test", Medium::Tcp { listen: Some(listen), connect: None, tls: None })?;
         let at_hq = gateway(&hq, "field.test", Medium::Tcp { listen: None, connect: Some(wire.address), tls: None })?;

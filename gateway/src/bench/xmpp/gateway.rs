@@ -91,6 +91,8 @@ pub struct GatewayPlan {
     pub filter: String,
     /// What the link speaks: `skywave`, `standard`.
     pub profile: String,
+    /// Whether a stream of the XEPs over TCP is managed (XEP-0198) from its first octet.
+    pub managed: bool,
 }
 
 impl GatewayPlan {
@@ -117,6 +119,9 @@ impl GatewayPlan {
                     if let Some(address) = address {
                         let _ = writeln!(text, "{key} = \"{address}\"");
                     }
+                }
+                if self.managed {
+                    text.push_str("stream_management = \"implicit\"\n");
                 }
                 // Loopback is fast, whatever delays octets behind it.
                 text.push_str("bits_per_second = 10000000\n");
@@ -258,6 +263,7 @@ mod tests {
                     medium,
                     filter: "none".to_owned(),
                     profile: "skywave".to_owned(),
+                    managed: false,
                 };
                 let text = plan.configuration(Path::new("/x"));
                 let file = Text { file: "hq.toml".to_owned(), text: text.clone() };

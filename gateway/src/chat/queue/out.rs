@@ -2,7 +2,8 @@
 //!
 //! Promises: at most so many and so many octets; a stanza reaches a session only after its row is on the disk (if its
 //! kind is kept there) and after everything that came before it in its conversation; it takes no other link than what
-//! came before it in its conversation, at its precedence, until that is gone; what is replaced by something newer, or
+//! came before it in its conversation, at its precedence, until that is gone, nor goes beside what has a label of
+//! another group, whose blocks it could overtake; what is replaced by something newer, or
 //! late, is named once. The order between conversations is the session's, by precedence.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -37,6 +38,8 @@ pub struct Waiting {
     pub route: Option<Way>,
     /// A rule lets it wait for a link that is at least so fast, in bit/s.
     pub bits_per_second_min: Option<u32>,
+    /// Labels of another group share no compression with it.
+    pub label_group: u8,
     /// It took the place of one that left a room, which has not left this site.
     pub stands_for_leave: bool,
     /// What the door calls it, until it was told that we have it.
@@ -170,19 +173,21 @@ impl OutQueue {
     }
 
     /// Notes that the session of a link gets it; false while something before it in its conversation, of its precedence,
-    /// waits for a link or is with another one's session: then it waits too.
+    /// waits for a link, is with another one's session, or has a label of another group and so another context: then it
+    /// waits too.
     //= xmpp/CHAT-005
     pub fn place(&mut self, number: u64, way: Way) -> bool {
         let Some(entry) = self.entries.get(&number).filter(|entry| entry.released && entry.way.is_none()) else {
             return false;
         };
-        let priority = entry.waiting.priority;
+        let (priority, group) = (entry.waiting.priority, entry.waiting.label_group);
         let talk = self.talks.get(&conversation(&entry.waiting.stanza));
         let before = talk.into_iter().flat_map(|talk| talk.released.range(..number).rev());
         let mut before =
             before.filter_map(|other| self.entries.get(other)).filter(|it| it.waiting.priority == priority);
-        // What came before the last one went where that went.
-        if before.next().is_some_and(|last| last.way != Some(way)) {
+        // What came before the last one went where that went. A single unit shares nothing with others.
+        let apart = |last: &Entry| way != Way::Units && last.waiting.label_group != group;
+        if before.next().is_some_and(|last| last.way != Some(way) || apart(last)) {
             return false;
         }
         if let Some(entry) = self.entries.get_mut(&number) {
@@ -382,6 +387,7 @@ mod tests {
             hold: None,
             route: None,
             bits_per_second_min: None,
+            label_group: 0,
             stands_for_leave: false,
             arrival: None,
         }
@@ -447,6 +453,31 @@ mod tests {
             queue.remove(number).unwrap();
         }
         assert!(queue.talks.is_empty() && !queue.has_parked() && !queue.is_routed(second));
+    }
+
+    #[test]
+    fn labels_that_may_not_mix_keep_the_order_of_their_conversation() {
+        let mut queue = OutQueue::default();
+        for (number, label_group) in [(1, 1), (2, 1), (3, 2), (4, 1)] {
+            queue.push(number, Waiting { label_group, ..waiting("a@hq.test/x", 1) }, true);
+        }
+        queue.push(5, Waiting { label_group: 2, ..waiting("c@hq.test", 1) }, true);
+        let way = Way::Stream;
+        assert!(queue.place(1, way) && queue.place(2, way), "one group is one context");
+        assert!(!queue.place(3, way) && !queue.place(4, way), "another one could overtake");
+        assert!(queue.place(5, way), "another conversation");
+        assert_eq!(queue.remove(1).unwrap().1, [3, 4]);
+        assert!(!queue.place(3, way), "the second is still out");
+        assert_eq!(queue.remove(2).unwrap().1, [3, 4]);
+        assert!(queue.place(3, way) && !queue.place(4, way));
+        queue.remove(3).unwrap();
+        assert!(queue.place(4, way) && !queue.has_parked());
+        let mut units = OutQueue::default();
+        for label_group in 1..3 {
+            let number = u64::from(label_group);
+            units.push(number, Waiting { label_group, ..waiting("a@hq.test/x", 1) }, true);
+            assert!(units.place(number, Way::Units), "a unit shares no history");
+        }
     }
 
     #[test]

@@ -33,6 +33,23 @@ fn fault_in(inner: &str) -> Option<XmppFault> {
 }
 
 #[test]
+fn a_second_header_is_no_element() {
+    let second = "<stream:stream xmlns:stream='http://etherx.jabber.org/streams' xmlns='jabber:server'>";
+    for text in
+        [second.to_owned(), second.replace('>', "/>"), "<stream xmlns='http://etherx.jabber.org/streams'>".into()]
+    {
+        let mut reader = StreamReader::headless(ReaderLimits::HF);
+        reader.read(text.as_bytes());
+        assert_eq!(reader.next(), Err(XmppFault::SecondHeader), "{text}");
+    }
+    // Deeper down it is an element as any other, and another namespace's is no header.
+    let mut reader = StreamReader::headless(ReaderLimits::HF);
+    reader.read(b"<a><stream:stream/></a><stream xmlns='urn:x'/>");
+    assert!(matches!(reader.next(), Ok(Some(Item::Element(_)))));
+    assert!(matches!(reader.next(), Ok(Some(Item::Element(_)))));
+}
+
+#[test]
 fn a_stream_yields_header_elements_and_end() {
     let (items, fault) = whole(&format!(
         "{OPEN} \n<message to='a@field.example' from='b@hq.example'><body>x &amp; <![CDATA[<y>]]>&#x21;</body></message>\
@@ -212,9 +229,8 @@ fn what_has_no_place_on_a_headless_stream_is_a_fault() {
         let (_, fault) = read(&[text.as_bytes()], ReaderLimits::HF, true);
         assert!(fault.is_some(), "{text}");
     }
-    // A second header is an element like any other, for the caller to refuse.
     let header = "<stream:stream xmlns='jabber:server' version='1.0'><message/>";
-    assert_eq!(read(&[header.as_bytes()], ReaderLimits::HF, true), (vec![], None));
+    assert_eq!(read(&[header.as_bytes()], ReaderLimits::HF, true), (vec![], Some(XmppFault::SecondHeader)));
 }
 
 #[test]
@@ -291,6 +307,8 @@ proptest! {
 
     #[test]
     fn no_octets_make_it_panic(octets in prop::collection::vec(any::<u8>(), 0..200), headless: bool) {
+        // A bracket may begin the end of a CDATA section: the parser keeps the text before it until it knows more.
+        prop_assume!(octets.last() != Some(&b']'));
         let bytewise: Vec<&[u8]> = octets.chunks(1).collect();
         let whole = read(&[&octets], ReaderLimits::LAN, headless);
         let bytewise = read(&bytewise, ReaderLimits::LAN, headless);

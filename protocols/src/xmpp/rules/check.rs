@@ -132,8 +132,8 @@ impl Checker {
             presence,
             presence_keep,
             elements,
-            strip_labels: own.strip_labels.or(base.strip_labels).unwrap_or(false),
-            short_id: own.short_id.or(base.short_id).unwrap_or(false),
+            releasable: self.releasable(key, &own, base),
+            short_id: own.short_id.or(base.short_id),
             iq_row,
             all_row,
             message_row,
@@ -141,7 +141,24 @@ impl Checker {
             empty_row: self.ledger.row(&format!("{key}.empty")),
         };
         self.ids(key, &side);
+        if way == Direction::FromLink && side.short_id.is_some() {
+            self.wrong("from_link.short_id", "is of no use: the far site chooses the ids of what it sends");
+        }
         side
+    }
+
+    /// The labels that are taken away, if any are.
+    //= xmpp/FOLD-007
+    fn releasable(&mut self, key: &str, own: &DirectionConfig, base: &DirectionConfig) -> Vec<LabelTest> {
+        let at = format!("{key}.releasable_labels");
+        let mut labels = self.list(&at, &own.releasable_labels, |checker, key, label| Some(checker.label(key, label)));
+        labels.extend(self.list(&at, &base.releasable_labels, |checker, key, label| Some(checker.label(key, label))));
+        let strips = own.strip_labels.or(base.strip_labels).unwrap_or(false);
+        if strips && labels.is_empty() {
+            let why = "takes no label away: say which may go in releasable_labels, as there is no label policy yet";
+            self.wrong(&format!("{key}.strip_labels"), why);
+        }
+        if strips { labels } else { Vec::new() }
     }
 
     fn name(&mut self, key: &str, name: Option<&String>) -> String {
@@ -177,6 +194,7 @@ impl Checker {
         let only_requests = fits_only_requests(&rule.condition);
         let actions = self.list(&format!("{key}.action"), &rule.action.0, |checker, key, action| {
             checker.request_safe(key, action, may_be_request, only_requests);
+            checker.queue_is_there(key, action, way, rule.condition.direction);
             Some(checker.action(key, action))
         });
         let name = self.name(key, rule.name.as_ref());
@@ -195,6 +213,32 @@ impl Checker {
                 self.wrong(key, "is for requests: match needs stanza = \"iq\" and type = [\"get\", \"set\"] or one of them");
             }
             _ => {}
+        }
+    }
+
+    /// What comes from the link goes to its local server at once: nothing waits there that could be told how.
+    //= xmpp/RULE-008
+    fn queue_is_there(&mut self, key: &str, action: &ActionConfig, way: Direction, written: Option<Direction>) {
+        let name = match action {
+            ActionConfig::Delay(_) => "delay",
+            ActionConfig::HoldUntil(_) => "hold-until",
+            ActionConfig::Coalesce(_) => "coalesce",
+            ActionConfig::SetPrecedence(_) => "set-precedence",
+            ActionConfig::SetTtl(_) => "set-ttl",
+            ActionConfig::Route(_) => "route",
+            ActionConfig::Pass
+            | ActionConfig::Drop
+            | ActionConfig::Reject(_)
+            | ActionConfig::Answer(_)
+            | ActionConfig::Cache(_)
+            | ActionConfig::Log
+            | ActionConfig::Count(_)
+            | ActionConfig::Alarm => return,
+        };
+        if way == Direction::FromLink && written != Some(Direction::ToLink) {
+            let why =
+                "is for the queue towards a link: match needs direction = \"to-link\", or the rule stands in to_link";
+            self.wrong(key, format!("{name} {why}"));
         }
     }
 
@@ -286,7 +330,7 @@ impl Checker {
         Some(AttributeTest { name: config.name.clone(), value: value.flatten(), child: child.flatten() })
     }
 
-    fn label(&mut self, key: &str, config: &LabelConfig) -> LabelTest {
+    pub(crate) fn label(&mut self, key: &str, config: &LabelConfig) -> LabelTest {
         if config.classification_min.zip(config.classification_max).is_some_and(|(min, max)| min > max) {
             self.wrong(&format!("{key}.classification_max"), "is below classification_min");
         }

@@ -99,12 +99,16 @@ pub struct DirectionConfig {
     /// Element rules; all are applied.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub element: Vec<ElementRuleConfig>,
-    /// Whether ids are short on the link. Carried out by the slow side; only between two gateways of this kind.
+    /// Whether ids are short on the link; only towards it, and only where the profile of the link is `skywave`. They are
+    /// unless this says otherwise.
     #[serde(alias = "short-id", skip_serializing_if = "Option::is_none")]
     pub short_id: Option<bool>,
-    /// Whether security labels are taken away where the label policy allows their release.
+    /// Whether security labels are taken away that `releasable_labels` lets go.
     #[serde(alias = "strip-labels", skip_serializing_if = "Option::is_none")]
     pub strip_labels: Option<bool>,
+    /// Labels that may be taken away: each of these tests alone says so. There is no label policy yet that would.
+    #[serde(alias = "releasable-labels", skip_serializing_if = "Vec::is_empty")]
+    pub releasable_labels: Vec<LabelConfig>,
 }
 
 /// How a list of elements is meant.

@@ -135,13 +135,9 @@ impl Filter {
         self
     }
 
-    /// Whether ids are to be short on the link in this direction.
-    pub fn short_id(&self, direction: Direction) -> bool {
-        match direction {
-            Direction::ToLink => self.to_link.short_id,
-            Direction::FromLink => self.from_link.short_id,
-            Direction::Both => self.to_link.short_id && self.from_link.short_id,
-        }
+    /// Whether ids are to be short on the link, if the filter says it.
+    pub const fn short_id(&self) -> Option<bool> {
+        self.to_link.short_id
     }
 
     /// What becomes of a stanza.

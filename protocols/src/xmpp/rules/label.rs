@@ -6,11 +6,45 @@ use rasn::prelude::*;
 
 use super::super::ns;
 use super::super::stanza::Stanza;
+use super::check::{Checker, FilterMistake};
+use super::config::LabelConfig;
+use super::limits::LABEL_GROUPS_MAX;
 use super::name::Glob;
 
 const ESS: &str = "urn:xmpp:sec-label:ess:0";
 /// Octets of an encoded label that is looked into.
 const LABEL_OCTETS_MAX: usize = 16 << 10;
+
+/// Which labels may share the history of a compressed stream: groups that are written down, as there is no label policy
+/// yet that would tell.
+#[derive(Clone, Debug, Default)]
+pub struct LabelGroups(Vec<LabelTest>);
+
+impl LabelGroups {
+    /// Checks the groups as they are written.
+    ///
+    /// # Errors
+    /// All mistakes, each with its place: `0.policy`.
+    pub fn new(groups: &[LabelConfig]) -> Result<Self, Vec<FilterMistake>> {
+        let mut checker = Checker::default();
+        if groups.len() > LABEL_GROUPS_MAX {
+            checker.wrong("", format!("{} groups, at most {LABEL_GROUPS_MAX} are taken", groups.len()));
+        }
+        let tests = groups.iter().enumerate().map(|(index, group)| checker.label(&index.to_string(), group)).collect();
+        if checker.mistakes.is_empty() { Ok(Self(tests)) } else { Err(checker.mistakes) }
+    }
+
+    /// The number of the group that a stanza belongs to. Without groups all share one. With groups: 0 has what bears no
+    /// label, then come the groups in their order, of which the first that fits counts, then labels that fit none.
+    //= xmpp/SLOW-015
+    pub fn number_of(&self, stanza: &Stanza) -> u8 {
+        if self.0.is_empty() || stanza.child(ns::SECURITY_LABEL, "securitylabel").is_none() {
+            return 0;
+        }
+        let place = self.0.iter().position(|group| group.holds(stanza)).unwrap_or(self.0.len());
+        u8::try_from(place + 1).unwrap_or(u8::MAX)
+    }
+}
 
 /// A condition about the label.
 #[derive(Clone, Debug, Default)]
@@ -105,4 +139,44 @@ fn ess(element: &Element) -> Option<EssLabel> {
 
 fn dotted(id: &ObjectIdentifier) -> String {
     id.iter().map(u32::to_string).collect::<Vec<_>>().join(".")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stanza(marking: Option<&str>) -> Stanza {
+        let label = marking.map_or_else(String::new, |marking| {
+            format!(
+                "<securitylabel xmlns='urn:xmpp:sec-label:0'><displaymarking>{marking}</displaymarking></securitylabel>"
+            )
+        });
+        Stanza::parse(format!("<message to='a@b' from='c@d'>{label}<body>x</body></message>").as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn what_may_not_mix_has_numbers_of_its_own() {
+        let group = |marking: &str| LabelConfig { marking: Some(marking.to_owned()), ..LabelConfig::default() };
+        let groups = LabelGroups::new(&[group("SECRET*"), group("RESTRICTED"), group("*SECRET")]).unwrap();
+        for (marking, number) in [
+            (None, 0),
+            (Some("SECRET"), 1),
+            (Some("SECRET UK"), 1),
+            (Some("RESTRICTED"), 2),
+            (Some("TOP SECRET"), 3),
+            (Some("UNCLASSIFIED"), 4),
+            (Some(""), 4),
+        ] {
+            assert_eq!(groups.number_of(&stanza(marking)), number, "{marking:?}");
+            assert_eq!(LabelGroups::default().number_of(&stanza(marking)), 0, "{marking:?}");
+        }
+    }
+
+    #[test]
+    fn mistakes_are_told_with_their_places() {
+        let wrong = LabelConfig { classification_min: Some(2), classification_max: Some(1), ..LabelConfig::default() };
+        let mistakes = LabelGroups::new(&[LabelConfig::default(), wrong]).unwrap_err();
+        assert_eq!(mistakes[0].key, "1.classification_max");
+        assert!(LabelGroups::new(&vec![LabelConfig::default(); LABEL_GROUPS_MAX + 1]).is_err());
+    }
 }

@@ -31,3 +31,6 @@ pub const MARK_CHARACTERS_MAX: usize = 16;
 pub const REPLACEMENT_CHARACTERS_MAX: usize = 500;
 /// Longest span in a rule: a year.
 pub const SPAN_SECONDS_MAX: u64 = 366 * 24 * 3600;
+/// Groups of labels that share no compression; each has two contexts, and what bears no label and what fits no group has
+/// two as well.
+pub(crate) const LABEL_GROUPS_MAX: usize = 16;

@@ -33,8 +33,6 @@ pub struct Facts<'a> {
     pub precedence: Precedence,
     /// How long the oldest stanza for the peer waits.
     pub queue_age: Duration,
-    /// Whether the label policy allows the label to be taken away.
-    pub label_releasable: bool,
     /// For a full address: whether the presence cache says that the addressee is online.
     pub online: Option<bool>,
     /// The time.

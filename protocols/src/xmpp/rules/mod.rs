@@ -32,6 +32,7 @@ mod window;
 pub use check::FilterMistake;
 pub use config::{Direction, FilterConfig};
 pub use filter::{Filter, Orders, Verdict};
+pub use label::LabelGroups;
 pub use matching::Facts;
 pub use name::{AddressPattern, BadPattern, Glob, Name};
 pub use profiles::{PROFILES, builtin};

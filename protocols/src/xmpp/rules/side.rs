@@ -5,6 +5,7 @@ use super::action::{ElementRule, Rule};
 use super::config::{FoldPresenceConfig, NegativePriority};
 use super::fold::{Folding, List, is_room_presence};
 use super::iq::Policy;
+use super::label::LabelTest;
 use super::matching::{Facts, Subject};
 use super::name::{Glob, Name};
 use super::report::{Ledger, Row};
@@ -43,8 +44,9 @@ pub(crate) struct Side {
     pub(crate) presence: PresenceFold,
     pub(crate) presence_keep: Vec<Name>,
     pub(crate) elements: Vec<ElementRule>,
-    pub(crate) strip_labels: bool,
-    pub(crate) short_id: bool,
+    /// Labels that are taken away.
+    pub(crate) releasable: Vec<LabelTest>,
+    pub(crate) short_id: Option<bool>,
     pub(crate) iq_row: Row,
     pub(crate) all_row: Row,
     pub(crate) message_row: Row,
@@ -65,7 +67,7 @@ pub(crate) enum Folded {
 impl Side {
     /// All element rules, in order: lists, then rules one by one; then the empty-stanza test.
     pub(crate) fn fold(&mut self, ledger: &mut Ledger, facts: &Facts<'_>, stanza: &Stanza, rooms: &[Glob]) -> Folded {
-        let release = self.strip_labels && facts.label_releasable;
+        let release = self.releasable.iter().any(|label| label.holds(stanza));
         let keep = match stanza.kind() {
             Kind::Message => self.message_keep.as_slice(),
             Kind::Presence => self.presence_keep.as_slice(),

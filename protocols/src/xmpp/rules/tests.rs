@@ -44,7 +44,6 @@ fn facts() -> Facts<'static> {
         bits_per_second: 1200,
         precedence: Precedence::Routine,
         queue_age: Duration::ZERO,
-        label_releasable: false,
         online: None,
         now: NOW,
     }
@@ -81,7 +80,7 @@ fn the_whole_vocabulary_is_read() {
         features = ["http://jabber.org/protocol/muc"]
         [[rule]]
         name = "everything at once"
-        match = { direction = "both", peer = "field", link = ["hf-*", "sat"], stanza = "message", type = ["chat", "none"], from = "*@hq.test", from_kind = "user-full", to = "*@field.test/*", to_kind = ["user-full", "occupant"], child = "{urn:x}*", only-children = ["{}body"], has-body = true, has-subject = false, attr = { name = "var", value = "urn:xmpp:avatar*", child = "{urn:x}y" }, size_octets_over = 100, label = { policy = "1.2.*", classification_min = 3, classification_max = 5, category = "1.2.3", marking = "SEC*" }, precedence_min = "routine", precedence_max = "flash", link-state = "down", queue_age_seconds_over = 30, link_rate_bits_per_second_under = 600, rate = { per = "from-to", count = 3, seconds = 60 }, time = ["22:00/06:00"] }
+        match = { direction = "to-link", peer = "field", link = ["hf-*", "sat"], stanza = "message", type = ["chat", "none"], from = "*@hq.test", from_kind = "user-full", to = "*@field.test/*", to_kind = ["user-full", "occupant"], child = "{urn:x}*", only-children = ["{}body"], has-body = true, has-subject = false, attr = { name = "var", value = "urn:xmpp:avatar*", child = "{urn:x}y" }, size_octets_over = 100, label = { policy = "1.2.*", classification_min = 3, classification_max = 5, category = "1.2.3", marking = "SEC*" }, precedence_min = "routine", precedence_max = "flash", link-state = "down", queue_age_seconds_over = 30, link_rate_bits_per_second_under = 600, rate = { per = "from-to", count = 3, seconds = 60 }, time = ["22:00/06:00"] }
         action = ["log", { count = "all" }, "alarm", { set-precedence = "flash" }, { set-ttl = { seconds = 60 } }, { route = "sat" }, { delay = { seconds = 5 } }, { hold-until = { bits_per_second_min = 300 } }, { coalesce = { key = "chat-state", hold_seconds = 3 } }, "pass"]
         [[rule]]
         match = { stanza = "iq", type = ["get", "set"], payload-ns = "urn:xmpp:jingle:*" }
@@ -117,7 +116,7 @@ fn the_whole_vocabulary_is_read() {
     "##;
     let read = config(toml);
     let filter = Filter::new(&read).unwrap();
-    assert!(filter.short_id(Direction::ToLink) && !filter.short_id(Direction::FromLink));
+    assert_eq!((filter.short_id(), Filter::new(&builtin("hf-slow").unwrap()).unwrap().short_id()), (Some(true), None));
     let again: FilterConfig = toml::from_str(&toml::to_string(&read).unwrap()).unwrap();
     assert_eq!(again, read, "what is written out is read back");
     for profile in PROFILES {
@@ -188,6 +187,49 @@ fn unknown_keys_and_words_are_refused_with_their_name() {
     ] {
         let error = toml::from_str::<FilterConfig>(toml).unwrap_err().to_string();
         assert!(error.contains(word), "{toml}: {error}");
+    }
+}
+
+/// What comes from the link goes to its server at once: what could only be ignored is refused.
+#[test]
+fn orders_for_the_queue_are_refused_where_there_is_none() {
+    for action in [
+        "{ delay = { seconds = 5 } }",
+        "{ hold-until = { bits_per_second_min = 300 } }",
+        "{ coalesce = { key = \"presence\" } }",
+        "{ set-precedence = \"flash\" }",
+        "{ set-ttl = { seconds = 60 } }",
+        "{ route = \"sat\" }",
+    ] {
+        for (list, direction, wrong) in [
+            ("from_link.rule", None, true),
+            ("rule", None, true),
+            ("rule", Some("both"), true),
+            ("rule", Some("from-link"), true),
+            ("rule", Some("to-link"), false),
+            ("to_link.rule", None, false),
+        ] {
+            let direction = direction.map_or_else(String::new, |direction| format!(", direction = \"{direction}\""));
+            let rule = format!("[[{list}]]\nmatch = {{ stanza = \"presence\"{direction} }}\naction = {action}");
+            let found = mistakes(&rule);
+            assert_eq!(found.len(), usize::from(wrong), "{rule}: {found:?}");
+            assert!(found.iter().all(|mistake| mistake.contains(".action.0: ")), "{found:?}");
+        }
+    }
+    for action in ["\"drop\"", "\"reject\"", "\"alarm\"", "{ count = \"x\" }"] {
+        let rule = format!("[[rule]]\nmatch = {{ stanza = \"presence\" }}\naction = {action}");
+        assert_eq!(mistakes(&rule), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn keys_that_could_do_nothing_are_refused() {
+    for (toml, expected) in [
+        ("[from_link]\nshort_id = true", "from_link.short_id: is of no use"),
+        ("[to_link]\nstrip_labels = true", "to_link.strip_labels: takes no label away"),
+    ] {
+        let found = mistakes(toml);
+        assert!(found.iter().any(|mistake| mistake.contains(expected)), "{expected}: {found:?}");
     }
 }
 
@@ -270,11 +312,11 @@ fn reject_gives_an_error_or_nothing_and_answers_pass() {
 fn orders_for_what_passes() {
     let mut filter = filter(
         r#"
-        [[rule]]
+        [[to_link.rule]]
         match = { stanza = "message" }
         action = [{ coalesce = { key = "chat-state", hold_seconds = 3 } }, { delay = { seconds = 1 } }, { hold-until = { bits_per_second_min = 300 } }, { set-ttl = { seconds = 60 } }, { route = "sat" }]
         [[rule]]
-        match = { stanza = "presence" }
+        match = { stanza = "presence", direction = "to-link" }
         action = { coalesce = { key = "presence" } }
         "#,
     );

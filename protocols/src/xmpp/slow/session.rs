@@ -224,6 +224,23 @@ impl Session {
         }
     }
 
+    /// Ends the stream of a connection in good order, where one can be ended: the profiles of the XEPs on TCP.
+    pub fn close(&mut self) {
+        match &mut self.profile {
+            Inner::Standard(session) => session.close(None),
+            // Blocks and units say by themselves that they are whole.
+            Inner::Skywave(_) | Inner::Units(_) => {}
+        }
+    }
+
+    /// Whether that end is on its way out.
+    pub fn is_closing(&self) -> bool {
+        match &self.profile {
+            Inner::Standard(session) => session.is_closing(),
+            Inner::Skywave(_) | Inner::Units(_) => false,
+        }
+    }
+
     /// Whether something of what arrived has not been yielded yet: it waits for the disk behind other stanzas. Whoever
     /// brought it is to hold back.
     pub fn has_unsaved(&self) -> bool {

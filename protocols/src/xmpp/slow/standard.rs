@@ -63,6 +63,8 @@ pub(super) struct Standard {
     is_lost: bool,
     /// Whether the peer is to be told so, by the end of our stream.
     end_wanted: bool,
+    /// The unit with the end of our stream, after which nothing is said on this connection.
+    last: Option<u64>,
     counts: Counts,
     arrived: Vec<Stanza>,
     open: Option<(u64, Vec<Stanza>, u32)>,
@@ -91,6 +93,7 @@ impl Standard {
             past: 0,
             is_lost: false,
             end_wanted: false,
+            last: None,
             arrived: Vec::new(),
             open: None,
             saves: 0,
@@ -150,11 +153,13 @@ impl Standard {
             *counted = 0;
         }
         self.end_wanted = false;
+        self.last = None;
         self.work(now);
     }
 
     pub(super) fn medium_down(&mut self, _: Now) {
         self.return_unconfirmed();
+        self.last = None;
         self.medium = None;
         (self.room_units, self.room_octets) = (0, 0);
     }
@@ -178,12 +183,20 @@ impl Standard {
         for (_, waiting) in stanzas {
             self.outputs.push_back(SlowOutput::Done { number: waiting.outgoing.number, how });
         }
+        if self.last == Some(unit) {
+            // The peer has all of it: the connection is of no more use.
+            self.last = Some(0);
+            self.outputs.push_back(SlowOutput::Restart);
+        }
         self.work(now);
     }
 
     /// A unit is lost: where it was part of a zlib stream, so is all that followed it.
     //= xmpp/LINK-014
     pub(super) fn unit_failed(&mut self, now: Now, unit: u64) {
+        if self.last == Some(unit) {
+            self.last = Some(0);
+        }
         let lost = if self.deflater.is_some() {
             self.begin_sending();
             self.in_flight.split_off(&unit)
@@ -198,7 +211,45 @@ impl Standard {
         self.read_on();
         self.save(now);
         self.read_on();
-        while self.medium.is_some() && self.room_units > 0 && self.room_octets > 0 && self.emit(now) {}
+        while self.may_speak() && self.emit(now) {}
+    }
+
+    const fn may_speak(&self) -> bool {
+        self.medium.is_some() && self.last.is_none() && self.room_units > 0 && self.room_octets > 0
+    }
+
+    /// Ends the stream of a connection in good order: the last count, so that nothing stored comes again, the fault if
+    /// there is one, and the end. The connection goes once that is written.
+    //= xmpp/LINK-022
+    pub(super) fn close(&mut self, error: Option<&'static str>) {
+        let is_stream = self.medium.is_some_and(|medium| !medium.boundaries);
+        if !is_stream || self.last.is_some() {
+            return;
+        }
+        let mut text = Vec::new();
+        if self.manages() {
+            self.counts.write_last(&mut text);
+        }
+        if let Some(condition) = error {
+            let namespace = "urn:ietf:params:xml:ns:xmpp-streams";
+            let fault = format!("<stream:error><{condition} xmlns='{namespace}'/></stream:error>");
+            text.extend_from_slice(fault.as_bytes());
+        }
+        text.extend_from_slice(STREAM_END);
+        self.emit_unit(&text, Vec::new());
+        self.last = Some(self.units);
+    }
+
+    /// Whether the end of the stream is on its way out.
+    pub(super) fn is_closing(&self) -> bool {
+        self.last.is_some_and(|unit| unit > 0)
+    }
+
+    /// The connection cannot go on: its peer is told why, and it begins anew.
+    //= xmpp/LINK-023
+    pub(super) fn restart(&mut self, condition: &'static str) {
+        self.close(Some(condition));
+        self.outputs.push_back(SlowOutput::Restart);
     }
 
     /// Lets one unit leave, if there is something to say; false if not.
@@ -238,7 +289,7 @@ impl Standard {
             None => text.to_vec(),
         };
         self.units += 1;
-        self.room_units -= 1;
+        self.room_units = self.room_units.saturating_sub(1);
         self.room_octets = self.room_octets.saturating_sub(content.len());
         let highest = taken.iter().map(|(_, waiting)| waiting.outgoing.priority).max();
         let priority: MtPriority = highest.unwrap_or(Precedence::Routine.mt_priority());
@@ -251,7 +302,7 @@ impl Standard {
 
     /// When the next unit is formed, if only time is missing.
     fn form_at(&self) -> Option<Instant> {
-        let medium = self.medium.filter(|_| self.room_units > 0 && self.room_octets > 0)?;
+        let medium = self.medium.filter(|_| self.may_speak())?;
         let first = self.queue.iter().next()?;
         let is_urgent = first.outgoing.priority.precedence() >= Precedence::Immediate;
         if is_urgent || !self.in_flight.is_empty() || self.queue.len() > LINGER_STANZAS_MAX {
@@ -321,7 +372,7 @@ impl Standard {
     }
 
     pub(super) fn next_wakeup(&self) -> Option<Wakeup> {
-        let has_room = self.medium.is_some() && self.room_units > 0 && self.room_octets > 0;
+        let has_room = self.may_speak();
         let request = self.counts.request_at(self.config.request_after).filter(|_| has_room && self.manages());
         let again = self.again_at.filter(|_| self.open.is_none());
         [(self.form_at(), "linger"), (request, "stream management"), (again, "save again")]
@@ -344,7 +395,7 @@ impl Standard {
             }
             Counted::TooHigh { count, sent } => {
                 self.notice("chat-count-too-high", true, format!("the peer counted {count}, {sent} were sent"));
-                self.outputs.push_back(SlowOutput::Restart);
+                self.restart("undefined-condition");
             }
         }
     }

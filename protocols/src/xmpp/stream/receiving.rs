@@ -8,7 +8,7 @@ use super::phase::On;
 use super::{Pair, S2s, StreamEvent};
 use crate::xmpp::dialback::prepared;
 use crate::xmpp::door::config::ServerAuth;
-use crate::xmpp::limits::ReaderLimits;
+use crate::xmpp::limits::{LAN_STANZA_OCTETS_MAX, ReaderLimits};
 use crate::xmpp::ns;
 use crate::xmpp::reader::Header;
 use crate::xmpp::sasl::{self, Identity};
@@ -77,6 +77,7 @@ impl S2s {
             dialback.append_child(Element::bare("errors", ns::DIALBACK_FEATURE));
             features.append_child(dialback);
         }
+        features.append_child(limits());
         if self.sasl_done && server.is_some_and(|server| server.sm) {
             features.append_child(Element::bare("sm", ns::SM));
         }
@@ -156,4 +157,15 @@ impl S2s {
             self.pair_is_ready(Pair { ours, theirs });
         }
     }
+}
+
+/// What the peer should know before it sends a stanza that would cost its stream (XEP-0478). Nothing is said of idle time:
+/// a stream is not closed for it.
+//= xmpp/STREAM-011
+fn limits() -> Element {
+    let mut octets = Element::bare("max-bytes", ns::STREAM_LIMITS);
+    octets.append_text(LAN_STANZA_OCTETS_MAX.to_string());
+    let mut limits = Element::bare("limits", ns::STREAM_LIMITS);
+    limits.append_child(octets);
+    limits
 }

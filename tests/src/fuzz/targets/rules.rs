@@ -52,7 +52,6 @@ fn judged(filter: &mut Filter, choice: u8, stanza: &Stanza) -> usize {
         bits_per_second: 75,
         precedence: Precedence::Routine,
         queue_age: Duration::ZERO,
-        label_releasable: choice & 0x20 != 0,
         online: None,
         now: BEGIN,
     };

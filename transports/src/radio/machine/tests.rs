@@ -220,6 +220,7 @@ fn pdu(token: u64, port: Port, octets: usize) -> AirPdu {
         octets: vec![token as u8; octets].into(),
         repeats: 0,
         confirm,
+        to_client: false,
         expedited: false,
         conversation: false,
         ordered: true,

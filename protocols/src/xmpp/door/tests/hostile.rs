@@ -405,6 +405,26 @@ fn the_servers_limits_are_kept() {
     assert_eq!(net.heard(server), " ", "half of the time after which the server would close");
 }
 
+/// A server can know how large a stanza we take before one costs its stream.
+//= xmpp/STREAM-011
+#[test]
+fn our_limit_is_told_with_the_features() {
+    let told = "<limits xmlns='urn:xmpp:stream-limits:0'><max-bytes>524288</max-bytes></limits>";
+    let mut net = net();
+    let hand = net.dial(0, false);
+    let features = net.say(hand, OPEN);
+    assert!(features.contains(told), "{features}");
+    let hand = authenticated(&mut net);
+    let message = |octets: usize| {
+        let body = "x".repeat(octets);
+        format!("<message to='u@field.example' from='v@hq.example'><body>{body}</body></message>")
+    };
+    let around = message(0).len();
+    net.say(hand, &message(524_288 - around));
+    assert_eq!(net.arrived(0).len(), 1, "as large as was told");
+    assert_eq!(error(&mut net, hand, &message(524_289 - around)), "policy-violation");
+}
+
 /// The server finds our key wrong, or cannot judge it.
 //= xmpp/DBK-008
 #[test]

@@ -75,19 +75,24 @@ fn what_must_stay_stays() {
 }
 
 #[test]
-fn a_label_goes_only_where_rule_and_policy_agree() {
-    let text = message("<body>x</body><securitylabel xmlns='urn:xmpp:sec-label:0'><label/></securitylabel>");
-    for (strip, releasable, goes) in
-        [(false, false, false), (true, false, false), (false, true, false), (true, true, true)]
-    {
-        let mut filter = filter(&format!("{STRIP}\nstrip_labels = {strip}"));
-        let facts = Facts { label_releasable: releasable, ..facts() };
-        let Verdict::Pass { stanza, .. } = filter.apply(&facts, stanza(&text)) else { panic!() };
-        assert_eq!(
-            stanza.child("urn:xmpp:sec-label:0", "securitylabel").is_none(),
-            goes && strip,
-            "{strip} {releasable}"
-        );
+fn a_label_goes_only_where_it_may_be_released() {
+    let marked = |marking: &str| {
+        let label = format!("<displaymarking>{marking}</displaymarking>");
+        message(&format!("<body>x</body><securitylabel xmlns='urn:xmpp:sec-label:0'>{label}</securitylabel>"))
+    };
+    let releasable = "releasable_labels = [{ marking = \"UNCLASSIFIED\" }, { marking = \"OPEN*\" }]";
+    for (more, marking, goes) in [
+        ("", "UNCLASSIFIED", false),
+        (releasable, "UNCLASSIFIED", false),
+        ("strip_labels = true", "SECRET", false),
+        ("strip_labels = true", "UNCLASSIFIED", true),
+        ("strip_labels = true", "OPEN FOR ALL", true),
+        ("strip_labels = true", "", false),
+    ] {
+        let more = if more.starts_with("strip_labels") { format!("{more}\n{releasable}") } else { more.to_owned() };
+        let mut filter = filter(&format!("{STRIP}\n{more}"));
+        let Verdict::Pass { stanza, .. } = filter.apply(&facts(), stanza(&marked(marking))) else { panic!() };
+        assert_eq!(stanza.child("urn:xmpp:sec-label:0", "securitylabel").is_none(), goes, "{more} {marking}");
     }
 }
 

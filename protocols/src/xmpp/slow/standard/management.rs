@@ -104,6 +104,14 @@ impl Counts {
         }
     }
 
+    /// What stands before the end of the stream: our count, where the peer does not know it.
+    pub(super) fn write_last(&mut self, text: &mut Vec<u8>) {
+        if self.stored != self.told {
+            self.told = self.stored;
+            text.extend_from_slice(format!("<a xmlns='{NAMESPACE}' h='{}'/>", self.stored).as_bytes());
+        }
+    }
+
     /// What stands behind them: our own count where it is new, and a question now and then.
     pub(super) fn write_back(
         &mut self,

@@ -104,10 +104,6 @@ impl Standard {
     }
 
     fn read_text(&mut self, text: &[u8]) -> Result<(), SlowFault> {
-        if memchr::memmem::find(text, b"<stream:stream").is_some() {
-            // Text escapes its signs, so this is a second header: all that follows would be inside it.
-            return Err(SlowFault::Stanza { why: "a stream header in mid-stream".to_owned() });
-        }
         self.reader.read(text);
         loop {
             match self.reader.next() {
@@ -129,7 +125,11 @@ impl Standard {
         let has_boundaries = self.medium.is_none_or(|medium| medium.boundaries);
         if !has_boundaries {
             self.forget_held();
-            return self.outputs.push_back(SlowOutput::Restart);
+            let condition = match fault {
+                SlowFault::Stanza { .. } => "not-well-formed",
+                _other => "undefined-condition",
+            };
+            return self.restart(condition);
         }
         self.reader = StreamReader::headless(ReaderLimits::HF);
         if self.inflater.is_some() && !self.is_lost {

@@ -288,6 +288,66 @@ fn what_is_no_stanza_does_no_harm() {
     }
 }
 
+/// The end in good order: what is stored is counted, the stream ends, and then the connection.
+//= xmpp/LINK-022
+#[test]
+fn a_stream_ends_with_the_last_count_and_its_end() {
+    let managed = |config: &mut SlowConfig| config.management = Management::Implicit;
+    let mut here = end(Profile::Standard, managed, TCP);
+    here.hear([text(1), text(2)].concat().as_bytes());
+    here.session.close(None);
+    here.drain();
+    let last = here.units.last().unwrap().0;
+    assert_eq!(here.said(), "<a xmlns='urn:xmpp:sm:3' h='2'/></stream:stream>");
+    here.submit(3);
+    here.session.close(None);
+    here.drain();
+    assert_eq!((here.said().as_str(), here.session.is_closing(), here.restarts), ("", true, 0));
+    here.delivered(last);
+    assert_eq!((here.session.is_closing(), here.restarts), (false, 1));
+    here.up(TCP);
+    assert_eq!(here.said(), text(3), "a new connection carries what waited");
+    let mut plain = end(Profile::MLinkR17, nothing, RCOP);
+    plain.session.close(None);
+    plain.drain();
+    assert!(plain.units.is_empty() && !plain.session.is_closing(), "over RCOP nothing ends");
+}
+
+/// A stream that cannot be read: the peer is told why before the connection goes.
+//= xmpp/LINK-023
+#[test]
+fn the_peer_is_told_why_a_connection_begins_anew() {
+    for (octets, condition) in
+        [("<!-- -->", "not-well-formed"), ("<a xmlns='urn:xmpp:sm:3' h='7'/>", "undefined-condition")]
+    {
+        let managed = |config: &mut SlowConfig| config.management = Management::Implicit;
+        let mut here = end(Profile::Standard, managed, TCP);
+        here.hear(octets.as_bytes());
+        let error = format!("<{condition} xmlns='urn:ietf:params:xml:ns:xmpp-streams'/>");
+        assert_eq!(here.said(), format!("<stream:error>{error}</stream:error></stream:stream>"));
+        assert_eq!(here.restarts, 1, "{octets}");
+    }
+}
+
+/// Hostile 18 and 25: what only looks like a header is text, and a header is seen however its octets come.
+#[test]
+fn a_header_in_mid_stream_is_told_from_words_about_one() {
+    for words in
+        ["<![CDATA[<stream:stream>]]>", "&lt;stream:stream&gt;", "<x xmlns='urn:x'><stream xmlns='urn:y'/></x>"]
+    {
+        let mut here = end(Profile::Standard, nothing, TCP);
+        here.hear(format!("<message to='a@b' from='c@d'><body>{words}</body></message>").as_bytes());
+        assert_eq!((here.arrived.len(), here.restarts), (1, 0), "{words}");
+    }
+    let header = b"<stream:stream xmlns='jabber:server' version='1.0'>";
+    for cut in 1..header.len() {
+        let mut here = end(Profile::Standard, nothing, TCP);
+        here.hear(&header[..cut]);
+        here.hear(&header[cut..]);
+        assert_eq!(here.restarts, 1, "{cut}");
+    }
+}
+
 /// Hostile 13 and 14: whatever stands in a stream, it stays bounded, and the next stream is read.
 #[test]
 fn bombs_and_rubbish_end_a_stream_only() {

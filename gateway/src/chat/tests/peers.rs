@@ -1,0 +1,155 @@
+//! What a far site may say, and what becomes of it: through two whole gateways.
+
+use skywave_protocols::xmpp::fate::Lives;
+use skywave_protocols::xmpp::rules::config::LabelConfig;
+use skywave_protocols::xmpp::slow::{Profile, SlowConfig};
+
+use super::super::config::{AlternateLink, ErrorPolicy, MixedScripts};
+use super::super::{Line, Way};
+use super::pair::{FIELD, HQ, LINE, Pair, config, message};
+use crate::telemetry::StanzaFate;
+
+const ANN: &str = "ann@hq.test/a";
+const BOB: &str = "bob@field.test/b";
+
+fn label(marking: &str) -> String {
+    format!("<securitylabel xmlns='urn:xmpp:sec-label:0'><displaymarking>{marking}</displaymarking></securitylabel>")
+}
+
+/// The conversation ann to bob with labels secret, open, secret; another one with a secret, a third without.
+fn labelled(groups: &[&str]) -> Pair {
+    let mut hq = config("hq.test", &["field.test"]);
+    hq.peers[0].label_groups = groups
+        .iter()
+        .map(|marking| LabelConfig { marking: Some((*marking).to_owned()), ..LabelConfig::default() })
+        .collect();
+    let mut pair = Pair::new(hq, config("field.test", &["hq.test"]));
+    for (id, marking) in [("1", "SECRET"), ("2", "OPEN"), ("3", "SECRET")] {
+        pair.bring(HQ, &message(id, ANN, BOB, &label(marking)));
+    }
+    pair.bring(HQ, &message("4", "carl@hq.test/c", BOB, &label("SECRET")));
+    pair.bring(HQ, &message("5", "dora@hq.test/c", BOB, ""));
+    pair.run(600);
+    pair
+}
+
+#[test]
+//= xmpp/SLOW-015
+fn labels_that_may_not_mix_have_contexts_of_their_own_on_the_wire() {
+    let contexts = |pair: &Pair| {
+        let mut contexts: Vec<u16> = pair.units[HQ].iter().map(|(context, _)| *context).collect();
+        contexts.sort_unstable();
+        contexts.dedup();
+        contexts
+    };
+    let mixed = labelled(&[]);
+    assert_eq!((contexts(&mixed), mixed.arrived(FIELD)), (vec![0], vec!["1", "2", "3", "4", "5"]));
+    let apart = labelled(&["SECRET", "OPEN"]);
+    assert_eq!(contexts(&apart), [0, 2, 4]);
+    let arrived = apart.arrived(FIELD);
+    let place = |id: &str| arrived.iter().position(|other| *other == id).unwrap();
+    assert_eq!(arrived.len(), 5, "{arrived:?}");
+    assert!(place("1") < place("2") && place("2") < place("3"), "a conversation keeps its order: {arrived:?}");
+}
+
+#[test]
+//= xmpp/LINK-003
+fn a_far_site_speaks_for_itself_and_to_those_it_may_reach() {
+    let mut hq = config("hq.test", &["field.test"]);
+    hq.peers[0].local_domains = vec!["hq.test".to_owned()];
+    // The far gateway lets through whatever its users make up.
+    let mut pair = Pair::new(hq, config("field.test", &["hq.test", "closed.hq.test", "third.test"]));
+    let strangers = [
+        ("eve@third.test/x", ANN, "another domain"),
+        ("boss@hq.test/x", ANN, "one of ours"),
+        ("field.test.evil/x", ANN, "a domain that only begins like its own"),
+        (BOB, "ann@third.test", "no domain of ours"),
+        (BOB, "ann@closed.hq.test", "a domain that it may not reach"),
+    ];
+    for (index, (from, to, why)) in strangers.iter().enumerate() {
+        pair.bring(FIELD, &message("bad", from, to, ""));
+        let id = format!("good-{index}");
+        pair.bring(FIELD, &message(&id, BOB, ANN, ""));
+        pair.run(5);
+        assert_eq!(pair.notices(HQ, "stanza_misaddressed").len(), index + 1, "{why}");
+        assert_eq!(pair.arrived(HQ).last(), Some(&id.as_str()), "the link goes on after {why}");
+    }
+    assert_eq!(pair.arrived(HQ).len(), strangers.len());
+    let shown = &pair.chats[HQ].show_line(LINE)["counters"];
+    assert_eq!(shown["stanzas_misaddressed"], strangers.len(), "{shown}");
+    pair.run(600);
+    assert_eq!(pair.lines(FIELD, StanzaFate::Sent).len(), 2 * strangers.len(), "all were taken over");
+}
+
+#[test]
+fn a_rule_for_what_comes_sees_the_link_that_it_came_by() {
+    let mut hq = config("hq.test", &["field.test"]);
+    let alternate = AlternateLink { link: "sat".into(), session: SlowConfig::new(Profile::Skywave), silent: false };
+    hq.peers[0].alternates = vec![alternate];
+    hq.peers[0].filter = toml::from_str("[[from_link.rule]]\nmatch = { link = \"sat\" }\naction = \"reject\"").unwrap();
+    let mut pair = Pair::new(hq, config("field.test", &["hq.test"]));
+    pair.come(HQ, LINE, &message("1", BOB, ANN, ""));
+    pair.come(HQ, Line { way: Way::Alternate(0), ..LINE }, &message("2", BOB, ANN, ""));
+    pair.come(HQ, LINE, &message("3", BOB, ANN, ""));
+    assert_eq!(pair.arrived(HQ), ["1", "3"]);
+    assert_eq!(pair.lines(HQ, StanzaFate::Answered).len(), 1);
+}
+
+#[test]
+fn addresses_that_mix_scripts_are_told_once_and_refused_where_wanted() {
+    // The first letter of the local part is Cyrillic.
+    let other = "\u{430}dmiral@field.test/x";
+    for (mixed_scripts, passes) in [(MixedScripts::Tell, true), (MixedScripts::Refuse, false)] {
+        let mut hq = config("hq.test", &["field.test"]);
+        hq.peers[0].mixed_scripts = mixed_scripts;
+        let mut pair = Pair::new(hq, config("field.test", &["hq.test"]));
+        for id in ["1", "2"] {
+            pair.bring(FIELD, &message(id, other, ANN, ""));
+        }
+        pair.bring(FIELD, &message("3", "\u{431}\u{43e}\u{431}@field.test/x", ANN, ""));
+        pair.bring(HQ, &message("4", ANN, other, ""));
+        pair.run(600);
+        let arrived = if passes { vec!["1", "2", "3"] } else { vec!["3"] };
+        assert_eq!(pair.arrived(HQ), arrived);
+        assert_eq!(pair.notices(HQ, "address_mixes_scripts"), ["\u{430}dmiral@field.test"]);
+        assert_eq!(pair.chats[HQ].show_line(LINE)["counters"]["stanzas_confusable"], 3);
+        let told = pair.lines(FIELD, StanzaFate::Arrived).iter().filter(|line| line.id != "4").count();
+        assert_eq!(told, if passes { 0 } else { 2 }, "its senders are told");
+        assert_eq!(pair.lines(HQ, StanzaFate::Returned).len(), if passes { 0 } else { 3 });
+    }
+}
+
+#[test]
+//= xmpp/LOCAL-008
+fn the_gateway_answers_at_a_name_of_its_own() {
+    for (domain, own) in [("gateway.test", true), ("hq.test", false)] {
+        let hq = super::super::config::ChatConfig { domain: domain.to_owned(), ..config("hq.test", &["field.test"]) };
+        let mut pair = Pair::new(hq, config("field.test", &["hq.test"]));
+        let ping = format!("<iq id='p' type='get' from='{ANN}' to='{domain}'><ping xmlns='urn:xmpp:ping'/></iq>");
+        pair.bring(HQ, &ping);
+        pair.bring(HQ, &message("m", ANN, domain, ""));
+        pair.bring(HQ, &message("u", ANN, &format!("x@{domain}"), ""));
+        let fates = |fate| pair.lines(HQ, fate).iter().map(|line| line.id.as_str()).collect::<Vec<_>>();
+        assert_eq!(fates(StanzaFate::Answered), if own { vec!["p"] } else { vec![] }, "{domain}");
+        assert_eq!(fates(StanzaFate::Returned), if own { vec!["m", "u"] } else { vec!["p", "m", "u"] }, "{domain}");
+        assert!(pair.units[HQ].is_empty(), "nothing of it crosses");
+    }
+}
+
+#[test]
+fn senders_are_told_of_what_is_given_up_only_where_they_are_to_be() {
+    for (errors, fate) in [(ErrorPolicy::Return, StanzaFate::Returned), (ErrorPolicy::Silent, StanzaFate::Discarded)] {
+        let mut hq = config("hq.test", &["field.test"]);
+        hq.peers[0].errors = errors;
+        hq.peers[0].lives = Lives { chat_seconds: 10, ..Lives::HF };
+        let mut pair = Pair::new(hq, config("field.test", &["hq.test"]));
+        pair.link(false);
+        pair.bring(HQ, &message("1", ANN, BOB, ""));
+        pair.run(11);
+        let lines: Vec<&str> = pair.lines(HQ, fate).iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(lines, ["its life is over"], "{errors:?}");
+        // What is refused at once is told all the same.
+        pair.bring(HQ, &message("2", ANN, "x@nowhere.test", ""));
+        assert_eq!(pair.lines(HQ, StanzaFate::Returned).last().map(|line| line.id.as_str()), Some("2"));
+    }
+}
