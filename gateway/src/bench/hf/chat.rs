@@ -433,11 +433,17 @@ mod tests {
         assert_eq!(missed(&by_delay().0), [""; 0]);
     }
 
-    /// The fastest of them; the others take a minute each without optimisation.
+    /// The fastest of them; the others take longer without optimisation.
     #[test]
-    fn a_backlog_of_long_messages_fills_the_line() {
-        let backlog = backlogs().into_iter().find(|backlog| backlog.rate == 75).unwrap();
-        let (_, occupancy) = ours(Radio::PAPER, &backlog).unwrap();
-        assert!(occupancy >= 0.75, "{occupancy}");
+    fn backlogs_fill_the_line() {
+        for (rate, payload) in [(75, 1_024), (1_200, 1_024), (1_200, 10_240)] {
+            let backlog = backlogs().into_iter().find(|it| (it.rate, it.payload) == (rate, payload)).unwrap();
+            let (user, occupancy) = ours(Radio::PAPER, &backlog).unwrap();
+            assert!(occupancy >= backlog.occupancy, "{rate} bit/s, {payload} octets: {occupancy} of the line");
+            assert!(
+                backlog.bar.is_none_or(|bar| user >= bar),
+                "{rate} bit/s, {payload} octets: {user} by users' octets"
+            );
+        }
     }
 }
