@@ -267,6 +267,9 @@ impl LinkCheck<'_> {
             sites,
             group: link.group.clone(),
             pdu_octets_max: octets,
+            // Who says a size means all PDUs.
+            pdu_octets_arq: (medium == Medium::Radio && link.pdu_octets_max.is_none())
+                .then(EngineConfig::pdu_octets_by_arq),
             ack_wait: link.ack_wait_seconds.map(Duration::from_secs),
             back_off_hundredths: link.back_off_hundredths,
             emcon_repeats: link.emcon_repeats,

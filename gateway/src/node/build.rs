@@ -126,6 +126,7 @@ fn core(link: &Acp142LinkConfig, medium: &Medium) -> Result<acp142::Config, Stri
     let Medium { bits_per_second, turnaround, .. } = *medium;
     let mut engine = EngineConfig::new(NodeId(link.id));
     engine.pdu_octets_max = link.pdu_octets_max;
+    engine.pdu_octets_arq = link.pdu_octets_arq;
     engine.back_off_percent = link.back_off_hundredths;
     for plan in &mut engine.silent {
         plan.interval = link.emcon_interval;

@@ -395,6 +395,8 @@ pub struct Acp142LinkConfig {
     pub group: Option<String>,
     /// Largest PDU in octets.
     pub pdu_octets_max: usize,
+    /// Largest PDU of mail to one site that may answer, where that goes by ARQ; `None`: as all others.
+    pub pdu_octets_arq: Option<usize>,
     /// How long to wait for acknowledgements beyond the link's own time; `None` derives it from the rate.
     pub ack_wait: Option<Duration>,
     /// Growth of that wait per round, in hundredths (150 is 1.5).

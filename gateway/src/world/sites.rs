@@ -145,6 +145,7 @@ impl Plan {
             sites: self.link_sites(index, kind),
             group,
             pdu_octets_max,
+            pdu_octets_arq: matches!(kind, LinkKind::Hf | LinkKind::Chat).then(EngineConfig::pdu_octets_by_arq),
             ack_wait: None,
             back_off_hundredths: 150,
             emcon_repeats: 3,

@@ -47,6 +47,9 @@ pub struct EngineConfig {
     pub id: NodeId,
     /// MPDU_SIZE: largest PDU sent, 64 to 65,535 octets.
     pub pdu_octets_max: usize,
+    /// The same for messages to one receiver that may answer, where the bearer carries those by ARQ: nothing is lost
+    /// there, so that only headers count. `None`: as for all others.
+    pub pdu_octets_arq: Option<usize>,
     /// Largest message taken from the gateway or assembled, in octets.
     pub message_octets_max: usize,
     /// Checksum sent.
@@ -103,6 +106,7 @@ impl EngineConfig {
         Self {
             id,
             pdu_octets_max: 512,
+            pdu_octets_arq: None,
             message_octets_max: 16 << 20,
             checksum: Checksum::Fletcher,
             ack_wait: Duration::from_secs(120),
@@ -137,12 +141,19 @@ impl EngineConfig {
         octets.clamp(PDU_OCTETS_BY_RATE.0, PDU_OCTETS_BY_RATE.1)
     }
 
+    /// A size of PDUs that go by ARQ: a STANAG 5066 node cuts them itself, and puts what is urgent between the parts. So
+    /// it is the largest, whatever the rate; with the headers below (12) it fills two segments of a D_PDU of 1023 octets,
+    /// or ten of 205 at the lowest rates.
+    pub const fn pdu_octets_by_arq() -> usize {
+        PDU_OCTETS_BY_RATE.1
+    }
+
     /// Sets the waiting times from the medium.
     //= acp142/PMUL-063
     pub fn pace(&mut self, medium: &Medium) {
         let Medium { bits_per_second, turnaround, burst, transmission_max } = *medium;
         let air = |octets: usize| Duration::from_micros(octets as u64 * 8_000_000 / u64::from(bits_per_second.max(1)));
-        let (pdu, ack) = (air(self.pdu_octets_max), air(ACK_OCTETS_USUAL));
+        let (pdu, ack) = (air(self.pdu_octets_max.max(self.pdu_octets_arq.unwrap_or(0))), air(ACK_OCTETS_USUAL));
         // Three PDUs may be lost in a row, or another station may have its turn, before silence means the end of a round.
         self.quiet = turnaround * 2 + burst * 2 + pdu * 3 + transmission_max;
         // The acknowledgement, and that of the node below for it.
@@ -167,6 +178,7 @@ impl EngineConfig {
         check("id", self.id != NodeId(0) && self.id != NodeId(u32::MAX), "neither 0 nor all ones");
         let sizes = PDU_OCTETS_MIN..=PDU_OCTETS_MAX;
         check("pdu_octets_max", sizes.contains(&self.pdu_octets_max), "64 to 65535 octets");
+        check("pdu_octets_arq", self.pdu_octets_arq.is_none_or(|octets| sizes.contains(&octets)), "64 to 65535 octets");
         check("message_octets_max", (1..=32 << 20).contains(&self.message_octets_max), "1 octet to 32 MiB");
         check("ack_wait", (second..=day).contains(&self.ack_wait), "1 s to 1 day");
         check("ack_wait_max", self.ack_wait_max >= self.ack_wait, "at least ack_wait");
@@ -180,9 +192,10 @@ impl EngineConfig {
         mistakes
     }
 
-    /// Octets of a fragment that fills a PDU.
-    pub fn fragment_octets(&self) -> usize {
-        self.pdu_octets_max.clamp(PDU_OCTETS_MIN, PDU_OCTETS_MAX) - super::limits::DATA_HEADER_OCTETS
+    /// Octets of a fragment that fills a PDU, by whether the message goes to one receiver that may answer.
+    pub fn fragment_octets(&self, by_arq: bool) -> usize {
+        let octets = self.pdu_octets_arq.filter(|_| by_arq).unwrap_or(self.pdu_octets_max);
+        octets.clamp(PDU_OCTETS_MIN, PDU_OCTETS_MAX) - super::limits::DATA_HEADER_OCTETS
     }
 
     /// The plan for receivers in EMCON at a P_MUL priority.

@@ -128,7 +128,9 @@ impl Engine {
 
     /// Keeps PDUs of later messages within what the bearer takes; at least [`super::limits::PDU_OCTETS_MIN`].
     pub fn limit_pdus(&mut self, octets_max: usize) {
-        self.config.pdu_octets_max = self.config.pdu_octets_max.min(octets_max).max(super::limits::PDU_OCTETS_MIN);
+        for octets in std::iter::once(&mut self.config.pdu_octets_max).chain(&mut self.config.pdu_octets_arq) {
+            *octets = (*octets).min(octets_max).max(super::limits::PDU_OCTETS_MIN);
+        }
     }
 
     /// Half messages held of a sender.

@@ -74,7 +74,9 @@ impl Transmitter {
         self.check(now, &out, config)?;
         let number = self.give_number(now, effects);
         let id = MessageId { source: config.id, number };
-        let mut t = Transmission::new(out.handle, id, out.message, config.fragment_octets());
+        let silent = |(node, silent): &(NodeId, bool)| *silent || self.silent.contains(node);
+        let by_arq = matches!(out.destinations.as_slice(), [only] if !silent(only));
+        let mut t = Transmission::new(out.handle, id, out.message, config.fragment_octets(by_arq));
         (t.priority, t.expiry, t.group) = (out.priority.min(15), out.expiry, out.group);
         for (node, silent) in out.destinations {
             let sequence = self.sequences.entry(node).or_insert(0);
@@ -93,7 +95,7 @@ impl Transmitter {
     }
 
     fn check(&self, now: Now, out: &Outgoing, config: &EngineConfig) -> Result<(), Acp142Fault> {
-        let limit = config.message_octets_max.min(DATA_PDUS_MAX * config.fragment_octets());
+        let limit = config.message_octets_max.min(DATA_PDUS_MAX * config.fragment_octets(false));
         let octets = out.message.len();
         let nodes: BTreeSet<NodeId> = out.destinations.iter().map(|(node, _)| *node).collect();
         if octets == 0 {

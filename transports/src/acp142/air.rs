@@ -123,7 +123,9 @@ impl AirLink for Acp142Link<Air> {
         let priority = self.core.engine.next_priority()?;
         let route = self.bearer.route(&self.core.engine.next_to()?);
         let confirm = route.is_some_and(|(port, _)| port.service == Service::Rcop);
-        Some(Offer { priority, octets: self.core.engine.config().pdu_octets_max, confirm })
+        let config = self.core.engine.config();
+        let octets = config.pdu_octets_arq.filter(|_| confirm).unwrap_or(config.pdu_octets_max);
+        Some(Offer { priority, octets, confirm })
     }
 
     fn release(&mut self, now: Now) -> Option<AirPdu> {

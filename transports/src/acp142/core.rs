@@ -92,7 +92,7 @@ impl Core {
             reliable: true,
             boundaries: true,
             fan_out: self.config.group.is_some(),
-            unit_octets_max: engine.message_octets_max.min(DATA_PDUS_MAX * engine.fragment_octets()),
+            unit_octets_max: engine.message_octets_max.min(DATA_PDUS_MAX * engine.fragment_octets(false)),
             bits_per_second: self.config.bits_per_second,
             turnaround: self.config.turnaround,
         }

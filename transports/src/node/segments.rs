@@ -11,8 +11,9 @@ use crate::modem::Waveform;
 pub(super) const OCTETS_LEAST: usize = 96;
 /// What the size field of a D_PDU can say.
 const OCTETS_MOST: usize = 1_023;
-/// At low rates so many octets whatever their time, for the sake of the headers.
-const OCTETS_USUAL: usize = 200;
+/// At low rates so many octets whatever their time, for the sake of the headers: ten of them hold the largest C_PDU of
+/// ACP 142.
+const OCTETS_USUAL: usize = 210;
 /// Else so many seconds,
 const SECONDS: usize = 5;
 /// or interleaver blocks.
@@ -47,9 +48,21 @@ pub(super) fn lead_octets(waveform: &Waveform, answer_delay: Duration) -> usize 
     usize::try_from(waveform.block_bits() / 8).unwrap_or(usize::MAX).max(LEAD_OCTETS_LEAST)
 }
 
+/// Where so many octets or more want the air, the delay of an answer has passed before they are sent, however the first
+/// of them are cut.
+pub(super) fn lead_unless_octets(waveform: &Waveform, answer_delay: Duration) -> usize {
+    let octets_delayed = u128::from(waveform.bits_per_second) * answer_delay.as_micros() / 8_000_000;
+    usize::try_from(octets_delayed).unwrap_or(usize::MAX).saturating_add(octets(waveform) + HEADER_OCTETS)
+}
+
 /// Octets of a segment at most while it is not known how much gets through.
 pub(super) fn first_octets(waveform: &Waveform) -> usize {
     (octets(waveform) / 2).max(OCTETS_USUAL.min(octets(waveform)))
+}
+
+/// The same with its header.
+pub(super) fn first_d_pdu_octets(waveform: &Waveform) -> usize {
+    first_octets(waveform) + HEADER_OCTETS
 }
 
 /// Octets of a segment at most.
@@ -67,7 +80,7 @@ mod tests {
     #[test]
     fn segments_grow_with_the_rate() {
         let of = |rate| octets(&Waveform::new(rate, Interleaver::Short).unwrap());
-        assert_eq!([75, 300, 1200, 2400, 9600].map(of), [200, 200, 750, 1023, 1023]);
+        assert_eq!([75, 300, 1200, 2400, 9600].map(of), [210, 210, 750, 1023, 1023]);
     }
 
     #[test]

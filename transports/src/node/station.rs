@@ -472,6 +472,7 @@ impl Station {
             block_octets: segments::block_octets(&waveform),
             repeated_segment_octets: segments::repeated_octets(&waveform),
             lead_octets: usize::MAX,
+            lead_unless_octets: usize::MAX,
             partner: flight.asked.map(|(partner, _)| partner),
             arq_allowed: true,
             acks_only: false,
@@ -538,7 +539,7 @@ impl Station {
         } else if shared {
             self.config.transmission_shared_max
         } else if !known {
-            let segments = segments::first_octets(waveform).saturating_mul(SEGMENTS_UNKNOWN_MAX);
+            let segments = segments::first_d_pdu_octets(waveform).saturating_mul(SEGMENTS_UNKNOWN_MAX);
             self.config.transmission_shared_max.max(waveform.airtime(segments))
         } else {
             self.config.transmission_max
@@ -554,6 +555,7 @@ impl Station {
             block_octets: segments::block_octets(waveform),
             repeated_segment_octets: segments::repeated_octets(waveform),
             lead_octets: segments::lead_octets(waveform, self.config.answer_delay),
+            lead_unless_octets: segments::lead_unless_octets(waveform, self.config.answer_delay),
             partner: answer_to,
             arq_allowed: true,
             acks_only: self.is_last(now, turn, answer_to),

@@ -197,6 +197,7 @@ pub(super) fn acp142(site: usize, sites: &[&str], bits_per_second: u32, turnarou
     let id = |site: usize| NodeId(site as u32 + 1);
     let mut engine = EngineConfig::new(id(site));
     engine.pdu_octets_max = EngineConfig::pdu_octets_by_rate(bits_per_second);
+    engine.pdu_octets_arq = Some(EngineConfig::pdu_octets_by_arq());
     engine.pace(&radio_medium(bits_per_second, turnaround));
     let others = || (0..sites.len()).filter(move |&other| other != site);
     let config = Config {

@@ -64,6 +64,42 @@ fn bulk_fills_the_channel_at_every_rate() {
     assert_eq!(missed, [], "too little of the rate");
 }
 
+/// The radio that the bench is calibrated with.
+const CALIBRATED: &str = "turnaround_seconds = 2.1\nanswer_delay_seconds = 2.5";
+
+#[test]
+fn bulk_fills_the_channel_of_a_radio_that_turns_slowly() {
+    for (rate, octets, least) in
+        [(75, 30_000, 0.80), (300, 60_000, 0.82), (1200, 240_000, 0.89), (9600, 1_500_000, 0.89)]
+    {
+        let is = share(rate, CALIBRATED, octets, Delivery::Committed);
+        println!("{octets} octets at {rate} bit/s: {is:.4} of the rate, not below {least}");
+        assert!(is >= least, "{octets} octets at {rate} bit/s: {is:.4} of the rate");
+    }
+}
+
+#[test]
+fn a_flash_costs_the_routine_behind_it_nothing() {
+    for (rate, octets) in [(75, 100_000), (1200, 800_000)] {
+        let on_air = |flash: bool| {
+            let mut bench = bench(rate, CALIBRATED);
+            let routine = Unit { delivery: Delivery::Committed, ..unit(1, &["field"], Precedence::Routine, octets) };
+            bench.submit(0, 0, routine);
+            bench.run(100);
+            if flash {
+                let flash = unit(2, &["field"], Precedence::Flash, 150);
+                bench.submit(0, 0, Unit { delivery: Delivery::Committed, ..flash });
+            }
+            bench.run(octets as u64 * 12 / u64::from(rate));
+            assert_eq!(bench.arrived().len(), 1 + usize::from(flash));
+            bench.simulator.octets_on_air()
+        };
+        let (alone, both) = (on_air(false), on_air(true));
+        // Its own octets are 1,000 on the air, with what confirms them.
+        assert!(both < alone + 1_000 + alone / 200, "{rate} bit/s: {alone} and {both} octets on the air");
+    }
+}
+
 #[test]
 fn ten_megabytes_cross_at_a_megabit() {
     // No HF modem is as fast: the window of 128 segments is sent in a second.
@@ -84,8 +120,9 @@ fn bulk_crosses_through_bursts() {
 
 #[test]
 fn a_flash_waits_for_one_part_in_the_air_and_the_answer_of_the_other_station() {
-    // Seconds: a part and the answer, an Address_PDU and a Data_PDU of the FLASH itself, the ends of their blocks.
-    for (rate, at_most) in [(300, 20.0), (1200, 9.0), (9600, 5.0), (64_000, 1.5)] {
+    // Seconds: a part and the answer, an Address_PDU and a Data_PDU of the FLASH itself, the ends of their blocks; an
+    // opening of the channel where one comes between.
+    for (rate, at_most) in [(300, 20.0), (1200, 9.0), (9600, 5.5), (64_000, 1.5)] {
         let mut bench = bench(rate, "");
         bench.submit(
             0,
@@ -101,6 +138,7 @@ fn a_flash_waits_for_one_part_in_the_air_and_the_answer_of_the_other_station() {
             let arrived = bench.arrived();
             let waited = arrived.last().map_or(f64::INFINITY, |(seconds, ..)| seconds - begun);
             assert_eq!(arrived.len() as u64, number + 1, "{rate} bit/s");
+            println!("{rate} bit/s: a FLASH after {waited:.2} s");
             assert!(waited <= at_most, "{rate} bit/s: {waited} s");
         }
     }

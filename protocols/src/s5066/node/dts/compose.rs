@@ -343,13 +343,15 @@ impl Dts {
         let most = build.plan.segment_octets.min(self.config.segment_octets_max).max(1);
         let least = self.config.segment_octets_min.max(build.plan.block_octets);
         let peer = self.peers.get(&address);
+        let much = peer.is_some_and(|peer| peer.sender.holds(build.plan.lead_unless_octets));
+        let lead = if much { usize::MAX } else { build.plan.lead_octets };
         let segment = peer.map_or(most, |peer| peer.rate.segment_octets(overhead, least, most));
         Room {
             octets: build.octets,
             octets_most: build.plan.octets_most,
             overhead,
             segment,
-            lead: build.plan.lead_octets.saturating_sub(overhead + ACK_RIDES_OCTETS).max(1),
+            lead: lead.saturating_sub(overhead + ACK_RIDES_OCTETS).max(1),
             repeated_segment: build.plan.repeated_segment_octets.clamp(1, segment.max(1)),
             d_pdus: D_PDUS_PER_TRANSMISSION_MAX.saturating_sub(self.flight.items.len()),
             empty: !build.has_segments,

@@ -67,6 +67,8 @@ pub struct Plan {
     /// Octets at most of the D_PDU with which the data of a transmission begins, where a new C_PDU is cut for it: what is
     /// heard early can be answered early.
     pub lead_octets: usize,
+    /// But not where so many octets or more want the air: by the end of them an answer can be ready all the same.
+    pub lead_unless_octets: usize,
     /// Whose turn is answered: it is preferred where two nodes are equally urgent.
     pub partner: Option<NodeAddress>,
     /// What asks for an answer may go out.
@@ -84,6 +86,7 @@ impl Plan {
             segment_octets,
             block_octets: 0,
             lead_octets: usize::MAX,
+            lead_unless_octets: usize::MAX,
             repeated_segment_octets: segment_octets,
             partner: None,
             arq_allowed: true,

@@ -54,6 +54,8 @@ pub struct RateControl {
     clean_needed: u32,
     /// The last step was up and has not proved itself.
     trial: bool,
+    /// A rate that held until answers were missing, as when two transmit at once: back to it few clean ones are enough.
+    held: usize,
     /// The place of the rate of the last transmission.
     used: usize,
     /// Estimated loss per octet on the air.
@@ -71,6 +73,7 @@ impl RateControl {
             clean: 0,
             clean_needed: CLEAN_FIRST,
             trial: false,
+            held: 0,
             used: usize::MAX,
             octet_loss: 0.0,
             quality: Quality { sent: 0, lost: 0 },
@@ -120,7 +123,8 @@ impl RateControl {
                 self.clean_needed = CLEAN_FIRST;
                 self.clean = CLEAN_FIRST;
             }
-            if self.clean >= self.clean_needed {
+            let needed = if self.rate < self.held { CLEAN_FIRST } else { self.clean_needed };
+            if self.clean >= needed {
                 self.up();
             }
         } else {
@@ -135,6 +139,7 @@ impl RateControl {
         // One silence may be a lost acknowledgement; more speak of the rate, or of nobody being there.
         if self.trial || self.silences >= MISSES_BEFORE_PROBE {
             self.silences = 0;
+            self.held = if self.trial { self.held } else { self.held.max(self.rate) };
             self.down();
         }
     }
@@ -193,6 +198,7 @@ impl RateControl {
         self.clean = 0;
         if std::mem::take(&mut self.trial) {
             self.clean_needed = (self.clean_needed * 2).min(CLEAN_MOST);
+            self.held = 0;
         }
         self.rate = self.rate.saturating_sub(1);
     }
@@ -253,9 +259,15 @@ mod tests {
         }
         // Each of them is a short one.
         assert!(control.rate() >= 2 && above < 32, "{above} of 200 transmissions were too fast");
-        // It goes dead: down to the slowest.
+        // It goes dead: down to the slowest. When it is back, what held before is soon reached.
+        let held = control.rate().min(3);
         (0..20).for_each(|_| control.missed());
         assert_eq!(control.rate(), 0);
+        let steps = (0..).take_while(|_| {
+            control.acknowledged(4, 0, 800, OVERHEAD);
+            control.rate() < held
+        });
+        assert!(steps.count() <= 2 * CLEAN_FIRST as usize, "{}", control.rate());
     }
 
     #[test]

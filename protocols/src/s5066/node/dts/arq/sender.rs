@@ -177,8 +177,8 @@ impl ArqSender {
         }
         let range = (Reverse(priority), 0)..=(Reverse(priority), u64::MAX);
         while let Some((&place, sending)) = self.waiting.range(range.clone()).next() {
-            let octets = segment_octets(sending.c_pdu.len(), room, self.segments_max());
-            if !self.begin(place, octets, room, chosen) {
+            let cuts = Cuts::new(sending.c_pdu.len(), room, self.segments_max());
+            if !self.begin(place, cuts, room, chosen) {
                 return;
             }
         }
@@ -196,10 +196,8 @@ impl ArqSender {
     }
 
     /// Cuts a C_PDU and puts what fits of it into the transmission; `false` if not even its first segment does.
-    //= s5066/DTS-012
-    fn begin(&mut self, place: (Reverse<u8>, u64), octets: usize, room: &mut Room, chosen: &mut Vec<Chosen>) -> bool {
+    fn begin(&mut self, place: (Reverse<u8>, u64), cuts: Cuts, room: &mut Room, chosen: &mut Vec<Chosen>) -> bool {
         let Some(sending) = self.waiting.get(&place) else { return false };
-        let cuts = Cuts::new(sending.c_pdu.len(), octets, if room.empty { room.lead } else { usize::MAX });
         let (count, first) = (cuts.count(), cuts.end(0));
         if !room.fits(first) || count > usize::from(self.free(sending.priority)) {
             return false;
@@ -346,6 +344,18 @@ impl ArqSender {
         left.map(|(_, frame)| frame.data.segment.len()).sum()
     }
 
+    /// Whether so many octets or more want the air.
+    pub(in super::super) fn holds(&self, octets: usize) -> bool {
+        let frames = self.frames.iter().filter(|frame| frame.is_due()).map(|frame| frame.data.segment.len());
+        let mut all = frames.chain(self.waiting.values().map(|sending| sending.c_pdu.len()));
+        let mut left = octets;
+        left == 0
+            || all.any(|octets| {
+                left = left.saturating_sub(octets);
+                left == 0
+            })
+    }
+
     /// C_PDUs that wait, and segments that are not acknowledged.
     pub(in super::super) fn backlog(&self) -> (usize, usize) {
         (self.waiting.len(), self.frames.iter().filter(|frame| !frame.acked).count())
@@ -388,29 +398,57 @@ impl ArqSender {
     }
 }
 
-/// Where a C_PDU is cut: a first segment, and others of one size but the last.
+/// Where a C_PDU is cut: some segments of one size, and behind them others of another, but for the last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 struct Cuts {
     c_pdu: usize,
+    /// How many there are of the first size.
     first: usize,
-    others: usize,
+    first_octets: usize,
+    other_octets: usize,
 }
 
 impl Cuts {
-    /// Into segments of so many octets, the first of at most `lead`.
-    fn new(c_pdu: usize, octets: usize, lead: usize) -> Self {
-        let first = octets.min(lead).min(c_pdu).max(1);
-        let rest = c_pdu.saturating_sub(first);
-        // What a shorter first one leaves is cut evenly again.
-        let others = if first < octets { rest.div_ceil(rest.div_ceil(octets).max(1)).max(1) } else { octets };
-        Self { c_pdu, first, others }
+    /// As few segments as the largest allows, all of a size; but a short one where data begins, if that is wanted, and
+    /// such that they fill the transmission where that is worth the header of one more.
+    //= s5066/DTS-012
+    fn new(c_pdu: usize, room: &Room, segments_max: usize) -> Self {
+        let largest = room.segment.max(c_pdu.div_ceil(segments_max)).clamp(1, SEGMENT_OCTETS_MAX);
+        let even = |octets: usize| octets.div_ceil(octets.div_ceil(largest).max(1)).max(1);
+        let octets = even(c_pdu);
+        let cut = |first: usize, first_octets: usize| {
+            let first_octets = first_octets.max(1);
+            let rest = c_pdu.saturating_sub(first * first_octets);
+            let cuts = Self { c_pdu, first, first_octets, other_octets: even(rest) };
+            (cuts.count() <= segments_max).then_some(cuts)
+        };
+        let whole = Self { c_pdu, first: 1, first_octets: octets, other_octets: octets };
+        if room.empty && room.lead < octets {
+            return cut(1, room.lead).unwrap_or(whole);
+        }
+        let fitting = room.octets / (octets + room.overhead);
+        if fitting >= c_pdu.div_ceil(octets) {
+            return whole;
+        }
+        // What is left behind those that fit is not sent, so that it costs little; a header costs its octets.
+        let left = room.octets.saturating_sub(fitting * (octets + room.overhead));
+        if left.saturating_sub(room.overhead) * 2 < octets {
+            return whole;
+        }
+        cut(fitting + 1, (room.octets / (fitting + 1)).saturating_sub(room.overhead)).unwrap_or(whole)
     }
 
     const fn count(&self) -> usize {
-        1 + self.c_pdu.saturating_sub(self.first).div_ceil(self.others)
+        let first = self.first * self.first_octets;
+        match self.c_pdu.checked_sub(first) {
+            Some(rest) => self.first + rest.div_ceil(self.other_octets),
+            None => self.c_pdu.div_ceil(self.first_octets),
+        }
     }
 
     fn end(&self, index: usize) -> usize {
-        self.c_pdu.min(self.first + index * self.others)
+        let others = (index + 1).saturating_sub(self.first);
+        self.c_pdu.min((index + 1).min(self.first) * self.first_octets + others * self.other_octets)
     }
 
     fn end_before(&self, index: usize) -> usize {
@@ -418,18 +456,61 @@ impl Cuts {
     }
 }
 
-/// Octets of the segments of a C_PDU: all the same but the last, as few as the largest allows, and so that the last ones
-/// of a transmission fill it.
-//= s5066/DTS-012
-fn segment_octets(c_pdu: usize, room: &Room, segments_max: usize) -> usize {
-    let largest = room.segment.max(c_pdu.div_ceil(segments_max)).clamp(1, SEGMENT_OCTETS_MAX);
-    let count = c_pdu.div_ceil(largest).max(1);
-    let even = c_pdu.div_ceil(count).max(1);
-    if c_pdu + count * room.overhead <= room.octets {
-        return even;
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn c_pdus_are_cut_so_that_headers_cost_little() {
+        // C_PDU, octets of the transmission that are left, lead while it is empty: octets of the segments.
+        let rows: [(usize, usize, Option<usize>, &[usize]); 9] = [
+            (100, 1_000, None, &[100]),
+            (410, 1_000, None, &[205, 205]),
+            (500, 1_000, None, &[167, 167, 166]),
+            // Five fit, and 27 octets more, which no header is spent on.
+            (2_046, 1_162, None, &[205, 205, 205, 205, 205, 205, 205, 205, 205, 201]),
+            // Half a segment more fits: six fill the transmission, and the rest needs no more than it did.
+            (2_046, 1_262, None, &[188, 188, 188, 188, 188, 188, 184, 184, 184, 184, 182]),
+            (2_046, 160, None, &[138, 191, 191, 191, 191, 191, 191, 191, 191, 191, 189]),
+            // What does not fit at all waits for the next transmission, as it is.
+            (205, 60, None, &[205]),
+            (410, 2_000, Some(64), &[64, 173, 173]),
+            (60, 2_000, Some(64), &[60]),
+        ];
+        for (c_pdu, octets, lead, sizes) in rows {
+            let room = Room {
+                octets,
+                octets_most: octets,
+                overhead: 22,
+                segment: 205,
+                lead: lead.unwrap_or(usize::MAX),
+                repeated_segment: 205,
+                d_pdus: 512,
+                empty: lead.is_some(),
+            };
+            let cuts = Cuts::new(c_pdu, &room, 64);
+            let is: Vec<usize> = (0..cuts.count()).map(|index| cuts.end(index) - cuts.end_before(index)).collect();
+            assert_eq!(is, sizes, "{c_pdu} octets into {octets}, lead {lead:?}");
+        }
     }
-    let fitting = room.octets / (even + room.overhead) + 1;
-    let filling = (room.octets / fitting).saturating_sub(room.overhead);
-    let filling_count = c_pdu.div_ceil(filling.max(1));
-    if filling * 2 >= even && filling_count <= segments_max { filling } else { even }
+
+    proptest::proptest! {
+        #[test]
+        fn segments_are_the_c_pdu_whatever_the_room(
+            (c_pdu, octets) in (1_usize..70_000, 0_usize..20_000),
+            (segment, lead, empty) in (1_usize..1_100, 1_usize..300, proptest::prelude::any::<bool>()),
+        ) {
+            let room = Room { octets, octets_most: octets, overhead: 22, segment, lead, repeated_segment: segment, d_pdus: 9, empty };
+            let cuts = Cuts::new(c_pdu, &room, 64);
+            let most = segment.max(c_pdu.div_ceil(64)).min(SEGMENT_OCTETS_MAX);
+            let mut before = 0;
+            for index in 0..cuts.count() {
+                let end = cuts.end(index);
+                assert!(cuts.end_before(index) == before && end > before && end - before <= most, "{cuts:?} {index}");
+                before = end;
+            }
+            assert_eq!(before, c_pdu);
+            assert!(cuts.count() <= 64.max(c_pdu.div_ceil(SEGMENT_OCTETS_MAX)));
+        }
+    }
 }
