@@ -2,21 +2,38 @@
 
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
 use crate::site;
 
-#[test]
-fn the_demo_ends_well_with_mail_and_chat() {
-    let ran = Command::new(site::program()).args(["demo", "--once", "--json"]).output().unwrap();
-    let (text, told) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
+/// What `skywave demo --once --json` prints and tells, over a radio with the weather of a sample.
+fn demo(weather: Option<&str>) -> (Value, String) {
+    let mut command = Command::new(site::program());
+    command.args(["demo", "--once", "--json"]);
+    if let Some(name) = weather {
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../gateway/examples/weather");
+        command.arg("--weather").arg(samples.join(name));
+    }
+    let ran = command.output().unwrap();
+    let (text, told) = (String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr).into_owned());
     let outcome: Value = serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}\n{told}"));
     assert!(ran.status.success() && outcome["ok"] == true, "{text}\n{told}");
-    let messages = outcome["messages"].as_array().unwrap();
+    assert!(told.contains("the FLASH ahead of the 200 KB message"), "{told}");
+    (outcome, told)
+}
+
+fn messages(outcome: &Value) -> &[Value] {
+    outcome["messages"].as_array().unwrap()
+}
+
+#[test]
+fn the_demo_ends_well_with_mail_and_chat() {
+    let (outcome, told) = demo(None);
     for kind in ["mail", "chat"] {
-        let of_kind: Vec<_> = messages.iter().filter(|message| message["kind"] == kind).collect();
+        let of_kind: Vec<_> = messages(&outcome).iter().filter(|message| message["kind"] == kind).collect();
         assert!(of_kind.len() >= 4, "{kind}: {of_kind:?}");
         for message in of_kind {
             let on_air = message["bytes_on_air"].as_u64();
@@ -26,9 +43,37 @@ fn the_demo_ends_well_with_mail_and_chat() {
     }
     let names: Vec<_> = outcome["links"].as_array().unwrap().iter().map(|link| link["name"].as_str()).collect();
     for name in ["hq.test/hf", "hq.test/chat", "field.test/hf", "field.test/chat"] {
-        assert!(names.contains(&Some(name)), "{names:?}");
+        assert!(names.contains(&Some(name)), "{names:?}\n{told}");
     }
-    assert!(told.contains("the FLASH ahead of the 200 KB message"), "{told}");
+}
+
+/// Ten per cent of the frames are lost in bursts: everything arrives, and costs more.
+#[test]
+fn the_demo_ends_well_through_bursts() {
+    let (outcome, _) = demo(Some("burst-10.toml"));
+    for message in messages(&outcome) {
+        assert!(message["delivered_at"].is_string() && message["confirmed_at"].is_string(), "{message}");
+    }
+}
+
+/// The third site listens for four minutes and says nothing: it has its mail at once, and confirms it afterwards.
+#[test]
+fn the_demo_ends_well_with_a_ship_that_is_silent() {
+    let (outcome, told) = demo(Some("silent-ship.toml"));
+    let to_ship =
+        |message: &&Value| message["to"].as_array().is_some_and(|to| to.contains(&"captain@ship.test".into()));
+    let message = messages(&outcome).iter().find(to_ship).unwrap_or_else(|| panic!("{outcome}\n{told}"));
+    let seconds = |field: &str| {
+        let text = message[field].as_str().unwrap_or_else(|| panic!("{field}: {message}"));
+        let part = |from: usize| text[from..from + 2].parse::<u64>().unwrap();
+        (part(11) * 60 + part(14)) * 60 + part(17)
+    };
+    let after = |field| (seconds(field) + 86_400 - seconds("accepted_at")) % 86_400;
+    assert!(after("delivered_at") < 120, "{message}");
+    assert!(after("confirmed_at") >= 200, "the silence lasts for 240 s of the demonstration: {message}");
+    for link in outcome["links"].as_array().unwrap() {
+        assert_eq!(link["emissions_in_emcon"], 0, "{link}");
+    }
 }
 
 /// With a real server at each site: people of the demonstration speak through them, and anybody can join them.

@@ -146,6 +146,20 @@ impl Pair {
         }
     }
 
+    /// Kills a site (0: headquarters, 1: the field), which can do nothing about it, and starts it again on its spool.
+    pub fn kill_and_start(&mut self, index: usize) {
+        let (own, door) = [("hq", self.hq), ("field", self.field)][index];
+        self.sites.remove(index).kill();
+        let site = Process::start(&["run"], &self.path(&format!("{own}.toml")), None);
+        self.sites.insert(index, site);
+        wait::listening(door, START_SECONDS_MAX);
+    }
+
+    /// The log of all lives of a site.
+    pub fn log(&self, index: usize) -> String {
+        self.sites[index].log()
+    }
+
     /// The capture of a site; whole once the pair is dropped by [`Pair::stop`].
     pub fn capture(&self, site: &str) -> PathBuf {
         self.path(&format!("{site}.pcapng"))

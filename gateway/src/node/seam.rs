@@ -92,7 +92,7 @@ pub enum Output {
     Resolve(Number, Lookup),
     /// Make a batch durable; answered by `Stored` or `StoreFailed`.
     Store(Number, Batch),
-    /// Append to a body; answered by `BodyAppended` or `BodyFailed`.
+    /// Append to a body; answered by `BodyAppended` or `BodyFailed`, or by the answer to the batch that keeps it.
     AppendBody(BodyId, Bytes),
     /// Forget a body that was never committed.
     AbandonBody(BodyId),
