@@ -7,7 +7,9 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 use skywave_protocols::bytes::{Bytes, BytesMut};
+use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::message::precedence::Precedence;
+use skywave_protocols::smtp::grammar::xtext;
 use skywave_protocols::smtp::headers::date;
 use skywave_protocols::smtp::reply::escaped;
 use skywave_protocols::time::WallTime;
@@ -92,10 +94,14 @@ impl Kind {
 pub struct Reported<'a> {
     /// The original.
     pub record: &'a MailRecord,
+    /// Who gets the report.
+    pub to: &'a Mailbox,
     /// What happened.
     pub kind: Kind,
     /// To whom.
     pub outcomes: &'a [Outcome],
+    /// Lines that were to name a recipient, as written, and why they do not.
+    pub unreadable: &'a [(String, String)],
     /// The beginning of the original.
     pub returned: &'a [u8],
     /// Whether that is the whole.
@@ -115,13 +121,21 @@ pub fn header_octets(text: &[u8]) -> usize {
 /// Writes a report.
 pub fn write(config: &SiteConfig, ticket: Ticket, wall: WallTime, reported: &Reported<'_>) -> Bytes {
     let boundary = format!("={ticket}=");
-    let mut text = String::new();
-    let _ = header(&mut text, config, ticket, wall, reported, &boundary);
-    let _ = explanation(&mut text, config, reported, &boundary);
-    let _ = status(&mut text, config, wall, reported, &boundary);
+    let (mut text, mut parts) = (String::new(), String::new());
+    let _ = explanation(&mut parts, config, reported, &boundary);
+    let _ = status(&mut parts, config, wall, reported, &boundary);
+    let returned = returned(reported);
+    let eight_bit = !parts.is_ascii() || !returned.is_ascii();
+    let _ = header(&mut text, config, ticket, wall, reported, &boundary, eight_bit);
     let mut octets = BytesMut::from(text.as_bytes());
-    original(&mut octets, reported, &boundary);
+    octets.extend_from_slice(parts.as_bytes());
+    original(&mut octets, reported, returned, &boundary);
     octets.freeze()
+}
+
+/// What says how wide a part is: 8 bit only where it must, and then around it too (RFC 2045 section 6.4).
+const fn encoding(eight_bit: bool) -> &'static str {
+    if eight_bit { "Content-Transfer-Encoding: 8bit\r\n" } else { "" }
 }
 
 fn header(
@@ -131,10 +145,10 @@ fn header(
     wall: WallTime,
     reported: &Reported<'_>,
     boundary: &str,
+    eight_bit: bool,
 ) -> std::fmt::Result {
     let record = reported.record;
-    let to = record.envelope.sender.as_ref().map_or("", |sender| sender.as_str());
-    write!(text, "From: Mail Delivery System <{}>\r\nTo: <{to}>\r\n", config.mail.postmaster)?;
+    write!(text, "From: Mail Delivery System <{}>\r\nTo: <{}>\r\n", config.mail.postmaster, reported.to)?;
     write!(text, "Subject: {}\r\nDate: {}\r\n", reported.kind.subject(), date(wall))?;
     write!(text, "Message-ID: {}\r\n", message_id(config, ticket))?;
     if !record.message_id.is_empty() {
@@ -143,18 +157,34 @@ fn header(
     if record.precedence() != Precedence::Routine {
         write!(text, "MMHS-Primary-Precedence: {}\r\n", record.precedence().name())?;
     }
-    write!(text, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n")?;
+    write!(text, "Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n{}", encoding(eight_bit))?;
     write!(text, "Content-Type: multipart/report; report-type=delivery-status;\r\n boundary=\"{boundary}\"\r\n\r\n")
 }
 
 fn explanation(text: &mut String, config: &SiteConfig, reported: &Reported<'_>, boundary: &str) -> std::fmt::Result {
-    write!(text, "--{boundary}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n")?;
-    write!(text, "This is the Skywave gateway at {}.\r\n\r\n{}\r\n\r\n", config.site, reported.kind.explanation())?;
+    let mut words = String::new();
+    write!(words, "This is the Skywave gateway at {}.\r\n\r\n{}\r\n\r\n", config.site, reported.kind.explanation())?;
     for outcome in reported.outcomes {
-        let words = outcome.diagnostic.as_deref().unwrap_or("");
-        write!(text, "<{}>: {} {}\r\n", address(reported.record, outcome), outcome.status, printable(words))?;
+        let diagnostic = outcome.diagnostic.as_deref().unwrap_or("");
+        write!(words, "<{}>: {} {}\r\n", address(reported.record, outcome), outcome.status, printable(diagnostic))?;
     }
-    write!(text, "\r\n")
+    for (line, why) in reported.unreadable.iter().take(UNREADABLE_MAX) {
+        write!(words, "{}: {UNREADABLE_STATUS} {}\r\n", unreadable(line), printable(why))?;
+    }
+    let charset = if words.is_ascii() { "us-ascii" } else { "utf-8" };
+    write!(text, "--{boundary}\r\nContent-Type: text/plain; charset={charset}\r\n{}\r\n", encoding(!words.is_ascii()))?;
+    write!(text, "{words}\r\n")
+}
+
+/// The status of a recipient whose line cannot be read (RFC 3463: bad destination mailbox address syntax).
+const UNREADABLE_STATUS: &str = "5.1.3";
+/// Lines that a report shows; more are counted by the site's alarm.
+const UNREADABLE_MAX: usize = 100;
+/// Characters of a line that a report shows.
+const UNREADABLE_CHARS_MAX: usize = 200;
+
+fn unreadable(line: &str) -> String {
+    escaped(&line.chars().take(UNREADABLE_CHARS_MAX).collect::<String>())
 }
 
 fn status(
@@ -167,7 +197,8 @@ fn status(
     let record = reported.record;
     write!(text, "--{boundary}\r\nContent-Type: message/delivery-status\r\n\r\n")?;
     if let Some(envid) = &record.envelope.mail.envid {
-        write!(text, "Original-Envelope-Id: {}\r\n", escaped(envid))?;
+        //= smtp/DSN-004
+        write!(text, "Original-Envelope-Id: {}\r\n", xtext::shown(envid))?;
     }
     write!(text, "Reporting-MTA: dns; {}\r\n", config.mail.hostname)?;
     write!(text, "Arrival-Date: {}\r\n", date(WallTime::from_unix_micros(record.accepted_at)))?;
@@ -175,7 +206,8 @@ fn status(
         write!(text, "\r\n")?;
         let recipient = record.envelope.recipients.get(outcome.recipient as usize);
         if let Some(orcpt) = recipient.and_then(|recipient| recipient.orcpt.as_ref()) {
-            write!(text, "Original-Recipient: {}\r\n", escaped(orcpt))?;
+            let shown = xtext::original_recipient(orcpt).unwrap_or_else(|| escaped(orcpt));
+            write!(text, "Original-Recipient: {shown}\r\n")?;
         }
         write!(text, "Final-Recipient: {}\r\n", typed(address(record, outcome)))?;
         write!(text, "Action: {}\r\nStatus: {}\r\n", reported.kind.action(), outcome.status)?;
@@ -191,19 +223,33 @@ fn status(
             write!(text, "Will-Retry-Until: {}\r\n", date(WallTime::from_unix_micros(record.expires_at)))?;
         }
     }
+    for (line, why) in reported.unreadable.iter().take(UNREADABLE_MAX) {
+        write!(text, "\r\nFinal-Recipient: unknown; {}\r\n", unreadable(line))?;
+        write!(text, "Action: {}\r\nStatus: {UNREADABLE_STATUS}\r\n", reported.kind.action())?;
+        write!(text, "Diagnostic-Code: x-skywave; {}\r\n", escaped(why))?;
+    }
     write!(text, "\r\n")
 }
 
-fn original(octets: &mut BytesMut, reported: &Reported<'_>, boundary: &str) {
-    let kind = if reported.complete { "message/rfc822" } else { "text/rfc822-headers" };
-    octets.extend_from_slice(format!("--{boundary}\r\nContent-Type: {kind}\r\n").as_bytes());
-    if !reported.returned.is_ascii() {
-        octets.extend_from_slice(b"Content-Transfer-Encoding: 8bit\r\n");
-    }
-    octets.extend_from_slice(b"\r\n");
+/// What is returned of the original: all of it, or its header.
+fn returned<'a>(reported: &Reported<'a>) -> &'a [u8] {
     let header = usize::try_from(reported.record.header_octets).unwrap_or(usize::MAX);
-    let returned =
-        if reported.complete { reported.returned } else { &reported.returned[..reported.returned.len().min(header)] };
+    let end = if reported.complete { usize::MAX } else { header };
+    &reported.returned[..reported.returned.len().min(end)]
+}
+
+fn original(octets: &mut BytesMut, reported: &Reported<'_>, returned: &[u8], boundary: &str) {
+    let header = &returned[..header_octets(returned).min(returned.len())];
+    //= smtp/DSN-005
+    let utf8 = !header.is_ascii() && std::str::from_utf8(header).is_ok();
+    let kind = match (reported.complete, utf8) {
+        (true, false) => "message/rfc822",
+        (true, true) => "message/global",
+        (false, false) => "text/rfc822-headers",
+        (false, true) => "message/global-headers",
+    };
+    let encoding = encoding(!returned.is_ascii());
+    octets.extend_from_slice(format!("--{boundary}\r\nContent-Type: {kind}\r\n{encoding}\r\n").as_bytes());
     octets.extend_from_slice(returned);
     octets.extend_from_slice(format!("\r\n--{boundary}--\r\n").as_bytes());
 }

@@ -20,7 +20,7 @@ use skywave_protocols::random::Random;
 use skywave_protocols::s5066::sis::reason::DataRejection;
 use skywave_protocols::time::{Instant, Now, Wakeup};
 
-pub use config::BatchConfig;
+pub use config::{BATCH_OCTETS_MAX, BatchConfig};
 use incoming::Incoming;
 use limits::{REJECTED_WAIT, UNITS_HELD_MAX, UNITS_MAX};
 use outgoing::{After, Leg, Outgoing};

@@ -182,6 +182,11 @@ pub enum QueueVerb {
         #[arg(long)]
         report: bool,
     },
+    /// Units that came by a link and could not be read, or not wholly; one of them with its octets
+    Quarantine {
+        /// Its number
+        number: Option<u64>,
+    },
 }
 
 fn precedence(text: &str) -> Result<Precedence, String> {

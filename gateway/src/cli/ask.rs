@@ -31,6 +31,7 @@ pub(super) fn queue(queue: &Queue) -> Result<(), Fault> {
         | QueueVerb::Retry { .. }
         | QueueVerb::Reroute { .. }
         | QueueVerb::Precedence { .. }
+        | QueueVerb::Quarantine { .. }
         | QueueVerb::Delete { .. } => print(site, &facts, show::facts),
     }
 }
@@ -44,6 +45,7 @@ fn queue_command(verb: &QueueVerb) -> Command {
         QueueVerb::Retry { ticket } => Command::QueueRetry { ticket },
         QueueVerb::Reroute { ticket, link } => Command::QueueReroute { ticket, link },
         QueueVerb::Precedence { ticket, precedence } => Command::QueuePrecedence { ticket, precedence },
+        QueueVerb::Quarantine { number } => Command::QueueQuarantine { number },
         QueueVerb::Delete { ticket, report } => Command::QueueDelete { ticket, report },
     }
 }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
+use skywave_protocols::mule::RECIPIENTS_MAX as MULE_RECIPIENTS_MAX;
 use skywave_protocols::time::Duration;
 
-use super::links::{batch_mail, links, radios, routes};
+use super::links::{batch_mail, engines, links, radios, routes};
 use super::mistake::{Found, Key};
 use super::raw::{Raw, RawLocal, RawMail, RawQueue};
 use super::values::{SYSTEM_AUTHORITY, domain_name, host_and_port, listen, networks, overlap, positive};
@@ -31,6 +32,7 @@ pub(super) fn check(raw: &Raw, found: &mut Found<'_>) -> Option<(SiteConfig, She
     let radios = radios(raw, found);
     let links = links(raw, &name, found);
     xmpp_links::check_shared(&links, found);
+    engines(&links, &radios, found);
     let batch_mail = batch_mail(raw, found);
     let routes = routes(raw, &name, found);
     domains(raw, found);
@@ -66,6 +68,11 @@ fn mail(raw: &Raw, site: &str, found: &mut Found<'_>) -> Option<MailConfig> {
     ];
     for (name, value) in at_least_one {
         positive(&key.at(name), value, found);
+    }
+    if mail.recipients_max > MULE_RECIPIENTS_MAX {
+        // Nobody could open the unit of a mail with more.
+        let what = format!("{} recipients, a unit has at most {MULE_RECIPIENTS_MAX}", mail.recipients_max);
+        found.wrong(&key.at("recipients_max"), what);
     }
     let auth = auth(raw, &key, found);
     if let Some(name) = &mail.certificate

@@ -6,11 +6,13 @@ use std::sync::Arc;
 
 use skywave_protocols::acp142::config::EngineConfig;
 use skywave_protocols::message::address::Mailbox;
+use skywave_protocols::smtp::grammar::Extensions;
 use skywave_protocols::time::Duration;
 
 use super::mistake::{Found, Key};
 use super::raw::{Raw, RawDynamicGroups, RawLink, RawRadio, RawSite};
 use super::values::{domain_name, host_and_port, node_address, positive};
+use crate::node::build;
 use crate::node::config::{
     Acp142LinkConfig, BatchMailConfig, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, RadioConfig, Route,
     TransportConfig,
@@ -27,6 +29,8 @@ const PDU_OCTETS_MIN: usize = 64;
 const PDU_OCTETS_RADIO_MAX: usize = 2_042;
 const PDU_OCTETS_UDP_MAX: usize = 65_000;
 const PDU_OCTETS_UDP: usize = 1_400;
+/// What a batch may use beyond what everybody reads.
+const BATCH_EXTENSIONS: [&str; 3] = ["MT-PRIORITY", "DELIVERBY", "SMTPUTF8"];
 /// Profiles of foreign peers.
 const QUIRKS: [&str; 2] = ["none", "libjpmul"];
 
@@ -226,6 +230,7 @@ impl LinkCheck<'_> {
             sites,
             group: self.link.group.clone(),
             repeats: self.link.repeats,
+            extensions: batch_extensions(&key.at("extensions"), &self.link.extensions, found),
         })
     }
 
@@ -408,6 +413,24 @@ pub(super) fn routes(raw: &Raw, own: &str, found: &mut Found<'_>) -> Vec<Route> 
     routes
 }
 
+/// What the engines of links would refuse when the site starts: it would run without them.
+pub(super) fn engines(links: &[LinkConfig], radios: &[RadioConfig], found: &mut Found<'_>) {
+    for link in links {
+        let radio = radios.iter().find(|radio| link.transport.radio().is_some_and(|name| *name == radio.name));
+        for (part, why) in build::mistakes(link, radio) {
+            let name = match part.as_str() {
+                "engine.id" => "id",
+                "engine.pdu_octets_max" => "pdu_octets_max",
+                "engine.ack_wait" | "engine.ack_wait_max" => "ack_wait_seconds",
+                "engine.back_off_percent" => "back_off_hundredths",
+                "engine.silent" => "emcon_interval_seconds",
+                other => other,
+            };
+            found.wrong(&Key::new("link").at(&link.name).at(name), why);
+        }
+    }
+}
+
 /// Ways over ordinary mail.
 pub(super) fn batch_mail(raw: &Raw, found: &mut Found<'_>) -> Vec<BatchMailConfig> {
     let mut ways = Vec::new();
@@ -417,11 +440,25 @@ pub(super) fn batch_mail(raw: &Raw, found: &mut Found<'_>) -> Vec<BatchMailConfi
             found.wrong(&key, format!("there is a [link.{name}] too"));
         }
         let to = found.required(&key.at("to"), way.to.as_ref());
+        let extensions = batch_extensions(&key.at("extensions"), &way.extensions, found);
         if let Some(to) = to.and_then(|to| found.take(&key.at("to"), Mailbox::parse(&to))) {
-            ways.push(BatchMailConfig { name: name.as_str().into(), to });
+            ways.push(BatchMailConfig { name: name.as_str().into(), to, extensions });
         }
     }
     ways
+}
+
+/// What a batch may use: what everybody reads, and what is agreed.
+//= bsmtp/BSMTP-010
+fn batch_extensions(key: &Key, agreed: &[String], found: &mut Found<'_>) -> Extensions {
+    let mut extensions = Extensions::BATCH;
+    for name in agreed {
+        let known = BATCH_EXTENSIONS.iter().any(|known| known.eq_ignore_ascii_case(name));
+        if !known || !extensions.set(name, true) {
+            found.wrong(key, format!("{name:?} is none: {}", BATCH_EXTENSIONS.join(", ")));
+        }
+    }
+    extensions
 }
 
 fn check_reach(links: &BTreeMap<String, RawLink>, key: &Key, link: &str, site: Option<&str>, found: &mut Found<'_>) {

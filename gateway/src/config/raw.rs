@@ -124,7 +124,7 @@ impl Default for RawMail {
         Self {
             listen: vec!["127.0.0.1:2525".to_owned()],
             hostname: None,
-            size_octets_max: 50 << 20,
+            size_octets_max: 16_000_000,
             recipients_max: 1_000,
             connections_max: 500,
             relay_networks: vec!["127.0.0.0/8".to_owned(), "::1/128".to_owned()],
@@ -274,6 +274,9 @@ pub struct RawLink {
     pub dynamic_groups: Option<RawDynamicGroups>,
     /// How often a batch goes to a group.
     pub repeats: u8,
+    /// What a batch may use by agreement with the peers (`batch_radio`): `MT-PRIORITY`, `DELIVERBY`, `SMTPUTF8`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<String>,
     /// What one unit may inflate to.
     pub inflated_octets_max: usize,
     /// Profile of chat: `skywave`, `standard`, `m-link-r17` or `units`.
@@ -373,6 +376,7 @@ impl Default for RawLink {
             ack_wait_seconds: None,
             back_off_hundredths: 150,
             emcon_repeats: 3,
+            extensions: Vec::new(),
             emcon_interval_seconds: 900,
             bind: None,
             ports: [2751, 2752, 2753, 2754],
@@ -467,6 +471,9 @@ impl Default for RawSite {
 pub struct RawBatchMail {
     /// The address at which the peer unpacks batches.
     pub to: Option<String>,
+    /// What a batch may use by agreement with the peer: `MT-PRIORITY`, `DELIVERBY`, `SMTPUTF8`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<String>,
 }
 
 /// `[route.NAME]`.

@@ -4,14 +4,16 @@
 //! gets its 250, the radio its final acknowledgement, and the hops begin.
 
 use skywave_protocols::message::address::Mailbox;
-use skywave_protocols::message::mail::ByMode;
+use skywave_protocols::message::mail::{ByMode, Envelope};
 use skywave_protocols::message::precedence::Precedence;
-use skywave_protocols::smtp::reply::Reply;
+use skywave_protocols::smtp::reply::{Reply, escaped};
 use skywave_protocols::time::{Now, WallTime};
 use skywave_transports::io::Write;
 
+use super::arrivals::in_short;
 use super::steps::{Accepted, AnswerTo, Incoming, Refused, Saved};
 use super::{Node, Output};
+use crate::door::intake::Heading;
 use crate::node::config::SiteConfig;
 use crate::queue::agenda::{Due, Entry};
 use crate::queue::lanes::NOWHERE_LANE;
@@ -47,6 +49,21 @@ impl Node {
         record.note(now.wall, format!("accepted from {}", record.source));
         let batch = first_batch(&record, incoming.extra);
         self.save(batch, Saved::Accepted(Box::new(Accepted { record, answer: incoming.answer })));
+    }
+
+    /// What an operator may want to know of a mail: how its precedence was found, and addresses that may be meant to be
+    /// taken for others (hostile-inputs 7 and 11). Never a reason to refuse.
+    pub(super) fn tell_oddities(&mut self, part: &str, envelope: &Envelope, heading: &Heading) {
+        let mut tell = |name: &str, words: Vec<String>| {
+            if !words.is_empty() {
+                let detail = format!("{}: {}", escaped(&heading.message_id), in_short(&words));
+                self.tell(Event::Notice { part: part.to_owned(), alarm: false, name: name.to_owned(), detail });
+            }
+        };
+        tell("precedence_notes", heading.decision.notes.iter().map(ToString::to_string).collect());
+        let all = envelope.sender.iter().chain(envelope.recipients.iter().map(|recipient| &recipient.to));
+        let mixed = all.filter(|mailbox| mailbox.mixes_scripts()).map(ToString::to_string).collect();
+        tell("address_mixes_scripts", mixed);
     }
 
     /// A hand-over that can begin at once or soon is marked open in the first batch, which saves a commit.
@@ -146,7 +163,8 @@ pub fn path(sender: Option<&Mailbox>) -> String {
     sender.map_or_else(String::new, ToString::to_string)
 }
 
-fn new_record(wall: WallTime, config: &SiteConfig, incoming: &Incoming, hops: Vec<Hop>) -> MailRecord {
+/// The record of a mail as it is accepted.
+pub(super) fn new_record(wall: WallTime, config: &SiteConfig, incoming: &Incoming, hops: Vec<Hop>) -> MailRecord {
     let queue = &config.queue;
     let here = || Origin { site: config.site.to_string(), ticket: incoming.ticket.to_string() };
     let precedence = incoming.priority.precedence();

@@ -8,27 +8,28 @@ use skywave_protocols::message::mail::Envelope;
 use skywave_protocols::message::precedence::MtPriority;
 use skywave_protocols::smtp::headers::{Policy, Received};
 use skywave_protocols::smtp::limits::LINE_OCTETS_MAX;
+use skywave_protocols::smtp::reply::escaped;
 use skywave_protocols::time::{Now, WallTime};
 use skywave_transports::io::{Row, Space, Write};
 use skywave_transports::transport::{ArrivalId, SiteName};
 
+use super::accept::new_record;
 use super::config::Carriage;
 use super::links::PING_UNIT;
-use super::seam::{Answer, Job, Needs, Number};
+use super::seam::{Answer, Found, Job, Needs, Number, Opened};
 use super::steps::{AnswerTo, Incoming, Saved};
 use super::{Node, Output, Pending};
 use crate::door::intake::{Heading, Intake, heading};
+use crate::queue::lanes::BATCH_LANE;
+use crate::queue::limits::RETURNED_OCTETS_MAX;
 use crate::queue::record::Origin;
-use crate::router::{Way, way};
+use crate::report::{Kind, Reported};
+use crate::router::{self, Way, way};
 use crate::store::{BodyId, Query};
 use crate::telemetry::Event;
 
 /// Rows forgotten at once when the time of dedupe keys has passed; more when more are added.
 const FORGET_ROWS_MIN: usize = 64;
-/// Octets of an unreadable unit that are kept for the operator.
-const QUARANTINE_OCTETS_MAX: usize = 64 << 10;
-/// Unreadable units kept; the oldest makes room.
-const QUARANTINE_UNITS_MAX: u64 = 64;
 
 /// In place of a link's index: the mails came as a batch inside a mail.
 pub const IN_A_MAIL: usize = usize::MAX;
@@ -60,7 +61,6 @@ pub struct Arrivals {
     failed: BTreeSet<(usize, ArrivalId)>,
     /// Dedupe keys of mails that are not on the disk yet, and with which arrival they came.
     seeing: BTreeMap<Vec<u8>, (usize, ArrivalId)>,
-    quarantined: u64,
 }
 
 impl Node {
@@ -98,9 +98,9 @@ impl Node {
     pub(super) fn unwrapped(&mut self, now: Now, opening: Opening, answer: Answer) {
         let (link, arrival) = (opening.link, opening.arrival);
         match answer {
-            Answer::Mails(mails) => self.look_up(now, opening, mails),
+            Answer::Mails(opened) => self.look_up(now, opening, opened),
             Answer::Impossible { status, why } => {
-                self.quarantine(&opening, &format!("{status} {why}"));
+                self.set_aside(&opening, "unit_unreadable", &format!("{status} {why}"));
                 // RFC 8494 section 3.3: discarded silently. The carrier did its part and is told so.
                 self.links.with(now, link, |transport| transport.accept(now, arrival));
             }
@@ -111,26 +111,39 @@ impl Node {
         }
     }
 
-    /// An unreadable unit is counted, kept for the operator and shown.
-    fn quarantine(&mut self, opening: &Opening, why: &str) {
-        let slot = self.arrivals.quarantined % QUARANTINE_UNITS_MAX;
-        self.arrivals.quarantined += 1;
+    /// A unit that cannot be read, or not all of it.
+    fn set_aside(&mut self, opening: &Opening, name: &'static str, why: &str) {
         let link = self.links.link(opening.link).map_or_else(String::new, |link| link.name.to_string());
-        let kept = opening.unit.slice(..opening.unit.len().min(QUARANTINE_OCTETS_MAX));
-        let detail = format!("from {}: {why}; kept as quarantine {slot}", opening.source);
-        self.tell(Event::Notice { part: link, alarm: true, name: "unit_unreadable".into(), detail });
-        let write = Write { space: Space::Site, key: format!("quarantine/{slot:03}").into_bytes(), value: Some(kept) };
-        let batch = crate::store::Batch { writes: vec![write], ..Default::default() };
-        self.save(batch, Saved::Notes(Vec::new()));
+        self.quarantine(link, &opening.source, &opening.unit, name, why);
+    }
+
+    /// Something was meant to be mail and cannot be read: told, as nobody else will.
+    //= bsmtp/BSMTP-008
+    fn tell_faults(&mut self, opening: &Opening, faults: &[String]) {
+        if faults.is_empty() {
+            return;
+        }
+        let words = in_short(faults);
+        if opening.link == IN_A_MAIL {
+            let detail = format!("{}: {words}; the postmaster has it", opening.source);
+            return self.tell(Event::Notice {
+                part: BATCH_LANE.to_owned(),
+                alarm: true,
+                name: "unit_read_in_part".into(),
+                detail,
+            });
+        }
+        self.set_aside(opening, "unit_read_in_part", &words);
     }
 
     /// Asks the store which recipients of the mails have been seen before.
-    pub(super) fn look_up(&mut self, now: Now, opening: Opening, mails: Vec<(Envelope, Bytes)>) {
+    pub(super) fn look_up(&mut self, now: Now, opening: Opening, opened: Opened) {
         let arrival = (opening.link, opening.arrival);
-        self.arrivals.open.insert(arrival, mails.len() + 1);
-        for (envelope, text) in mails {
-            let mail = self.read_arrival(now, &opening, envelope, text);
-            let keys = mail.keys();
+        self.tell_faults(&opening, &opened.faults);
+        self.arrivals.open.insert(arrival, opened.mails.len() + 1);
+        for found in opened.mails {
+            let mail = self.read_arrival(now, &opening, found);
+            let keys: Vec<Vec<u8>> = mail.keys().into_iter().chain(mail.refused_key()).collect();
             if keys.is_empty() {
                 self.seen(now, mail, Vec::new());
                 continue;
@@ -141,9 +154,15 @@ impl Node {
         self.arrival_stored(now, arrival.0, arrival.1);
     }
 
-    fn read_arrival(&mut self, now: Now, opening: &Opening, mut envelope: Envelope, text: Bytes) -> ArrivedMail {
+    fn read_arrival(&mut self, now: Now, opening: &Opening, found: Found) -> ArrivedMail {
+        let Found { mut envelope, text, refused, notes } = found;
         let ticket = self.new_ticket(now.wall);
         let link = self.links.link(opening.link).map_or_else(String::new, |link| link.name.to_string());
+        if !notes.is_empty() {
+            let detail = format!("in a mail from {}: {}", opening.source, in_short(&notes));
+            let name = "parameters_left_out".into();
+            self.tell(Event::Notice { part: link.clone(), alarm: false, name, detail });
+        }
         let carriage = self.links.link(opening.link).map_or(Carriage::Batch, |link| link.carriage);
         let mut intake = Intake::default();
         let beginning = intake.take(text.clone()).unwrap_or_else(|| intake.rest());
@@ -169,7 +188,11 @@ impl Node {
         };
         let policy = Policy { default, ceiling: self.config.mail.precedence_ceiling.precedence() };
         let heading = heading(&beginning, &envelope.mail, policy, &received);
-        envelope.mail.mt_priority = envelope.mail.mt_priority.and(heading.value);
+        envelope.mail.mt_priority = match carriage {
+            // In a batch the field of RFC 6758 stands for a parameter that its writer could not use.
+            Carriage::Batch => heading.value,
+            Carriage::Mule | Carriage::Xmpp => envelope.mail.mt_priority.and(heading.value),
+        };
         let origin = heading.origin.clone();
         ArrivedMail {
             link: opening.link,
@@ -180,6 +203,7 @@ impl Node {
             text,
             heading,
             origin,
+            refused,
         }
     }
 
@@ -203,6 +227,7 @@ impl Node {
         let (link, arrival) = (mail.link, mail.arrival);
         let name = self.links.link(link).map_or_else(String::new, |link| link.name.to_string());
         let repeated = self.drop_repeats(&mut mail, &seen);
+        self.report_refused(now, &mail, &seen, &name);
         if repeated > 0 {
             let key =
                 mail.origin.as_ref().map_or_else(String::new, |origin| format!("{} {}", origin.site, origin.ticket));
@@ -256,32 +281,55 @@ impl Node {
     }
 
     fn accept_arrived(&mut self, now: Now, mail: ArrivedMail, link: String) {
-        let body = BodyId(mail.ticket.0);
-        let octets = mail.heading.octets.len() as u64;
-        let needs = needs(&mail.text, mail.heading.utf8 || mail.envelope.recipients.iter().any(|r| !r.to.is_ascii()));
-        self.out.push_back(Output::AppendBody(body, mail.heading.octets.clone()));
-        let keys = mail.keys();
-        self.arrivals.seeing.extend(keys.iter().map(|key| (key.clone(), (mail.link, mail.arrival))));
+        self.tell_oddities(&link, &mail.envelope, &mail.heading);
+        self.out.push_back(Output::AppendBody(BodyId(mail.ticket.0), mail.heading.octets.clone()));
+        let extra = self.remember(now, mail.keys(), (mail.link, mail.arrival));
+        self.accept(now, mail.incoming(link, extra));
+    }
+
+    /// What notes dedupe keys with the mail that they are of.
+    fn remember(&mut self, now: Now, keys: Vec<Vec<u8>>, arrival: (usize, ArrivalId)) -> Vec<Write> {
+        self.arrivals.seeing.extend(keys.iter().map(|key| (key.clone(), arrival)));
         self.forget_old(now.wall, 2 * keys.len());
-        let forget_at = (now.wall + self.config.queue.dedupe).unix_micros();
-        self.accept(
-            now,
-            Incoming {
-                ticket: mail.ticket,
-                source: if mail.link == IN_A_MAIL { mail.source } else { format!("radio {link} {}", mail.source) },
-                origin: mail.origin,
-                envelope: mail.envelope,
-                priority: mail.heading.priority,
-                octets,
-                header_octets: mail.heading.header_octets,
-                message_id: mail.heading.message_id,
-                mt_priority_fields: mail.heading.mt_priority_fields,
-                needs,
-                arrived_by: (mail.link != IN_A_MAIL).then_some(link),
-                extra: seen_writes(&keys, forget_at),
-                answer: AnswerTo::Arrival(mail.link, mail.arrival),
-            },
-        );
+        seen_writes(&keys, (now.wall + self.config.queue.dedupe).unix_micros())
+    }
+
+    /// Lines of a unit that were to name a recipient and cannot be read: told, and reported to the sender where nobody
+    /// but this site has the unit. The unit is not acknowledged before the report is on the disk.
+    //= bsmtp/BSMTP-005
+    fn report_refused(&mut self, now: Now, mail: &ArrivedMail, seen: &[Vec<u8>], link: &str) {
+        let (arrival, key) = ((mail.link, mail.arrival), mail.refused_key());
+        if mail.refused.is_empty() || key.as_ref().is_some_and(|key| seen.contains(key)) {
+            return;
+        }
+        if let Some(&other) = key.as_ref().and_then(|key| self.arrivals.seeing.get(key)) {
+            if other != arrival {
+                self.arrivals.failed.insert(arrival);
+            }
+            return;
+        }
+        let lines: Vec<String> = mail.refused.iter().map(|(line, why)| format!("{line}: {why}")).collect();
+        let detail = format!("in a mail from {}: {}", mail.source, in_short(&lines));
+        self.tell(Event::Notice { part: link.to_owned(), alarm: true, name: "recipients_refused".into(), detail });
+        let shared = router::link(&self.config, link).is_some_and(router::has_group);
+        let Some(sender) = mail.envelope.sender.clone().filter(|_| !shared) else { return };
+        let incoming = mail.incoming(link.to_owned(), Vec::new());
+        let record = new_record(now.wall, &self.config, &incoming, Vec::new());
+        let extra = self.remember(now, key.into_iter().collect(), arrival);
+        let returned = &mail.heading.octets[..mail.heading.octets.len().min(RETURNED_OCTETS_MAX)];
+        let reported = Reported {
+            record: &record,
+            to: &sender,
+            kind: Kind::Failed,
+            outcomes: &[],
+            unreadable: &mail.refused,
+            returned,
+            complete: false,
+        };
+        if let Some(open) = self.arrivals.open.get_mut(&arrival) {
+            *open += 1;
+        }
+        self.accept_report(now, &reported, extra, AnswerTo::Arrival(arrival.0, arrival.1));
     }
 
     /// One mail of an arrival is on the disk (or needs not be). The last one answers the arrival.
@@ -349,9 +397,38 @@ pub struct ArrivedMail {
     text: Bytes,
     heading: Heading,
     origin: Option<Origin>,
+    /// Lines that name no recipient, and why.
+    refused: Vec<(String, String)>,
 }
 
 impl ArrivedMail {
+    /// The mail as it is accepted.
+    fn incoming(&self, link: String, extra: Vec<Write>) -> Incoming {
+        let utf8 = self.heading.utf8 || self.envelope.recipients.iter().any(|recipient| !recipient.to.is_ascii());
+        let in_a_mail = self.link == IN_A_MAIL;
+        Incoming {
+            ticket: self.ticket,
+            source: if in_a_mail { self.source.clone() } else { format!("radio {link} {}", self.source) },
+            origin: self.origin.clone(),
+            envelope: self.envelope.clone(),
+            priority: self.heading.priority,
+            octets: self.heading.octets.len() as u64,
+            header_octets: self.heading.header_octets,
+            message_id: self.heading.message_id.clone(),
+            mt_priority_fields: self.heading.mt_priority_fields.clone(),
+            needs: needs(&self.text, utf8),
+            arrived_by: (!in_a_mail).then_some(link),
+            extra,
+            answer: AnswerTo::Arrival(self.link, self.arrival),
+        }
+    }
+
+    /// The dedupe key of the report on its refused recipients: no address has a NUL.
+    fn refused_key(&self) -> Option<Vec<u8>> {
+        let origin = self.origin.as_ref().filter(|_| !self.refused.is_empty())?;
+        Some([b"k", origin.site.as_bytes(), b"\0", origin.ticket.as_bytes(), b"\0\0refused"].concat())
+    }
+
     /// One dedupe key for each recipient: the same mail may come by two ways with different recipients.
     fn keys(&self) -> Vec<Vec<u8>> {
         let Some(origin) = &self.origin else { return Vec::new() };
@@ -359,6 +436,16 @@ impl ArrivedMail {
             |to: &str| [b"k", origin.site.as_bytes(), b"\0", origin.ticket.as_bytes(), b"\0", to.as_bytes()].concat();
         self.envelope.recipients.iter().map(|recipient| key(recipient.to.as_str())).collect()
     }
+}
+
+/// Words of others for one line: the first few, and how many there are.
+pub(super) fn in_short(words: &[String]) -> String {
+    const WORDS: usize = 3;
+    const CHARS: usize = 200;
+    let shown = words.iter().take(WORDS).map(|words| escaped(&words.chars().take(CHARS).collect::<String>()));
+    let more = words.len().saturating_sub(WORDS);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    shown.collect::<Vec<_>>().join("; ") + &more
 }
 
 /// First octet of keys that are ordered by the time at which they are forgotten.

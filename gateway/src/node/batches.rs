@@ -2,14 +2,15 @@
 //!
 //! Out: a hop whose lane is a way over mail becomes a mail to the peer's batch address; the hop is settled as relayed
 //! once that mail is on the disk. In: mail to the site's own batch address, from who may relay, is opened and each mail
-//! in it accepted like one that came by a link; what cannot be opened goes back to its sender with 5.6.1.
+//! in it accepted like one that came by a link; what cannot be opened, or not wholly, goes to the postmaster (RFC 2442
+//! section 3) and is not answered.
 
 use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::message::mail::{Envelope, MailParameters, Notify, Recipient};
 use skywave_protocols::time::Now;
 use skywave_transports::transport::ArrivalId;
 
-use super::arrivals::Opening;
+use super::arrivals::{Opening, in_short};
 use super::delivery::whole;
 use super::seam::{Answer, Cover, Job, Needs};
 use super::steps::{AnswerTo, Incoming, Settles};
@@ -43,7 +44,9 @@ impl Node {
                 let cover = Cover { from, to: to.clone(), message_id, at: now.wall };
                 let hello = self.config.mail.hostname.clone();
                 self.pending.insert(number, Pending::WrapMail { key: key.clone(), ticket, to });
-                self.out.push_back(Output::Compute(number, Job::WrapBatchMail { hello, cover, envelope, content }));
+                let extensions = self.config.batch_extensions(&key.lane);
+                let job = Job::WrapBatchMail { hello, cover, extensions, envelope, content };
+                self.out.push_back(Output::Compute(number, job));
             }
             None => {
                 let octets_max = usize::try_from(self.config.mail.size_octets_max).unwrap_or(usize::MAX);
@@ -54,7 +57,7 @@ impl Node {
         Some(true)
     }
 
-    fn postmaster(&self) -> Option<Mailbox> {
+    pub(super) fn postmaster(&self) -> Option<Mailbox> {
         Mailbox::parse(&self.config.mail.postmaster).ok()
     }
 
@@ -104,16 +107,33 @@ impl Node {
     pub(super) fn batch_mail_opened(&mut self, now: Now, key: &HopKey, answer: Answer) {
         let Some(key) = self.fresh_key(key).filter(|key| self.is_this_one(key)) else { return };
         match answer {
-            Answer::Mails(mails) => {
+            Answer::Mails(opened) => {
                 let Some(record) = self.mails.record(key.ticket) else { return };
                 let source = format!("batch {}", key.ticket);
                 let opening = Opening::in_a_mail(ArrivalId(key.ticket.0), source, record.priority);
-                self.look_up(now, opening, mails);
+                let owed = record.hops[usize::from(key.hop)].owed();
+                self.report_faults(now, key.ticket, &owed, &opened.faults);
+                self.look_up(now, opening, opened);
             }
             Answer::Impossible { status, why } => self.give_up(now, &key, &status, &why),
             Answer::Failed(fault) => self.retry_later(now, &key, &fault.to_string(), "4.3.0"),
             Answer::Unit(_) | Answer::Converted { .. } | Answer::Authenticated(_) => {}
         }
+    }
+
+    /// Sends a batch that can be read in part only to the postmaster too.
+    fn report_faults(&mut self, now: Now, ticket: Ticket, recipients: &[u32], faults: &[String]) {
+        if faults.is_empty() {
+            return;
+        }
+        let outcome = |&recipient| Outcome {
+            recipient,
+            status: "5.6.0".into(),
+            diagnostic: Some(format!("read in part only: {}", in_short(faults))),
+            relay: None,
+        };
+        let outcomes = recipients.iter().map(outcome).collect();
+        self.report(now, Settles { ticket, hop: None, kind: Kind::Failed, outcomes });
     }
 
     /// Everything in a batch mail is on the disk (or something is not: then it is opened again later).

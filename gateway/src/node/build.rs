@@ -87,7 +87,7 @@ impl Node {
                 let link = Acp142Link::new(core, Udp::new(udp), now, self.seeded());
                 self.links.add_direct(config, Box::new(link));
             }
-            TransportConfig::BatchRadio { radio, sites, group, repeats } => {
+            TransportConfig::BatchRadio { radio, sites, group, repeats, extensions: _ } => {
                 let (carrier, radio) = carriers.get(radio).ok_or_else(|| format!("there is no radio {radio}"))?;
                 let batch = batch(sites, group.as_deref(), *repeats, radio)?;
                 let link = BatchLink::new(batch, self.random.as_mut());
@@ -122,7 +122,36 @@ impl Node {
     }
 }
 
+/// What a link's own engine says against its configuration: key and reason.
+pub fn mistakes(link: &LinkConfig, radio: Option<&RadioConfig>) -> Vec<(String, String)> {
+    let medium = match (&link.transport, radio) {
+        (TransportConfig::Acp142Radio { .. }, Some(radio)) => {
+            acp142::radio_medium(radio.bits_per_second, radio.turnaround)
+        }
+        (TransportConfig::Acp142Udp { bits_per_second, .. }, _) => acp142::ip_medium(*bits_per_second, IP_TURNAROUND),
+        (TransportConfig::Acp142Radio { .. }, None)
+        | (
+            TransportConfig::BatchRadio { .. } | TransportConfig::XmppTcp { .. } | TransportConfig::XmppRcop { .. },
+            _,
+        ) => return Vec::new(),
+    };
+    let core = link.transport.acp142().map(|acp142| engine(acp142, &medium));
+    match core {
+        Some(Ok(config)) => config.mistakes(),
+        Some(Err(why)) => vec![("site".to_owned(), why)],
+        None => Vec::new(),
+    }
+}
+
 fn core(link: &Acp142LinkConfig, medium: &Medium) -> Result<acp142::Config, String> {
+    let config = engine(link, medium)?;
+    match config.mistakes().as_slice() {
+        [] => Ok(config),
+        mistakes => Err(mistakes.iter().map(|(key, why)| format!("{key}: {why}")).collect::<Vec<_>>().join("; ")),
+    }
+}
+
+fn engine(link: &Acp142LinkConfig, medium: &Medium) -> Result<acp142::Config, String> {
     let Medium { bits_per_second, turnaround, .. } = *medium;
     let mut engine = EngineConfig::new(NodeId(link.id));
     engine.pdu_octets_max = link.pdu_octets_max;
@@ -135,6 +164,7 @@ fn core(link: &Acp142LinkConfig, medium: &Medium) -> Result<acp142::Config, Stri
     engine.pace(medium);
     if let Some(wait) = link.ack_wait {
         engine.ack_wait = wait;
+        engine.ack_wait_max = engine.ack_wait_max.max(wait);
     }
     for site in &link.sites {
         let quirks = match site.quirks.as_str() {
@@ -150,11 +180,7 @@ fn core(link: &Acp142LinkConfig, medium: &Medium) -> Result<acp142::Config, Stri
         .collect();
     let members = sites.iter().map(|site| site.name.clone()).collect();
     let group = link.group.is_some().then_some(Group { members });
-    let config = acp142::Config { engine, sites, group, bits_per_second, turnaround };
-    match config.mistakes().as_slice() {
-        [] => Ok(config),
-        mistakes => Err(mistakes.iter().map(|(key, why)| format!("{key}: {why}")).collect::<Vec<_>>().join("; ")),
-    }
+    Ok(acp142::Config { engine, sites, group, bits_per_second, turnaround })
 }
 
 fn dynamic_groups(config: &DynamicGroupsConfig, engine: &EngineConfig) -> GroupConfig {

@@ -40,7 +40,10 @@ impl Node {
             // It carried mail by an earlier configuration.
             Carriage::Xmpp => return self.lane_is_gone(now, key),
             Carriage::Mule => Job::WrapMule { envelope, content },
-            Carriage::Batch => Job::WrapBatch { hello: self.config.mail.hostname.clone(), envelope, content },
+            Carriage::Batch => {
+                let extensions = self.config.batch_extensions(&key.lane);
+                Job::WrapBatch { hello: self.config.mail.hostname.clone(), extensions, envelope, content }
+            }
         };
         link.wrapping += 1;
         self.lanes.start(key);
@@ -261,9 +264,10 @@ impl Node {
             self.tell_tried(now, key, recipient, relay, "2.0.0", status, words);
         }
         self.settle(now, key, &recipients, &format!("delivered to {relay}"));
-        if status == Status::Relayed {
-            self.report_success(now, key.ticket, Kind::Relayed, recipients, relay);
-        }
+        let batch = status == Status::Relayed;
+        let knows_by = !batch || self.config.batch_extensions(&key.lane).deliver_by;
+        let relaying = self.relaying(key.ticket, !batch, knows_by);
+        self.report_relayed(now, key.ticket, recipients, relay, relaying);
         self.finish_if_done(now, key.ticket);
     }
 

@@ -61,6 +61,12 @@ pub enum Command {
         #[serde(default)]
         report: bool,
     },
+    /// Units that could not be read, or not wholly.
+    QueueQuarantine {
+        /// One of them, with its octets; all without.
+        #[serde(default)]
+        number: Option<u64>,
+    },
     /// All links.
     LinkList,
     /// One link.

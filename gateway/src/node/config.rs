@@ -8,7 +8,9 @@ use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::sis::fields::SapId;
+use skywave_protocols::smtp::grammar::Extensions;
 use skywave_protocols::time::Duration;
+use skywave_transports::batch::BATCH_OCTETS_MAX;
 use skywave_transports::radio::Port;
 use skywave_transports::stream::config::{APPLICATION, CONNECTION, CONNECTION_URGENT};
 use skywave_transports::stream::{RcopConfig, TcpConfig};
@@ -79,6 +81,8 @@ pub struct BatchMailConfig {
     pub name: Arc<str>,
     /// The address at which the peer unpacks batches.
     pub to: Mailbox,
+    /// What a batch may use: [`Extensions::BATCH`], and what is agreed with the peer.
+    pub extensions: Extensions,
 }
 
 /// A local MTA.
@@ -186,6 +190,8 @@ pub enum TransportConfig {
         group: Option<String>,
         /// How often a batch is sent by UDOP.
         repeats: u8,
+        /// What a batch may use: [`Extensions::BATCH`], and what is agreed with the peers.
+        extensions: Extensions,
     },
     /// Chat over TCP (XEP-0361).
     XmppTcp {
@@ -207,7 +213,45 @@ pub enum TransportConfig {
     },
 }
 
+impl SiteConfig {
+    /// What a batch may use that goes by this link or way over mail.
+    pub fn batch_extensions(&self, lane: &str) -> Extensions {
+        let of_link = |link: &LinkConfig| match link.transport {
+            TransportConfig::BatchRadio { extensions, .. } if *link.name == *lane => Some(extensions),
+            TransportConfig::BatchRadio { .. }
+            | TransportConfig::Acp142Radio { .. }
+            | TransportConfig::Acp142Udp { .. }
+            | TransportConfig::XmppTcp { .. }
+            | TransportConfig::XmppRcop { .. } => None,
+        };
+        let by_mail = self.batch_mail.iter().find(|way| *way.name == *lane).map(|way| way.extensions);
+        self.links.iter().find_map(of_link).or(by_mail).unwrap_or(Extensions::BATCH)
+    }
+}
+
+impl LinkConfig {
+    /// Octets of the largest mail that can be worth trying: what a unit may inflate to at the far end, as it is here, or
+    /// what a batch may have, as nothing compresses it.
+    pub const fn mail_octets_max(&self) -> usize {
+        match self.transport {
+            TransportConfig::BatchRadio { .. } => BATCH_OCTETS_MAX,
+            TransportConfig::Acp142Radio { .. }
+            | TransportConfig::Acp142Udp { .. }
+            | TransportConfig::XmppTcp { .. }
+            | TransportConfig::XmppRcop { .. } => self.inflated_octets_max,
+        }
+    }
+}
+
 impl TransportConfig {
+    /// The parameters of ACP 142, if it is used.
+    pub const fn acp142(&self) -> Option<&Acp142LinkConfig> {
+        match self {
+            Self::Acp142Radio { acp142, .. } | Self::Acp142Udp { acp142, .. } => Some(acp142),
+            Self::BatchRadio { .. } | Self::XmppTcp { .. } | Self::XmppRcop { .. } => None,
+        }
+    }
+
     /// The sites that a link reaches.
     pub fn sites(&self) -> &[LinkSite] {
         match self {

@@ -6,6 +6,7 @@ use skywave_protocols::time::{Duration, Now};
 use skywave_transports::io::{Space, Write};
 
 use super::mta::Duty;
+use super::reporting::Relaying;
 use super::seam::{HandOver, HandOverOutcome, Number, Piece, SmtpReply};
 use super::steps::Saved;
 use super::{Node, Output, Pending};
@@ -172,8 +173,9 @@ impl Node {
         let Some(octets) = self.mails.record(key.ticket).map(|record| record.octets) else { return };
         self.mta.unreserve(&key, octets);
         match outcome {
-            HandOverOutcome::Replies { server, dsn, replies } => {
-                self.replies(now, &key, &recipients, &server, dsn, &replies);
+            HandOverOutcome::Replies { server, dsn, deliver_by, replies } => {
+                let relaying = self.relaying(key.ticket, dsn, deliver_by);
+                self.replies(now, &key, &recipients, &server, relaying, &replies);
             }
             HandOverOutcome::Broken { why, in_doubt } => {
                 let doubt = if in_doubt { "; it may have been taken" } else { "" };
@@ -186,7 +188,7 @@ impl Node {
         }
     }
 
-    fn replies(&mut self, now: Now, key: &HopKey, to: &[u32], server: &str, dsn: bool, replies: &[SmtpReply]) {
+    fn replies(&mut self, now: Now, key: &HopKey, to: &[u32], server: &str, relaying: Relaying, replies: &[SmtpReply]) {
         let relay = format!("{} {server}", key.lane);
         let (mut taken, mut refused, mut again) = (Vec::new(), Vec::new(), None);
         for (&recipient, reply) in to.iter().zip(replies) {
@@ -217,8 +219,8 @@ impl Node {
         let is_final = self.config.local.iter().any(|local| local.name == key.lane && local.final_delivery);
         if is_final {
             self.report_success(now, key.ticket, Kind::Delivered, relayed, server);
-        } else if !dsn {
-            self.report_success(now, key.ticket, Kind::Relayed, relayed, server);
+        } else {
+            self.report_relayed(now, key.ticket, relayed, server, relaying);
         }
         if let Some((words, status)) = again {
             // Those refused are owed a report until it is stored, but no other try.

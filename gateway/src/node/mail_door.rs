@@ -21,7 +21,7 @@ use crate::door::intake::heading;
 use crate::door::limits::REFUSALS_MAX;
 use crate::queue::lanes::BATCH_LANE;
 use crate::queue::record::Ticket;
-use crate::router::{Way, way};
+use crate::router::{Way, largest, way};
 use crate::store::BodyId;
 use crate::telemetry::Event;
 
@@ -238,7 +238,13 @@ impl Node {
         let Some(session) = self.sessions.get_mut(pipe) else { return Reply::new(451, (3, 0), "no session") };
         let may_relay = session.server.session().user.is_some()
             || relays(&self.config.mail.relay_networks, session.server.session().peer.ip());
+        let declared = session.server.declared_size().unwrap_or_default();
         match (way(&self.config, &self.links.down, &recipient.to), may_relay) {
+            //= smtp/SIZE-002
+            (Way::Site(..), true) if declared > largest(&self.config, &recipient.to) => {
+                let most = largest(&self.config, &recipient.to);
+                Reply::new(552, (3, 4), format!("the way to this recipient carries {most} octets at most"))
+            }
             // A batch could smuggle mail past the relay rules (RFC 2442, security considerations).
             (Way::Local(lane), false) if *lane == *BATCH_LANE => Reply::new(550, (7, 1), "relaying denied"),
             (Way::Local(_), _) | (Way::Site(..), true) => Reply::new(250, (1, 5), "recipient ok"),
@@ -286,7 +292,7 @@ impl Node {
             client: who.client_name.as_deref().unwrap_or("unknown"),
             peer: &peer,
             site: &self.config.site,
-            protocol: protocol(who.extended, who.secured.is_some(), who.user.is_some()),
+            protocol: who.protocol(mail.envelope.mail.smtputf8),
             ticket: &ticket,
             priority: None,
             at: now.wall,
@@ -327,6 +333,7 @@ impl Node {
         let (Some(heading), false) = (mail.heading, mail.refused) else { return };
         let source = self.sessions.get_mut(pipe).map(|session| session.server.session().peer.ip().to_string());
         let mut envelope = mail.envelope;
+        self.tell_oddities("smtp", &envelope, &heading);
         //= smtp/MTP-005
         envelope.mail.mt_priority = envelope.mail.mt_priority.and(heading.value);
         let utf8 = heading.utf8 || envelope.recipients.iter().any(|recipient| !recipient.to.is_ascii());
@@ -369,17 +376,6 @@ fn relays(networks: &[(IpAddr, u8)], peer: IpAddr) -> bool {
         }
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
     })
-}
-
-/// The protocol's name in the Received field (RFC 3848).
-const fn protocol(extended: bool, secured: bool, authenticated: bool) -> &'static str {
-    match (extended, secured, authenticated) {
-        (false, ..) => "SMTP",
-        (true, false, false) => "ESMTP",
-        (true, true, false) => "ESMTPS",
-        (true, false, true) => "ESMTPA",
-        (true, true, true) => "ESMTPSA",
-    }
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod answers;
 pub mod arrivals;
 pub mod batches;
 mod bounds;
-mod build;
+pub mod build;
 mod carrying;
 mod chat;
 mod clocks;
@@ -24,6 +24,7 @@ mod mail_door;
 mod mails;
 mod mta;
 mod operator;
+mod quarantine;
 mod refill;
 pub mod reporting;
 pub mod seam;
@@ -93,6 +94,10 @@ enum Pending {
     Forget,
     /// Old history.
     Prune,
+    /// Units kept for the operator, or one of them.
+    Quarantine(seam::ReplyTo, Option<u64>),
+    /// The number of the next unit kept.
+    Quarantined,
     /// Rows for a command.
     Listing(seam::ReplyTo, show::Listing),
     /// The next page of a command that looks at every mail.
@@ -153,6 +158,8 @@ pub struct Node {
     answers: answers::Answers,
     counters: Counters,
     notices: BTreeMap<(String, String), u64>,
+    /// The number of the next unit kept for the operator.
+    quarantined: u64,
     last_ticket: u64,
     /// The first ticket of this run: hops of earlier mails that are marked open were open at a crash.
     started_ticket: Option<Ticket>,
@@ -194,6 +201,7 @@ impl Node {
             answers: answers::Answers::default(),
             counters: Counters::default(),
             notices: BTreeMap::new(),
+            quarantined: 0,
             last_ticket: 0,
             started_ticket: None,
             started_at: None,
@@ -298,6 +306,7 @@ impl Node {
         }
         // Links begin when their records are back, and must know by then whether they are to be silent.
         self.await_fetch(Pending::Marks);
+        self.await_fetch(Pending::Quarantined);
     }
 
     /// One of the things awaited at the start is here; with the last one the site takes mail.
@@ -399,6 +408,11 @@ impl Node {
             Some(Pending::Marks) => {
                 self.take_marks(now, rows.unwrap_or_default());
                 (0..self.links.len()).for_each(|index| self.await_fetch(Pending::Restore(index)));
+                self.arrived_at_start(now);
+            }
+            Some(Pending::Quarantine(reply_to, number)) => self.quarantine_fetched(reply_to, number, rows),
+            Some(Pending::Quarantined) => {
+                self.quarantine_counted(&rows.unwrap_or_default());
                 self.arrived_at_start(now);
             }
             Some(Pending::Count) => {

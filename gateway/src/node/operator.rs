@@ -76,6 +76,7 @@ impl Node {
                 Some(ticket) => self.with_mail(now, ticket, Then::Command(reply_to, command)),
                 None => self.reply_error(reply_to, &format!("{ticket} is no queue id"), USAGE),
             },
+            Command::QueueQuarantine { number } => self.show_quarantine(reply_to, number),
             Command::QueueRetry { ticket: None } => self.retry_all(reply_to),
             Command::Track { ref id } => match Ticket::parse(id) {
                 Some(ticket) => self.with_mail(now, ticket, Then::Command(reply_to, command)),
@@ -119,6 +120,7 @@ impl Node {
             Command::QueueDelete { report, .. } => self.delete(now, reply_to, ticket, report),
             Command::Status
             | Command::QueueList { .. }
+            | Command::QueueQuarantine { .. }
             | Command::LinkList
             | Command::LinkShow { .. }
             | Command::LinkUp { .. }

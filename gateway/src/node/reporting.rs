@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use skywave_protocols::bytes::Bytes;
-use skywave_protocols::message::mail::{Envelope, MailParameters, Notify, Recipient, Ret};
+use skywave_protocols::message::mail::{ByMode, Envelope, MailParameters, Notify, Recipient, Ret};
 use skywave_protocols::time::{Duration, Instant, Now};
 use skywave_transports::io::Write;
 
@@ -12,6 +12,7 @@ use super::arrivals::needs;
 use super::seam::Number;
 use super::steps::{AnswerTo, Incoming, Settles};
 use super::{Node, Output, Pending};
+use crate::queue::lanes::BATCH_LANE;
 use crate::queue::limits::RETURNED_OCTETS_MAX;
 use crate::queue::record::{HopKey, MailRecord, Ticket};
 use crate::report::{self, Kind, Outcome, Reported};
@@ -20,6 +21,15 @@ use crate::telemetry::Status;
 
 /// How long to wait before a report that could not be stored is tried again.
 const AGAIN_WAIT: Duration = Duration::from_secs(2);
+
+/// Which relaying is reported.
+#[derive(Clone, Copy, Debug)]
+pub struct Relaying {
+    /// To those who want to hear of success: the next hop says nothing about it.
+    success: bool,
+    /// To all but NOTIFY=NEVER: BY asks for a trace, or the next hop would not tell that it is late.
+    by: bool,
+}
 
 /// Reports under way.
 #[derive(Debug, Default)]
@@ -95,13 +105,47 @@ impl Node {
 
     /// Reports that a mail was delivered, or went on to where no report comes back from, if that is wanted.
     pub(super) fn report_success(&mut self, now: Now, ticket: Ticket, kind: Kind, recipients: Vec<u32>, relay: &str) {
+        self.report_gone(now, ticket, kind, recipients, relay, |notify| notify.success);
+    }
+
+    fn report_gone(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        kind: Kind,
+        recipients: Vec<u32>,
+        relay: &str,
+        asks: impl Fn(Notify) -> bool,
+    ) {
         let outcome =
             |recipient| Outcome { recipient, status: "2.0.0".into(), diagnostic: None, relay: Some(relay.to_owned()) };
         let Some(record) = self.mails.record(ticket) else { return };
-        let outcomes = wanted(record, recipients.into_iter().map(outcome).collect(), |notify| notify.success);
+        let outcomes = wanted(record, recipients.into_iter().map(outcome).collect(), asks);
         if !outcomes.is_empty() {
             self.report(now, Settles { ticket, hop: None, kind, outcomes });
         }
+    }
+
+    /// Which relaying is to be reported where the next hop offers DSN, and DELIVERBY, or does not.
+    //= smtp/BY-004
+    //= smtp/BY-005
+    pub(super) fn relaying(&self, ticket: Ticket, dsn: bool, deliver_by: bool) -> Relaying {
+        let by = self.mails.record(ticket).and_then(|record| record.envelope.mail.by);
+        let by = by.is_some_and(|by| by.trace || (by.mode == ByMode::Notify && !deliver_by));
+        Relaying { success: !dsn, by }
+    }
+
+    /// Reports that a mail went on, to those who are to hear of that.
+    pub(super) fn report_relayed(
+        &mut self,
+        now: Now,
+        ticket: Ticket,
+        recipients: Vec<u32>,
+        relay: &str,
+        relaying: Relaying,
+    ) {
+        let asks = |notify: Notify| (relaying.success && notify.success) || (relaying.by && notify != Notify::NEVER);
+        self.report_gone(now, ticket, Kind::Relayed, recipients, relay, asks);
     }
 
     /// Reports that a mail is late.
@@ -122,9 +166,9 @@ impl Node {
     }
 
     /// Begins a report: the header of the original is loaded first.
-    fn report(&mut self, _now: Now, settles: Settles) {
+    pub(super) fn report(&mut self, _now: Now, settles: Settles) {
         let Some(record) = self.mails.record(settles.ticket) else { return };
-        let full = record.envelope.mail.ret == Some(Ret::Full) && settles.kind != Kind::Delayed;
+        let full = is_full(record, &settles);
         let octets = if full { record.octets } else { record.header_octets };
         let octets = usize::try_from(octets).unwrap_or(usize::MAX).min(RETURNED_OCTETS_MAX);
         let body = record.body;
@@ -142,25 +186,39 @@ impl Node {
             // The text is lost; the report goes without it rather than not at all.
             Err(StoreFault::Damaged(_) | StoreFault::NoBody(_)) => Bytes::new(),
         };
-        let ticket = self.new_ticket(now.wall);
-        let Some(record) = self.mails.record(settles.ticket) else { return };
-        let Some(sender) = record.envelope.sender.clone() else { return };
-        let complete = returned.len() as u64 == record.octets && record.envelope.mail.ret == Some(Ret::Full);
+        let Some(record) = self.mails.record(settles.ticket).cloned() else { return };
+        let to = if for_postmaster(&record, &settles) { self.postmaster() } else { record.envelope.sender.clone() };
+        let Some(to) = to else { return };
+        let complete = returned.len() as u64 == record.octets && is_full(&record, &settles);
         let outcomes = settles.outcomes.clone();
-        let reported = Reported { record, kind: settles.kind, outcomes: &outcomes, returned: &returned, complete };
-        let text = report::write(&self.config, ticket, now.wall, &reported);
+        let reported = Reported {
+            record: &record,
+            to: &to,
+            kind: settles.kind,
+            outcomes: &outcomes,
+            unreadable: &[],
+            returned: &returned,
+            complete,
+        };
+        let extra = self.settled_with_it(&settles);
+        self.accept_report(now, &reported, extra, AnswerTo::Report(settles));
+    }
+
+    /// Writes a report and accepts it as a mail.
+    pub(super) fn accept_report(&mut self, now: Now, reported: &Reported<'_>, extra: Vec<Write>, answer: AnswerTo) {
+        let ticket = self.new_ticket(now.wall);
+        let text = report::write(&self.config, ticket, now.wall, reported);
         // RFC 6710 section 4.6: a report has the priority of what it reports on.
-        let priority = record.priority;
-        let smtputf8 = !sender.is_ascii();
-        let mt_priority = record.envelope.mail.mt_priority;
+        let priority = reported.record.priority;
+        let smtputf8 = !reported.to.is_ascii();
+        let mt_priority = reported.record.envelope.mail.mt_priority;
         let mail = MailParameters { mt_priority, smtputf8, ..MailParameters::default() };
         let needs = needs(&text, smtputf8);
-        let to = Recipient { notify: Some(Notify::NEVER), ..Recipient::plain(sender) };
+        let to = Recipient { notify: Some(Notify::NEVER), ..Recipient::plain(reported.to.clone()) };
         let envelope = Envelope { sender: None, mail, recipients: vec![to] };
         let octets = text.len() as u64;
         let header_octets = report::header_octets(&text) as u64;
         self.out.push_back(Output::AppendBody(BodyId(ticket.0), text));
-        let extra = self.settled_with_it(&settles);
         self.accept(
             now,
             Incoming {
@@ -176,7 +234,7 @@ impl Node {
                 needs,
                 arrived_by: None,
                 extra,
-                answer: AnswerTo::Report(settles),
+                answer,
             },
         );
     }
@@ -218,7 +276,9 @@ impl Node {
             self.tell_tried(now, key, outcome.recipient, &relay, "2.0.0", Status::Relayed, "sent as a batch in a mail");
         }
         let recipients = outcomes.iter().map(|outcome| outcome.recipient).collect();
-        self.report_success(now, key.ticket, Kind::Relayed, recipients, &key.lane);
+        let knows_by = self.config.batch_extensions(&key.lane).deliver_by;
+        let relaying = self.relaying(key.ticket, false, knows_by);
+        self.report_relayed(now, key.ticket, recipients, &key.lane, relaying);
     }
 
     /// A report could not be stored: it is written again in a while.
@@ -259,12 +319,34 @@ impl Node {
     }
 }
 
-/// The outcomes that the sender wants to hear of; none for a null sender.
+/// Whether a recipient is the site's batch address. What is wrong with a batch is for the postmaster, and not answered.
+//= bsmtp/BSMTP-008
+//= bsmtp/BSMTP-009
+fn is_batch(record: &MailRecord, outcome: &Outcome) -> bool {
+    let mut batches = record.hops.iter().filter(|hop| *hop.lane == *BATCH_LANE).flat_map(|hop| &hop.parts);
+    batches.any(|part| part.recipients.contains(&outcome.recipient))
+}
+
+fn for_postmaster(record: &MailRecord, settles: &Settles) -> bool {
+    settles.outcomes.iter().any(|outcome| is_batch(record, outcome))
+}
+
+/// Whether a report returns the whole of the mail.
+fn is_full(record: &MailRecord, settles: &Settles) -> bool {
+    let full = record.envelope.mail.ret == Some(Ret::Full) || for_postmaster(record, settles);
+    full && settles.kind != Kind::Delayed
+}
+
+/// The outcomes that are to be reported: those the sender wants to hear of (none for a null sender), and failures of
+/// batches.
 fn wanted(record: &MailRecord, outcomes: Vec<Outcome>, asks: impl Fn(Notify) -> bool) -> Vec<Outcome> {
-    if record.envelope.sender.is_none() {
-        return Vec::new();
-    }
     let notify = |outcome: &Outcome| {
+        if is_batch(record, outcome) {
+            return Notify { failure: true, ..Notify::NEVER };
+        }
+        if record.envelope.sender.is_none() {
+            return Notify::NEVER;
+        }
         let recipient = record.envelope.recipients.get(outcome.recipient as usize);
         recipient.map_or(Notify::NEVER, |recipient| recipient.notify.unwrap_or(Notify::ABSENT))
     };

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::message::mail::Envelope;
+use skywave_protocols::smtp::grammar::Extensions;
 use skywave_protocols::time::WallTime;
 use skywave_transports::io::{PipeId, PipeInput, PipeOutput, Row, SocketId, SocketInput, SocketOutput};
 use skywave_transports::transport::Capture;
@@ -243,6 +244,9 @@ pub enum HandOverOutcome {
         server: String,
         /// Whether it offered DSN: if not, we report the relaying where success reports are asked for (RFC 3461).
         dsn: bool,
+        /// Whether it offered DELIVERBY: if not, we report the relaying of a mail that is to be told of when late
+        /// (RFC 2852).
+        deliver_by: bool,
         /// For each recipient.
         replies: Vec<SmtpReply>,
     },
@@ -284,6 +288,8 @@ pub enum Job {
     WrapBatch {
         /// Name given in EHLO.
         hello: String,
+        /// What its reader knows.
+        extensions: Extensions,
         /// The envelope with the recipients of this hop.
         envelope: Envelope,
         /// The text.
@@ -295,6 +301,8 @@ pub enum Job {
         hello: String,
         /// What the mail around the batch says.
         cover: Cover,
+        /// What its reader knows.
+        extensions: Extensions,
         /// The envelope with the recipients of this hop.
         envelope: Envelope,
         /// The text.
@@ -364,13 +372,35 @@ impl std::fmt::Debug for Secret {
     }
 }
 
+/// What was found in a unit or in the batch of a mail.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Opened {
+    /// Its mails.
+    pub mails: Vec<Found>,
+    /// What could not be read, in words: something that was meant to be mail may be lost with it.
+    pub faults: Vec<String>,
+}
+
+/// A mail found in a unit.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Found {
+    /// Its envelope; perhaps without recipients, when all are in `refused`.
+    pub envelope: Envelope,
+    /// Its text.
+    pub text: Bytes,
+    /// Lines that were to name a recipient and cannot be used, as written, and why.
+    pub refused: Vec<(String, String)>,
+    /// Parameters that were left out, and why.
+    pub notes: Vec<String>,
+}
+
 /// The answer to a [`Job`].
 #[derive(Clone, PartialEq, Debug)]
 pub enum Answer {
     /// A unit to be carried.
     Unit(Bytes),
-    /// Mails found in a unit: envelope and text each.
-    Mails(Vec<(Envelope, Bytes)>),
+    /// What was found in a unit.
+    Mails(Opened),
     /// A text was converted: the new body's size and the envelope to use with it.
     Converted {
         /// The envelope.

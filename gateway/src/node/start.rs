@@ -52,6 +52,7 @@ impl Node {
         Some(match pending {
             Pending::LastTicket(space) => range(*space, start(), end(), 1, true),
             Pending::Count => Query::Count { space: Space::Mail, from: start(), to: end() },
+            Pending::Quarantined => Self::quarantine_query(),
             Pending::Marks => range(Space::Site, b"mark/".to_vec(), b"mark0".to_vec(), MARKS_MAX, false),
             Pending::Restore(index) => {
                 let name = &self.links.link(*index)?.name;

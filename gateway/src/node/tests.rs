@@ -2,6 +2,7 @@
 
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::precedence::Precedence;
+use skywave_protocols::smtp::grammar::Extensions;
 use skywave_protocols::time::Duration;
 use skywave_transports::modem::weather::Weather;
 
@@ -10,8 +11,10 @@ use crate::node::config::{BatchMailConfig, Route};
 use crate::node::seam::Needs;
 use crate::world::disk::Ailment;
 use crate::world::local_mta::Mood;
-use crate::world::plan::Plan;
+use crate::world::plan::{LinkKind, Plan};
 use crate::world::{MailOrder, Trouble, World};
+
+mod reports;
 
 fn one_site() -> World {
     let mut world = World::new(7, &Weather::default());
@@ -246,7 +249,12 @@ fn the_local_mta_is_told_what_is_left_of_the_time() {
 fn a_mail_to_be_returned_in_time_is_not_relayed_to_a_server_without_deliverby() {
     for (parameter, final_delivery, mood, expected) in [
         ("BY=7200;R", false, Mood::LacksDeliverBy, &[("a@hq.test", "Undeliverable mail")][..]),
-        ("BY=7200;N", false, Mood::LacksDeliverBy, &[("b@hq.test", "hello")]),
+        (
+            "BY=7200;N",
+            false,
+            Mood::LacksDeliverBy,
+            &[("b@hq.test", "hello"), ("a@hq.test", "Mail relayed (no further report will come)")],
+        ),
         ("BY=7200;R", false, Mood::Takes, &[("b@hq.test", "hello")]),
         ("BY=7200;R", true, Mood::LacksDeliverBy, &[("b@hq.test", "hello")]),
     ] {
@@ -289,8 +297,11 @@ fn a_converted_mail_keeps_its_precedence_towards_a_server_without_the_parameter(
 fn a_batch_crosses_inside_a_mail() {
     let mut config = Plan::new(&["hq"]).site(0);
     config.local[0].domains.push("gate.test".into());
-    config.batch_mail =
-        vec![BatchMailConfig { name: "by-mail".into(), to: "batch@gate.test".to_owned().try_into().unwrap() }];
+    config.batch_mail = vec![BatchMailConfig {
+        name: "by-mail".into(),
+        to: "batch@gate.test".to_owned().try_into().unwrap(),
+        extensions: Extensions::BATCH,
+    }];
     config.routes =
         vec![Route { domains: vec!["far.test".into()], site: "far.test".into(), links: vec!["by-mail".into()] }];
     let mut out = World::new(7, &Weather::default());
@@ -320,5 +331,25 @@ fn a_batch_crosses_inside_a_mail() {
     assert_eq!(received(&into), [(vec!["b@far.test".into()], "hello".into())], "once, though the batch came twice");
     into.mail(0, order("c@far.test", &["batch@far.test"]));
     into.run_for(Duration::from_secs(60));
-    assert!(received(&into).contains(&(vec!["c@far.test".into()], "Undeliverable mail".into())), "no batch: sent back");
+    let postmaster = (vec!["postmaster@far.test".into()], "Undeliverable mail".into());
+    assert!(received(&into).contains(&postmaster), "no batch: {:?}", received(&into));
+}
+
+/// RFC 1870: who says beforehand how large a mail is hears before sending it that no link carries it.
+#[test]
+fn a_recipient_is_refused_whose_links_carry_less_than_the_declared_size() {
+    for (links, size, taken) in [
+        (&[LinkKind::Batch][..], 4 << 20, true),
+        (&[LinkKind::Batch], (4 << 20) + 1, false),
+        (&[LinkKind::Batch, LinkKind::Hf], (4 << 20) + 1, true),
+    ] {
+        let plan = Plan { links: links.to_vec(), ..Plan::new(&["hq", "field"]) };
+        let mut world = World::new(7, &Weather::default());
+        world.add("hq", plan.site(0), false);
+        world.run_for(Duration::from_secs(5));
+        let mail_parameters = format!("SIZE={size}");
+        world.mail(0, MailOrder { mail_parameters, ..order("a@hq.test", &["b@field.test"]) });
+        world.run_for(Duration::from_secs(10));
+        assert_eq!(ask(&mut world, Command::Status)["mails_queued"], usize::from(taken), "{links:?} {size}");
+    }
 }

@@ -10,7 +10,7 @@ use skywave_protocols::message::domain::covers;
 use skywave_protocols::message::mail::Envelope;
 use skywave_transports::transport::SiteName;
 
-use crate::node::config::{LinkConfig, SiteConfig, TransportConfig};
+use crate::node::config::{LinkConfig, Route, SiteConfig, TransportConfig};
 use crate::queue::lanes::BATCH_LANE;
 use crate::queue::record::{Hop, Lane, Part};
 
@@ -47,6 +47,14 @@ pub fn way(config: &SiteConfig, down: &BTreeSet<Lane>, to: &Mailbox) -> Way {
     let Some(route) = config.routes.iter().find(|route| takes(&route.domains)) else { return Way::Nowhere };
     let link = route.links.iter().find(|link| !down.contains(*link)).or_else(|| route.links.first());
     link.map_or(Way::Nowhere, |link| Way::Site(route.site.clone(), link.clone()))
+}
+
+/// Octets of the largest mail that can go to an address, by any of its links.
+pub fn largest(config: &SiteConfig, to: &Mailbox) -> u64 {
+    let domain = to.domain_key();
+    let takes = |route: &&Route| route.domains.iter().any(|pattern| covers(pattern, &domain));
+    let carries = |lane: &Lane| link(config, lane).map_or(u64::MAX, |link| link.mail_octets_max() as u64);
+    config.routes.iter().find(takes).and_then(|route| route.links.iter().map(carries).max()).unwrap_or(u64::MAX)
 }
 
 /// Splits an envelope. Recipients whose way is back over `arrived_by` are left out: on a multicast link the other

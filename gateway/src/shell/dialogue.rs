@@ -149,7 +149,8 @@ impl Connection {
                 self.reset().await?;
             }
         }
-        Ok(HandOverOutcome::Replies { server: self.server.clone(), dsn: self.offers.dsn, replies })
+        let (dsn, deliver_by) = (self.offers.dsn, self.offers.deliver_by);
+        Ok(HandOverOutcome::Replies { server: self.server.clone(), dsn, deliver_by, replies })
     }
 
     /// MAIL, RCPT for each recipient, DATA: all at once where the server allows it. The inner result is DATA's.

@@ -135,7 +135,8 @@ impl LocalMta {
             });
         }
         let replies = replies.into_iter().map(|(_, code)| reply(code)).collect();
-        HandOverOutcome::Replies { server: "mta.test".to_owned(), replies, dsn: self.offers_dsn }
+        let deliver_by = self.mood != Mood::LacksDeliverBy;
+        HandOverOutcome::Replies { server: "mta.test".to_owned(), replies, dsn: self.offers_dsn, deliver_by }
     }
 }
 

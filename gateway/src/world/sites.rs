@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use skywave_protocols::acp142::config::EngineConfig;
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
+use skywave_protocols::smtp::grammar::Extensions;
 use skywave_protocols::time::Duration;
 use skywave_transports::acp142::udp::GLOBAL_GROUP;
 use skywave_transports::modem::weather::{Weather, WeatherGroup};
@@ -125,6 +126,7 @@ impl Plan {
                 sites: self.link_sites(index, kind),
                 group: None,
                 repeats: 1,
+                extensions: Extensions::BATCH,
             },
         };
         let carriage = kind.carriage();

@@ -20,7 +20,7 @@ pub struct Destination {
 /// Address_PDU.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Address {
-    /// An Extra_Address_PDU; read like the base type, never sent.
+    /// An Extra_Address_PDU: read and counted, never sent; nothing is delivered by it.
     pub extra: bool,
     /// P_MUL priority of the message.
     pub priority: u8,

@@ -205,6 +205,10 @@ impl Engine {
         let (config, effects) = (&self.config, &mut self.effects);
         match pdu {
             Pdu::Data(data) => self.receiver.data(now, data, config, effects),
+            //= acp142/PMUL-015
+            Pdu::Address(address) if address.extra => {
+                effects.notice("extra_address_not_agreed", address.message);
+            }
             Pdu::Address(address) => {
                 self.receiver.address(now, address, config, effects);
                 if self.receiver.done.get(&address.message).is_some_and(|done| done.told) {

@@ -306,6 +306,11 @@ fn fec_is_counted_and_never_delivered() {
     let fec = FecAddress { address: address(id(1, 5), 8, 1, &[2]), code: 1, parameters: Bytes::from_static(b"\0\x10") };
     lone.take(&Pdu::FecAddress(fec).encode(Checksum::Fletcher)).take(&data(id(1, 5), 8, 1, b"x"));
     assert_eq!(lone.noticed(), [("fec_not_agreed", false)]);
+    // When Extra_Address_PDUs are to be used is not known either: told, and nothing is delivered by them.
+    let extra = Pdu::Address(Address { extra: true, ..address(id(1, 6), 8, 1, &[2]) });
+    lone.take(&extra.encode(Checksum::Fletcher)).take(&data(id(1, 6), 8, 1, b"x"));
+    assert_eq!(lone.noticed(), [("extra_address_not_agreed", false)]);
+    assert_eq!(lone.arrived, []);
     assert_eq!(lone.arrived, []);
 }
 

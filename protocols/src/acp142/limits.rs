@@ -18,8 +18,6 @@ pub const PDU_OCTETS_MAX: usize = 65_535;
 pub const DATA_PDUS_MAX: usize = 65_535;
 /// Destinations of one message we send.
 pub const DESTINATIONS_MAX: usize = 1_024;
-/// Entries taken from one Address_PDU; more are read over (the own id is looked for in all).
-pub const DESTINATION_ENTRIES_MAX: usize = 8_191;
 /// Messages being sent at once; more are refused.
 pub const TRANSMISSIONS_MAX: usize = 256;
 /// Messages whose end is remembered by the sender, so that late acknowledgements and re-submissions are recognised.

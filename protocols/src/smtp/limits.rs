@@ -47,7 +47,5 @@ pub const BODY_WAIT: Duration = Duration::from_secs(180);
 /// See [`BODY_WAIT`].
 pub const BODY_PROGRESS_OCTETS_MIN: u64 = 1024;
 
-/// Received fields of a mail that loops no more than this (RFC 5321 section 6.3 asks for 100 at least).
-pub const RECEIVED_FIELDS_MAX: usize = 100;
 /// Header fields looked at.
 pub const HEADER_FIELDS_MAX: usize = 10_000;

@@ -103,7 +103,17 @@ fn a_crash_while_mail_expires_does_not_keep_it_for_ever() {
 /// `BY=` in the past, at once, and with trace: no panic, one defined end.
 #[test]
 fn deliver_by_in_the_past_is_refused_or_reported_at_once() {
-    for by in ["BY=0;R", "BY=-5;R", "BY=-999999999;R", "BY=999999999;R", "BY=-5;N", "BY=1;R"] {
+    for by in [
+        "BY=0;R",
+        "BY=-5;R",
+        "BY=-999999999;R",
+        "BY=999999999;R",
+        "BY=-5;N",
+        "BY=1;R",
+        "BY=1;RT",
+        "BY=5;NT",
+        "BY=-5;NT",
+    ] {
         let mut lone = Lone::new(plan(&["hq", "field"], &[LinkKind::Udp]).site(0));
         let reply = lone.mail(1, &format!(" {by}"), &["b@field.test"], "Subject: x\r\n");
         lone.pass(MINUTE);
@@ -173,7 +183,10 @@ fn too_few_replies_leave_no_recipient_behind() {
     lone.mail(1, "", &["b@hq.test", "c@hq.test"], "Subject: x\r\n");
     let (number, _) = lone.hand_overs.pop_front().unwrap();
     let replies = vec![SmtpReply { code: 250, enhanced: None, text: "one for all".to_owned() }];
-    lone.feed(Input::HandedOver(number, HandOverOutcome::Replies { server: "mta".into(), dsn: true, replies }));
+    lone.feed(Input::HandedOver(
+        number,
+        HandOverOutcome::Replies { server: "mta".into(), dsn: true, deliver_by: true, replies },
+    ));
     lone.pass(HOUR);
     let again = lone.answer(250);
     assert_eq!(again.envelope.recipients.len(), 1, "only who was not answered");

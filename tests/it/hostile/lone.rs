@@ -147,7 +147,10 @@ impl Lone {
         let (number, hand_over) = self.hand_overs.pop_front().expect("a hand-over");
         let reply = SmtpReply { code, enhanced: None, text: "said".to_owned() };
         let replies = vec![reply; hand_over.envelope.recipients.len()];
-        self.feed(Input::HandedOver(number, HandOverOutcome::Replies { server: "mta".into(), dsn: true, replies }));
+        self.feed(Input::HandedOver(
+            number,
+            HandOverOutcome::Replies { server: "mta".into(), dsn: true, deliver_by: true, replies },
+        ));
         hand_over
     }
 

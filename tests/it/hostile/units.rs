@@ -36,6 +36,18 @@ fn an_unreadable_unit_is_counted_kept_and_shown() {
     let status = ask(&mut world, FIELD, Command::Status);
     let shown = status["notices"].as_array().unwrap().iter().find(|notice| notice["name"] == "unit_unreadable");
     assert_eq!(shown.unwrap()["count"], units.len(), "{status}");
+    let kept = ask(&mut world, FIELD, Command::QueueQuarantine { number: None });
+    assert_eq!(kept["units"].as_array().map(Vec::len), Some(units.len()), "{kept}");
+    let first = ask(&mut world, FIELD, Command::QueueQuarantine { number: Some(0) });
+    assert_eq!((first["unit"]["octets"].as_u64(), &first["kept_octets"]), (Some(24), &24.into()), "{first}");
+    assert!(first["hex"].as_str().is_some_and(|hex| hex.starts_with("6e6f20436f6d70")), "{first}");
+    // A restart goes on behind the newest and writes over none of them.
+    world.trouble(Duration::ZERO, skywave::world::Trouble::Crash(FIELD, Duration::from_secs(1)));
+    world.run_for(Duration::from_secs(10));
+    forge_unit(&mut world, STRANGER, 9, 77, FIELD, b"after the restart");
+    world.run_for(Duration::from_secs(10));
+    let kept = ask(&mut world, FIELD, Command::QueueQuarantine { number: None });
+    assert_eq!(kept["units"][units.len()]["number"], units.len(), "{kept}");
     assert_eq!(world.sites[FIELD].mta.received().len() + world.sites[HQ].mta.received().len(), 0, "nobody is told");
     settles(&mut world, MINUTE);
 }
@@ -66,6 +78,8 @@ fn hostile_addresses_in_a_unit_cost_nobody_else_the_mail() {
     assert!(reached.iter().all(|to| !to.contains(['\r', '\n']) && to.len() < 300), "{reached:?}");
     let elsewhere = world.sites[HQ].mta.received();
     assert!(elsewhere.is_empty(), "nothing leaves by it: {elsewhere:?}");
+    // The group has the unit too: no site alone answers for who cannot be read.
+    assert_eq!(notices(&world, FIELD, "recipients_refused"), 1, "what cannot be read is shown");
     settles(&mut world, MINUTE);
 }
 

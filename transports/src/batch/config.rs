@@ -9,6 +9,9 @@ use skywave_protocols::time::Duration;
 use crate::radio::{Port, Service};
 use crate::transport::SiteName;
 
+/// Octets of a batch.
+pub const BATCH_OCTETS_MAX: usize = 4 << 20;
+
 /// Connection id of batch units (defaults.md).
 pub const CONNECTION: u8 = 2;
 /// Application id of batch units (defaults.md; user-defined range).
@@ -49,7 +52,7 @@ impl BatchConfig {
             rounds: 3,
             round_gap: Duration::from_secs(300),
             node_repeats: 0,
-            unit_octets_max: 4 << 20,
+            unit_octets_max: BATCH_OCTETS_MAX,
             bits_per_second: 300,
             turnaround: Duration::from_secs(2),
             reassembly: ReassemblyLimits::default(),

@@ -4,8 +4,6 @@ use crate::time::Duration;
 
 /// Octets in front of what the size field counts: preamble, version, size.
 pub const FRAME_HEADER_OCTETS: usize = 5;
-/// Octets of a whole frame at most: the size field has 16 bits.
-pub const FRAME_OCTETS_MAX: usize = FRAME_HEADER_OCTETS + u16::MAX as usize;
 /// The MTU of a general node in octets.
 pub const MTU_OCTETS: u16 = 2048;
 /// The largest MTU that a broadcast-only node may announce, in octets.

@@ -26,9 +26,13 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
 /// ORCPT as a report shows it (RFC 3464 section 2.3.1): `type; address`, decoded, and safe in a header line.
 pub fn original_recipient(orcpt: &str) -> Option<String> {
     let (kind, address) = orcpt.split_once(';')?;
-    let decoded = decode(address).map(|octets| String::from_utf8_lossy(&octets).into_owned());
-    let address = decoded.unwrap_or_else(|| address.to_owned());
-    Some(format!("{kind}; {}", crate::smtp::reply::escaped(&address)))
+    Some(format!("{kind}; {}", shown(address)))
+}
+
+/// A value in xtext as a report shows it: decoded, and safe in a header line.
+pub fn shown(text: &str) -> String {
+    let decoded = decode(text).map(|octets| String::from_utf8_lossy(&octets).into_owned());
+    crate::smtp::reply::escaped(decoded.as_deref().unwrap_or(text))
 }
 
 /// Octets as xtext.

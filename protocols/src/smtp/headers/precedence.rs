@@ -59,6 +59,29 @@ pub enum Note {
     },
 }
 
+impl Source {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Parameter => "MT-PRIORITY",
+            Self::MtPriorityField => "the MT-Priority field",
+            Self::MmhsField => "an MMHS field",
+            Self::SiteDefault => "the site's default",
+        }
+    }
+}
+
+impl std::fmt::Display for Note {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Disagreement { with, says } => write!(f, "{} says {}", with.name(), says.name()),
+            Self::Repeated(field) => write!(f, "{field} stands there more than once"),
+            Self::Malformed(field) => write!(f, "{field} has no value of its range"),
+            Self::UnknownNumber(number) => write!(f, "the MMHS precedence {number} is unknown"),
+            Self::Lowered { from } => write!(f, "{} was asked for and lowered", from.name()),
+        }
+    }
+}
+
 /// The outcome.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Decision {

@@ -162,6 +162,11 @@ impl Server {
         server
     }
 
+    /// SIZE as the client declared it for the mail that has begun.
+    pub fn declared_size(&self) -> Option<u64> {
+        self.transaction.as_ref().and_then(|transaction| transaction.envelope.mail.size)
+    }
+
     /// Who is at the other end.
     pub const fn session(&self) -> &Session {
         &self.session
