@@ -287,6 +287,9 @@ pub trait Transport: Send {
     fn set_emission(&mut self, now: Now, emission: Emission);
     /// Says that a site is (or is no more) in EMCON and will not answer.
     fn set_silence(&mut self, now: Now, site: &SiteName, silent: bool);
+    /// Until when a silent site is to be silent by plan: who answers before is told as an alarm. The transports that
+    /// have no such plan pay no heed.
+    fn plan_silence(&mut self, _site: &SiteName, _until: Option<WallTime>) {}
     /// Whether the gateway has something to send: a transport that opens connections on demand opens one, although
     /// nothing can be submitted yet. The others pay no heed.
     fn set_wanted(&mut self, _now: Now, _wanted: bool) {}

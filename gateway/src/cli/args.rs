@@ -251,7 +251,17 @@ pub enum LinkVerb {
         /// on: it will not answer; off: it will
         #[arg(value_parser = ["on", "off"])]
         state: String,
+        /// Until when by plan: 2030-01-31T18:00:00Z; an answer before is told as an alarm
+        #[arg(long, value_parser = moment)]
+        until: Option<u64>,
     },
+}
+
+/// Seconds of Unix time.
+fn moment(text: &str) -> Result<u64, String> {
+    let moment = time::OffsetDateTime::parse(text, &time::format_description::well_known::Rfc3339);
+    let seconds = moment.ok().and_then(|moment| u64::try_from(moment.unix_timestamp()).ok());
+    seconds.ok_or_else(|| "a moment like 2030-01-31T18:00:00Z".to_owned())
 }
 
 /// `skywave track`.

@@ -72,7 +72,7 @@ fn link_command(verb: &LinkVerb) -> Command {
         LinkVerb::Down { link } => Command::LinkDown { link },
         LinkVerb::Ping { link, site, timeout_seconds } => Command::LinkPing { link, site, timeout_seconds },
         LinkVerb::Emcon { state, link } => Command::Emcon { link, on: state == "on" },
-        LinkVerb::Silence { link, site, state } => Command::Silence { link, site, on: state == "on" },
+        LinkVerb::Silence { link, site, state, until } => Command::Silence { link, site, on: state == "on", until },
     }
 }
 

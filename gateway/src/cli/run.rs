@@ -73,13 +73,10 @@ async fn serve(mut site: Site, signals: &mut Signals, config: &Path) -> Result<(
 async fn reload(site: &Site, config: &Path) {
     notify("RELOADING=1");
     match files::load(config) {
-        Ok(loaded) => {
-            // What belongs to the shell (spool, certificates, users) is taken over at the next start.
-            match site.reload(loaded.site).await {
-                Reply::Ok(_) => tracing::info!("configuration reloaded"),
-                Reply::Error { why, .. } => tracing::error!("configuration not reloaded, the old one stays: {why}"),
-            }
-        }
+        Ok(loaded) => match site.reload(loaded.site, &loaded.shell).await {
+            Reply::Ok(_) => tracing::info!("configuration reloaded"),
+            Reply::Error { why, .. } => tracing::error!("configuration not reloaded, the old one stays: {why}"),
+        },
         Err(mistakes) => {
             for mistake in mistakes {
                 tracing::error!("configuration not reloaded, the old one stays: {mistake}");

@@ -115,21 +115,28 @@ fn auth(raw: &Raw, key: &Key, found: &mut Found<'_>) -> bool {
 }
 
 fn precedences(mail: &RawMail, key: &Key, found: &mut Found<'_>) -> (Option<Precedence>, Option<MtPriority>) {
-    let no_precedence =
-        |text: &str| format!("{text:?} is no precedence: deferred, routine, priority, immediate, flash, override");
     let default = Precedence::parse(&mail.precedence_default);
     let default = found.take(&key.at("precedence_default"), default.ok_or(no_precedence(&mail.precedence_default)));
-    let ceiling = Precedence::parse(&mail.precedence_ceiling)
-        .filter(|_| mail.precedence_ceiling.parse::<i8>().is_err())
-        .map(Precedence::mt_priority)
-        .or_else(|| MtPriority::parse(&mail.precedence_ceiling));
-    let ceiling = found.take(&key.at("precedence_ceiling"), ceiling.ok_or(no_precedence(&mail.precedence_ceiling)));
+    let ceiling = ceiling(&key.at("precedence_ceiling"), &mail.precedence_ceiling, found);
     if let (Some(default), Some(ceiling)) = (default, ceiling)
         && default.mt_priority() > ceiling
     {
         found.wrong(&key.at("precedence_default"), "is higher than precedence_ceiling");
     }
     (default, ceiling)
+}
+
+fn no_precedence(text: &str) -> String {
+    format!("{text:?} is no precedence: deferred, routine, priority, immediate, flash, override")
+}
+
+/// The highest precedence taken: a name, or a number.
+pub(super) fn ceiling(key: &Key, text: &str, found: &mut Found<'_>) -> Option<MtPriority> {
+    let ceiling = Precedence::parse(text)
+        .filter(|_| text.parse::<i8>().is_err())
+        .map(Precedence::mt_priority)
+        .or_else(|| MtPriority::parse(text));
+    found.take(key, ceiling.ok_or(no_precedence(text)))
 }
 
 fn check_local(name: &str, raw: &RawLocal, found: &mut Found<'_>) -> Option<LocalConfig> {

@@ -9,6 +9,7 @@ use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::smtp::grammar::Extensions;
 use skywave_protocols::time::Duration;
 
+use super::check;
 use super::mistake::{Found, Key};
 use super::raw::{Raw, RawDynamicGroups, RawLink, RawRadio, RawSite};
 use super::values::{domain_name, host_and_port, node_address, positive};
@@ -344,7 +345,10 @@ fn link_site(
     if with_ids && id == 0 {
         found.wrong(&key.at("id"), "is missing, or 0");
     }
-    Some(LinkSite { site: name.into(), id, address, silent: raw.silent, quirks: raw.quirks.clone() })
+    let ceiling = raw.precedence_ceiling.as_deref();
+    let precedence_ceiling = ceiling.and_then(|text| check::ceiling(&key.at("precedence_ceiling"), text, found));
+    let quirks = raw.quirks.clone();
+    Some(LinkSite { site: name.into(), id, address, silent: raw.silent, quirks, precedence_ceiling })
 }
 
 /// What addresses of a link look like.

@@ -457,11 +457,14 @@ pub struct RawSite {
     pub silent: bool,
     /// Profile of a foreign peer: `none` or `libjpmul`.
     pub quirks: String,
+    /// Highest precedence taken from it, if that is less than the site's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub precedence_ceiling: Option<String>,
 }
 
 impl Default for RawSite {
     fn default() -> Self {
-        Self { id: None, address: None, silent: false, quirks: "none".to_owned() }
+        Self { id: None, address: None, silent: false, quirks: "none".to_owned(), precedence_ceiling: None }
     }
 }
 

@@ -100,6 +100,22 @@ fn every_mistake_has_its_place_and_reason() {
         ("address = \"1.1.0.3\"", "address = \"1.1.0.3\"\nquirks = \"odd\"", "quirks: \"odd\" is none"),
         ("site = \"ship.test\"", "site = \"hq.test\"", "route.ship.site: is this site itself"),
         ("site = \"ship.test\"", "site = \"moon.test\"", "route.ship.links: link hf does not reach moon.test"),
+        ("", "[queue]\nmails_max = 5\nmails_reserved = 5", "queue.mails_reserved: leaves no room"),
+        ("", "[queue]\nlifetime_seconds.flash = 0", "queue.lifetime_seconds.flash: cannot be 0"),
+        ("", "[certificate.x]\nkey_file = \"k\"", "certificate.x.chain_file: is missing"),
+        ("", "hand_over_tls = ", "a.toml:48: string values must be quoted"),
+    ] {
+        let text = if line.is_empty() { format!("{HQ}\n{by}\n") } else { HQ.replacen(line, by, 1) };
+        let found = mistakes(&text);
+        assert!(found.iter().any(|mistake| mistake.contains(expected)), "{by}: {expected}\nfound: {found:#?}");
+        assert!(found.iter().all(|mistake| mistake.starts_with("a.toml")), "{found:#?}");
+    }
+}
+
+/// What would leave a link out when the site starts, and what no unit could carry.
+#[test]
+fn what_an_engine_refuses_is_a_mistake() {
+    for (line, by, expected) in [
         ("radio = \"hf\"", "radio = \"hf\"\nack_wait_seconds = 0", "link.hf.ack_wait_seconds: must be 1 s to 1 day"),
         ("radio = \"hf\"", "radio = \"hf\"\nack_wait_seconds = 86401", "link.hf.ack_wait_seconds: must be 1 s to"),
         ("radio = \"hf\"", "radio = \"hf\"\nback_off_hundredths = 1001", "link.hf.back_off_hundredths: must be 100 to"),
@@ -110,10 +126,6 @@ fn every_mistake_has_its_place_and_reason() {
             "[batch_mail.x]\nto = \"b@far.test\"\nextensions = [\"mt-priority\", \"CHUNKING\"]",
             "batch_mail.x.extensions: \"CHUNKING\" is none: MT-PRIORITY, DELIVERBY, SMTPUTF8",
         ),
-        ("", "[queue]\nmails_max = 5\nmails_reserved = 5", "queue.mails_reserved: leaves no room"),
-        ("", "[queue]\nlifetime_seconds.flash = 0", "queue.lifetime_seconds.flash: cannot be 0"),
-        ("", "[certificate.x]\nkey_file = \"k\"", "certificate.x.chain_file: is missing"),
-        ("", "hand_over_tls = ", "a.toml:48: string values must be quoted"),
     ] {
         let text = if line.is_empty() { format!("{HQ}\n{by}\n") } else { HQ.replacen(line, by, 1) };
         let found = mistakes(&text);

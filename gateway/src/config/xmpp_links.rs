@@ -189,8 +189,14 @@ impl LinkCheck<'_> {
             found.wrong(&key.at("site").at(name).at("address"), "is of no use: `connect` says where");
         }
         let address = link.connect.clone().unwrap_or_default();
-        let site =
-            LinkSite { site: name.as_str().into(), id: 0, address, silent: raw.silent, quirks: raw.quirks.clone() };
+        let site = LinkSite {
+            site: name.as_str().into(),
+            id: 0,
+            address,
+            silent: raw.silent,
+            quirks: raw.quirks.clone(),
+            precedence_ceiling: None,
+        };
         Some(TransportConfig::XmppTcp { sites: vec![site], listen, tcp })
     }
 

@@ -186,7 +186,7 @@ impl Node {
         } else {
             opening.priority.precedence()
         };
-        let policy = Policy { default, ceiling: self.config.mail.precedence_ceiling.precedence() };
+        let policy = Policy { default, ceiling: self.ceiling(&link, opening.from.as_ref()).precedence() };
         let heading = heading(&beginning, &envelope.mail, policy, &received);
         envelope.mail.mt_priority = match carriage {
             // In a batch the field of RFC 6758 stands for a parameter that its writer could not use.
@@ -205,6 +205,14 @@ impl Node {
             origin,
             refused,
         }
+    }
+
+    /// The highest precedence taken from a site on a link.
+    //= smtp/PRIO-008
+    fn ceiling(&self, link: &str, from: Option<&SiteName>) -> MtPriority {
+        let sites = router::link(&self.config, link).map_or(&[][..], |link| link.transport.sites());
+        let of_site = sites.iter().find(|site| Some(&site.site) == from).and_then(|site| site.precedence_ceiling);
+        of_site.map_or(self.config.mail.precedence_ceiling, |own| own.min(self.config.mail.precedence_ceiling))
     }
 
     /// What the store knows of a mail's recipients is here.

@@ -451,7 +451,7 @@ impl Node {
             let Some(site) = self.chat.site(index, line) else { continue };
             let Some(link) = self.links.link(index).map(|link| link.name.to_string()) else { continue };
             self.links.with(now, index, |transport| transport.set_silence(now, &site, false));
-            self.mark(format!("mark/silence/{link}/{site}"), false);
+            self.mark(format!("mark/silence/{link}/{site}"), false, "");
         }
     }
 

@@ -100,6 +100,9 @@ pub enum Command {
         site: String,
         /// True: it will not answer.
         on: bool,
+        /// Until when by plan, in seconds of Unix time: an answer before is told as an alarm.
+        #[serde(default)]
+        until: Option<u64>,
     },
     /// Send a small probe to a site and wait for the acknowledgement; answered when it came or expired.
     LinkPing {

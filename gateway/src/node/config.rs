@@ -479,6 +479,8 @@ pub struct LinkSite {
     pub silent: bool,
     /// The quirks profile of foreign peers, by name (`none`, `libjpmul`).
     pub quirks: String,
+    /// The highest value taken from it, if that is less than the site's.
+    pub precedence_ceiling: Option<MtPriority>,
 }
 
 /// Which way mail for a domain goes.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::precedence::Precedence;
-use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
+use skywave_protocols::time::{Duration, Instant, Now, Wakeup, WallTime};
 use skywave_transports::io::{Row, Space, Write};
 use skywave_transports::transport::{Delivery, Emission, SiteName, Unit, UnitTicket};
 
@@ -96,7 +96,10 @@ impl Node {
             Command::LinkUp { link } => self.use_link(reply_to, &link, true),
             Command::LinkDown { link } => self.use_link(reply_to, &link, false),
             Command::Emcon { link, on } => self.emcon(now, reply_to, link.as_deref(), on),
-            Command::Silence { link, site, on } => self.silence(now, reply_to, &link, &site, on),
+            Command::Silence { link, site, on, until } => {
+                let until = until.filter(|_| on).map(WallTime::from_unix_seconds);
+                self.silence(now, reply_to, &link, &site, on, until);
+            }
             Command::LinkPing { link, site, timeout_seconds } => {
                 self.ping(now, reply_to, &link, &site, timeout_seconds);
             }
@@ -358,7 +361,7 @@ impl Node {
         } else {
             self.links.down.insert(name);
         }
-        self.mark(format!("mark/down/{link}"), !up);
+        self.mark(format!("mark/down/{link}"), !up, "");
         self.reply_stored(reply_to, json!({ "link": link, "in_use": up }));
     }
 
@@ -372,7 +375,7 @@ impl Node {
         }
         for (index, name) in &links {
             self.set_emission(now, *index, on);
-            self.mark(format!("mark/emcon/{name}"), on);
+            self.mark(format!("mark/emcon/{name}"), on, "");
         }
         let names: Vec<&str> = links.iter().map(|(_, name)| &**name).collect();
         self.reply_stored(reply_to, json!({ "links": names, "emcon": on }));
@@ -387,21 +390,25 @@ impl Node {
         self.tell(event);
     }
 
-    fn silence(&mut self, now: Now, reply_to: ReplyTo, link: &str, site: &str, on: bool) {
+    fn silence(&mut self, now: Now, reply_to: ReplyTo, link: &str, site: &str, on: bool, until: Option<WallTime>) {
         let Some(index) = self.links.index(link) else { return self.no_link(reply_to, link) };
         let name: SiteName = site.into();
-        self.links.with(now, index, |transport| transport.set_silence(now, &name, on));
+        self.links.with(now, index, |transport| {
+            transport.plan_silence(&name, until);
+            transport.set_silence(now, &name, on);
+        });
         self.chat_silence(now, index, &name, on);
-        self.mark(format!("mark/silence/{link}/{site}"), on);
+        let planned = until.map_or_else(String::new, |until| format!(" {}", until.unix_seconds()));
+        self.mark(format!("mark/silence/{link}/{site}"), on, &planned);
         self.reply_stored(reply_to, json!({ "link": link, "site": site, "silent": on }));
     }
 
-    /// Keeps an operator's mark over restarts.
-    pub(super) fn mark(&mut self, key: String, on: bool) {
+    /// Keeps an operator's mark over restarts, and what else there is to it.
+    pub(super) fn mark(&mut self, key: String, on: bool, more: &str) {
         let write = Write {
             space: Space::Site,
             key: key.into_bytes(),
-            value: Some(Bytes::from_static(if on { b"on" } else { b"off" })),
+            value: Some(format!("{}{more}", if on { "on" } else { "off" }).into()),
         };
         self.save(Batch { writes: vec![write], ..Batch::default() }, Saved::Notes(Vec::new()));
     }
@@ -410,7 +417,11 @@ impl Node {
     pub(super) fn take_marks(&mut self, now: Now, rows: Vec<Row>) {
         for row in rows {
             let Ok(key) = String::from_utf8(row.key) else { continue };
-            let on = row.value.as_ref() == b"on";
+            let (mark, until) = match std::str::from_utf8(&row.value).unwrap_or_default().split_once(' ') {
+                Some((mark, until)) => (mark, until.parse().ok().map(WallTime::from_unix_seconds)),
+                None => (std::str::from_utf8(&row.value).unwrap_or_default(), None),
+            };
+            let on = mark == "on";
             let mut parts = key.splitn(4, '/').skip(1);
             match (parts.next(), parts.next(), parts.next()) {
                 (Some("down"), Some(link), None) if on => drop(self.links.down.insert(link.into())),
@@ -422,7 +433,10 @@ impl Node {
                 (Some("silence"), Some(link), Some(site)) => {
                     if let Some(index) = self.links.index(link) {
                         let site: SiteName = site.into();
-                        self.links.with(now, index, |transport| transport.set_silence(now, &site, on));
+                        self.links.with(now, index, |transport| {
+                            transport.plan_silence(&site, until);
+                            transport.set_silence(now, &site, on);
+                        });
                         self.chat_silence(now, index, &site, on);
                     }
                 }

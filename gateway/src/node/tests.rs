@@ -7,7 +7,7 @@ use skywave_protocols::time::Duration;
 use skywave_transports::modem::weather::Weather;
 
 use crate::node::command::{Command, Reply};
-use crate::node::config::{BatchMailConfig, Route};
+use crate::node::config::{BatchMailConfig, Route, TransportConfig};
 use crate::node::seam::Needs;
 use crate::world::disk::Ailment;
 use crate::world::local_mta::Mood;

@@ -99,6 +99,9 @@ fn wrap_batch_mail(hello: &str, cover: &Cover, extensions: &Extensions, envelope
     Answer::Unit(bsmtp::media::wrap(&cover, &batch).into())
 }
 
+/// The enhanced status code of a report, and the reason.
+type Reason = (String, String);
+
 /// A batch and what it uses beyond [`Extensions::BATCH`]; or the status and the reason of a report. What its reader does
 /// not know is put as it can take it, or the mail goes back: nobody answers a batch.
 fn batch_of(
@@ -106,7 +109,7 @@ fn batch_of(
     extensions: &Extensions,
     mut envelope: Envelope,
     text: &[u8],
-) -> Result<(Vec<u8>, Vec<&'static str>), (String, String)> {
+) -> Result<(Vec<u8>, Vec<&'static str>), Reason> {
     //= smtp/BY-003
     if !extensions.deliver_by && envelope.mail.by.is_some_and(|by| by.mode == ByMode::Return) {
         return Err(("5.3.3".to_owned(), "to be returned if late, and a batch cannot say so (DELIVERBY)".to_owned()));

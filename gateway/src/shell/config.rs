@@ -35,6 +35,14 @@ pub struct ShellConfig {
 }
 
 impl ShellConfig {
+    /// Whether a running site can go on with the other in its place: only then a new configuration is taken over.
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        (&self.spool, &self.run, &self.passwords, &self.certificates)
+            == (&other.spool, &other.run, &other.passwords, &other.certificates)
+            && (&self.authorities, &self.hosts) == (&other.authorities, &other.hosts)
+            && (self.hand_over_tls, self.log) == (other.hand_over_tls, other.log)
+    }
+
     /// Everything in its usual place, the queue in `spool`.
     pub fn new(spool: PathBuf) -> Self {
         Self {

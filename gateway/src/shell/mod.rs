@@ -75,6 +75,8 @@ pub struct Site {
     listening: watch::Receiver<Vec<SocketAddr>>,
     task: JoinHandle<()>,
     captures: bool,
+    shell: ShellConfig,
+    passwords: watch::Sender<Arc<str>>,
     _control: Option<control::Control>,
 }
 
@@ -104,7 +106,8 @@ impl Site {
         let (listening_sender, listening) = watch::channel(Vec::new());
         let tls = tls::Tls::new(&shell.certificates, &shell.authorities)
             .map_err(|mistakes| StartFault::File(mistakes.join("; ")))?;
-        let passwords = read_passwords(&shell)?;
+        let kept = shell.clone();
+        let (passwords, passwords_now) = watch::channel(read_passwords(&shell)?);
         read_chat_secrets(&mut site)?;
         let capture = open_capture(&shell)?;
         let control = match &shell.run {
@@ -130,14 +133,14 @@ impl Site {
             disk,
             store_threads: Some(store_threads),
             hand_overs,
-            passwords,
+            passwords: passwords_now,
             capture,
             log,
             events: events.clone(),
             listening: listening_sender,
         };
         let task = tokio::spawn(run::Loop::new(parts).run());
-        Ok(Self { inbox, events, listening, task, captures, _control: control })
+        Ok(Self { inbox, events, listening, task, captures, shell: kept, passwords, _control: control })
     }
 
     /// Asks the node something.
@@ -145,10 +148,27 @@ impl Site {
         control::ask(&self.inbox, command).await
     }
 
-    /// Hands the node a new configuration; whether packets are captured stays as it is.
-    pub async fn reload(&self, mut site: SiteConfig) -> Reply {
+    /// Hands the node a new configuration and reads the users anew; whether packets are captured stays as it is. All or
+    /// nothing: what cannot change while the site runs refuses the rest.
+    pub async fn reload(&self, mut site: SiteConfig, shell: &ShellConfig) -> Reply {
+        let refused = |why: String| Reply::Error { why, code: 78 };
+        if !self.shell.is_same_place(shell) {
+            return refused(
+                "directories, the password file's place, certificates, authorities, hosts, hand_over_tls and log_format \
+                 change only at a restart; nothing was changed"
+                    .to_owned(),
+            );
+        }
+        let passwords = match read_passwords(shell) {
+            Ok(passwords) => passwords,
+            Err(fault) => return refused(fault.to_string()),
+        };
         site.capture = self.captures;
-        self.command(Command::Reload { config: Some(Box::new(site)) }).await
+        let reply = self.command(Command::Reload { config: Some(Box::new(site)) }).await;
+        if matches!(reply, Reply::Ok(_)) {
+            self.passwords.send_replace(passwords);
+        }
+        reply
     }
 
     /// What happens from now on.
@@ -209,4 +229,38 @@ fn open_capture(shell: &ShellConfig) -> Result<Option<capture::CaptureFile>, Sta
     let Some(path) = &shell.capture else { return Ok(None) };
     let file = capture::CaptureFile::create(path);
     file.map(Some).map_err(|error| StartFault::File(format!("{}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::world::plan::Plan;
+
+    /// A new user can log in after a reload; what a reload cannot change is refused and not passed over.
+    #[tokio::test]
+    async fn a_reload_reads_the_users_and_refuses_what_needs_a_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let users = folder.path().join("users");
+        std::fs::write(&users, "anna:1\n").unwrap();
+        let mut site_config = Plan::new(&["hq"]).site(0);
+        (site_config.radios, site_config.links, site_config.routes) = (Vec::new(), Vec::new(), Vec::new());
+        site_config.mail.listen = vec!["127.0.0.1:0".parse().unwrap()];
+        let shell = ShellConfig { passwords: Some(users.clone()), ..ShellConfig::new(folder.path().join("spool")) };
+        let site = Site::start(site_config.clone(), shell.clone()).unwrap();
+        std::fs::write(&users, "bert:2\n").unwrap();
+        assert!(matches!(site.reload(site_config.clone(), &shell).await, Reply::Ok(_)));
+        assert_eq!(&**site.passwords.borrow(), "bert:2\n");
+        std::fs::remove_file(&users).unwrap();
+        let hosts = [("mx.test".to_owned(), Vec::new())].into();
+        for shell in [
+            shell.clone(),
+            ShellConfig { hosts, ..shell.clone() },
+            ShellConfig { passwords: None, ..shell.clone() },
+            ShellConfig { log: log::LogFormat::Json, ..shell.clone() },
+        ] {
+            assert!(matches!(site.reload(site_config.clone(), &shell).await, Reply::Error { code: 78, .. }));
+        }
+        assert_eq!(&**site.passwords.borrow(), "bert:2\n", "the old ones stay");
+        site.stop().await;
+    }
 }

@@ -45,7 +45,7 @@ pub(super) struct Parts {
     pub(super) disk: Disk,
     pub(super) store_threads: Option<StoreThreads>,
     pub(super) hand_overs: HandOvers,
-    pub(super) passwords: Arc<str>,
+    pub(super) passwords: watch::Receiver<Arc<str>>,
     pub(super) capture: Option<CaptureFile>,
     pub(super) log: Log,
     pub(super) events: broadcast::Sender<Event>,
@@ -283,7 +283,7 @@ impl Loop {
         let short = job_octets(&job) < SHORT_JOB_OCTETS;
         let turns = Arc::clone(if short { &self.short_jobs } else { &self.long_jobs });
         let (disk, inbox) = (self.parts.disk.clone(), self.parts.pipes.inbox.clone());
-        let passwords = Arc::clone(&self.parts.passwords);
+        let passwords = Arc::clone(&self.parts.passwords.borrow());
         tokio::spawn(async move {
             let Ok(_turn) = turns.acquire().await else { return };
             let work = tokio::task::spawn_blocking(move || compute_with(job, &disk, &passwords));

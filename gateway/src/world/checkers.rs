@@ -19,9 +19,9 @@ use super::chat_duties::ChatDuties;
 use super::client::Submission;
 use super::errands::Errand;
 use super::local_mta::Received;
+use super::plan::full_name;
 use super::report::{self, Report};
 use super::site::Site;
-use super::sites::full_name;
 use crate::node::Node;
 use crate::telemetry::{Event, Status};
 

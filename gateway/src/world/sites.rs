@@ -165,6 +165,7 @@ impl Plan {
             },
             silent: self.silent.contains(&self.names[other]),
             quirks: "none".to_owned(),
+            precedence_ceiling: None,
         };
         self.others(index).map(site).collect()
     }

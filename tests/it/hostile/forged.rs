@@ -99,6 +99,26 @@ fn acknowledgements_of_others_end_no_mail() {
     assert_eq!(count(&world, FIELD, "wanted"), 1);
 }
 
+/// Input 33: who answers although it was to be silent for longer is believed, and told as an alarm; also after a restart.
+#[test]
+fn an_answer_in_planned_silence_is_an_alarm() {
+    use skywave::node::command::Command;
+    let mut world = pair();
+    let until = 1_900_000_000 + world.at().as_micros() / 1_000_000 + 7_200;
+    let silence = |on, until| Command::Silence { link: "udp".to_owned(), site: "field.test".to_owned(), on, until };
+    super::ask(&mut world, HQ, silence(true, Some(until)));
+    world.trouble(Duration::ZERO, skywave::world::Trouble::Crash(HQ, Duration::from_secs(1)));
+    world.run_for(MINUTE);
+    world.mail(HQ, order("a@hq.test", &["b@field.test"], "early"));
+    settles(&mut world, HOUR);
+    let alarms = super::notices(&world, HQ, "ack_in_planned_silence");
+    assert_eq!((count(&world, FIELD, "early"), alarms > 0), (1, true));
+    super::ask(&mut world, HQ, silence(false, None));
+    world.mail(HQ, order("a@hq.test", &["b@field.test"], "open"));
+    settles(&mut world, HOUR);
+    assert_eq!(super::notices(&world, HQ, "ack_in_planned_silence"), alarms);
+}
+
 /// Input 34: Discard_PDUs of a stranger cost no mail that is being received.
 #[test]
 fn forged_discards_cost_no_mail() {

@@ -62,6 +62,25 @@ fn the_reference_names_every_key() {
     );
 }
 
+/// Keys that no sample sets too: those without a value are not written by `check --print`.
+#[test]
+fn the_reference_names_every_key_that_the_configuration_reads() {
+    let reference = std::fs::read_to_string(root().join("docs/src/configuration.md")).unwrap();
+    let mut keys = BTreeSet::new();
+    for file in ["raw.rs", "raw_chat.rs"] {
+        let text = std::fs::read_to_string(root().join("gateway/src/config").join(file)).unwrap();
+        let fields = text.lines().filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "));
+        keys.extend(fields.map(|(key, _)| key.trim_start_matches("r#").to_owned()));
+    }
+    assert!(keys.contains("batch_address") && keys.len() > 80, "{keys:?}");
+    let named = |key: &String| {
+        [format!("`{key}`"), format!("[{key}"), format!(".{key}.")].iter().any(|form| reference.contains(form))
+            || reference.contains(&format!(".{key}]"))
+    };
+    let unnamed = keys.iter().filter(|key| !named(key));
+    judge(unnamed.map(|key| format!("docs/src/configuration.md does not name `{key}`")).collect());
+}
+
 /// The keys that hold values; names of sites, links and hosts are chosen by whoever writes the file.
 fn collect(tree: &Value, keys: &mut BTreeSet<String>) {
     let Some(table) = tree.as_object() else { return };

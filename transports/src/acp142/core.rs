@@ -11,7 +11,7 @@ use skywave_protocols::acp142::{self, event};
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::precedence::MtPriority;
 use skywave_protocols::random::Seeded;
-use skywave_protocols::time::{Instant, Now, Wakeup};
+use skywave_protocols::time::{Instant, Now, Wakeup, WallTime};
 
 use super::config::{Config, Site};
 use super::limits::{
@@ -236,6 +236,12 @@ impl Core {
         }
         self.engine.set_silent(now, node, silent);
         self.drain();
+    }
+
+    pub(super) fn plan_silence(&mut self, site: &SiteName, until: Option<WallTime>) {
+        if let Some(&node) = self.nodes.get(site) {
+            self.engine.plan_silence(node, until);
+        }
     }
 
     pub(super) fn accept(&mut self, now: Now, arrival: ArrivalId) {

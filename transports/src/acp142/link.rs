@@ -2,7 +2,7 @@
 
 use skywave_protocols::message::precedence::MtPriority;
 use skywave_protocols::random::Seeded;
-use skywave_protocols::time::{Now, Wakeup};
+use skywave_protocols::time::{Now, Wakeup, WallTime};
 
 use super::config::Config;
 use super::core::Core;
@@ -77,6 +77,10 @@ impl<B: Bearer> Transport for Acp142Link<B> {
     fn set_silence(&mut self, now: Now, site: &SiteName, silent: bool) {
         self.core.set_silence(now, site, silent);
         self.pump(now);
+    }
+
+    fn plan_silence(&mut self, site: &SiteName, until: Option<WallTime>) {
+        self.core.plan_silence(site, until);
     }
 
     fn accept(&mut self, now: Now, arrival: ArrivalId) {

@@ -213,3 +213,24 @@ fn doubtful_precedence_and_look_alike_addresses_are_told() {
         "{utf8}"
     );
 }
+
+/// A peer is given at most its ceiling.
+#[test]
+fn a_site_on_a_link_has_a_ceiling_of_its_own() {
+    for (ceiling, expected) in [(None, 4), (Some(Precedence::Priority), 0)] {
+        let plan = Plan { links: vec![LinkKind::Hf], ..Plan::new(&["hq", "field"]) };
+        let mut world = World::new(9, &Weather::default());
+        world.add("hq", plan.site(0), false);
+        let mut config = plan.site(1);
+        if let TransportConfig::Acp142Radio { acp142, .. } = &mut config.links[0].transport {
+            acp142.sites[0].precedence_ceiling = ceiling.map(Precedence::mt_priority);
+        }
+        world.add("field", config, false);
+        world.run_for(Duration::from_secs(5));
+        let mail_parameters = "MT-PRIORITY=4".into();
+        world.mail(0, MailOrder { mail_parameters, ..order("a@hq.test", &["b@field.test"]) });
+        world.run_for(Duration::from_secs(300));
+        let there: Vec<_> = world.sites[1].mta.received().iter().map(|mail| mail.mt_priority).collect();
+        assert_eq!(there, [Some(expected)], "{ceiling:?}");
+    }
+}

@@ -170,7 +170,9 @@ fn say(world: &World, word: &Word) -> impl Fn(&str) -> Command + use<> {
     move |link| match &word {
         Word::Link(link, true) => Command::LinkUp { link: link.clone() },
         Word::Link(link, false) => Command::LinkDown { link: link.clone() },
-        Word::Silence(other, on) => Command::Silence { link: link.to_owned(), site: names[*other].clone(), on: *on },
+        Word::Silence(other, on) => {
+            Command::Silence { link: link.to_owned(), site: names[*other].clone(), on: *on, until: None }
+        }
         Word::Emcon(on) => Command::Emcon { link: None, on: *on },
     }
 }
