@@ -168,6 +168,9 @@ impl Loop {
         let wakeup = pump(&mut self.parts.node, now, input, |output| outputs.push(output));
         self.wakeup = wakeup.map(|wakeup| wakeup.at);
         let mut outputs = std::mem::take(&mut self.outputs);
+        for pipe in about_to_secure(&outputs).collect::<Vec<_>>() {
+            self.pipe(pipe, PipeOutput::Pause);
+        }
         for output in outputs.drain(..) {
             self.carry_out(output);
         }
@@ -379,4 +382,13 @@ pub(super) async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketA
             Err(_) => tokio::time::sleep(std::time::Duration::from_millis(OUT_OF_DESCRIPTORS_MILLIS)).await,
         }
     }
+}
+
+/// Pipes that are invited to TLS in this turn. Their tasks take the invitation and the order for the handshake one after the
+/// other: what the other end answers in between belongs to the handshake and must not be read in clear.
+fn about_to_secure(outputs: &[Output]) -> impl Iterator<Item = PipeId> {
+    outputs.iter().filter_map(|output| match output {
+        Output::Pipe(pipe, PipeOutput::Secure(_)) => Some(*pipe),
+        _ => None,
+    })
 }
