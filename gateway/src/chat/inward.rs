@@ -71,8 +71,16 @@ impl Chat {
         let number = self.numbers.take();
         let stanza = with_id(stanza, number, fate.durable);
         let octets = stanza.octets();
-        if !self.local.has_room(octets.len()) {
-            return self.send_back(now, index, &stanza, Cause::QueueFull);
+        if !self.local.has_room(&stanza, octets.len()) {
+            let why = "too many stanzas wait for local servers";
+            let fate = if self.send_back(now, index, &stanza, Cause::QueueFull) {
+                self.count(index, |counters| counters.stanzas_returned += 1);
+                StanzaFate::Returned
+            } else {
+                self.count(index, |counters| counters.stanzas_dropped += 1);
+                StanzaFate::Discarded
+            };
+            return self.line_of(now, index, &stanza, fate, why);
         }
         let handing = Handing {
             peer: index,
@@ -127,13 +135,14 @@ impl Chat {
         }
     }
 
-    /// The local server will never take it: its sender beyond the link is told.
-    pub(super) fn send_back(&mut self, now: Now, index: usize, stanza: &Stanza, cause: Cause) {
+    /// The local server will never take it: its sender beyond the link is told, where an error may be sent for it.
+    pub(super) fn send_back(&mut self, now: Now, index: usize, stanza: &Stanza, cause: Cause) -> bool {
         let mut complaint = self.complaint(cause);
         complaint.by = Some(&self.config.domain);
-        if let Some(error) = bounce(stanza, &complaint) {
-            self.send_own(now, index, error);
-        }
+        let error = bounce(stanza, &complaint);
+        let is_told = error.is_some();
+        error.into_iter().for_each(|error| self.send_own(now, index, error));
+        is_told
     }
 
     /// A message that waited says since when, once.

@@ -10,10 +10,14 @@ pub const QUEUE_STANZAS: usize = 2_000;
 pub const QUEUE_OCTETS: usize = 4 << 20;
 /// Most stanzas that a configuration can let wait for one far site: what the session of one link takes.
 pub const QUEUE_STANZAS_MAX: usize = skywave_protocols::xmpp::slow::limits::WAITING_STANZAS_MAX;
+/// Of what may wait, this part is for Immediate and above.
+pub const RESERVED_SHARE: usize = 20;
 /// Further links for a stream of one far site.
 pub const ALTERNATES_MAX: usize = 4;
 /// Stanzas that came by links and wait for local servers, of all peers.
 pub const LOCAL_STANZAS_MAX: usize = 20_000;
+/// Of these, so many for one local domain: a server that is down does not take the places of the others.
+pub const LANE_STANZAS_MAX: usize = LOCAL_STANZAS_MAX / 2;
 /// Their octets.
 pub const LOCAL_OCTETS_MAX: usize = 32 << 20;
 /// Stanzas that one local server has been given and has not confirmed.

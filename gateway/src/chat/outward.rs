@@ -1,5 +1,6 @@
 //! From a local server to a link: what may cross, how urgent it is, and how it waits.
 
+use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::Now;
 use skywave_protocols::xmpp::fate::Meaning;
 use skywave_protocols::xmpp::local::{Cause, Complaint, Condition, ErrorType, answer_for_gateway, bounce};
@@ -9,6 +10,7 @@ use skywave_protocols::xmpp::{Stanza, ns};
 use skywave_transports::io::Space;
 
 use super::config::EmconRule;
+use super::limits::RESERVED_SHARE;
 use super::queue::local::Handing;
 use super::queue::out::Waiting;
 use super::record::Record;
@@ -113,14 +115,18 @@ impl Chat {
         let mut fate = peer.config.lives.fate_of(meaning, precedence);
         fate.life = orders.life.or(fate.life);
         let octets = stanza.octets();
-        if let Some((complaint, why)) = self.obstacle(index, &stanza, meaning, octets.len()) {
+        let old = orders.coalesce.as_ref().and_then(|key| self.take_replaced(index, key));
+        if let Some((complaint, why)) = self.obstacle(index, &stanza, meaning, octets.len(), precedence, old) {
             if let Some(peer) = self.peers.get_mut(index) {
                 peer.presence.lost(&stanza);
             }
+            self.release(now, index, old.into_iter().collect());
             return self.refuse(now, Some(index), arrival.unwrap_or_default(), &stanza, &complaint, &why);
         }
         let number = self.numbers.take();
-        let stands_for_leave = orders.coalesce.as_ref().is_some_and(|key| self.replace(now, index, key));
+        // Whether with it the leave of a room goes that the far site was not told.
+        let gone = old.and_then(|old| self.discard(now, index, old, "by a newer one"));
+        let stands_for_leave = gone.is_some_and(|waiting| waiting.is_leave());
         let Some(peer) = self.peers.get(index) else { return };
         let route = orders.route.as_ref().and_then(|link| peer.config.way_to(link));
         let waiting = Waiting {
@@ -204,6 +210,8 @@ impl Chat {
         stanza: &Stanza,
         meaning: Meaning,
         octets: usize,
+        precedence: Precedence,
+        old: Option<u64>,
     ) -> Option<(Complaint<'static>, String)> {
         let peer = self.peers.get(index)?;
         let config = &peer.config;
@@ -212,7 +220,11 @@ impl Chat {
             return Some((Complaint::of(Cause::TooLarge, None), why));
         }
         let state = matches!(meaning, Meaning::Presence | Meaning::DirectedPresence | Meaning::FromRoom);
-        if let Err(full) = peer.queue.room(octets, config.queue.stanzas_max, config.queue.octets_max) {
+        // The last places are for what is urgent.
+        let reserved = usize::from(precedence < Precedence::Immediate);
+        let [stanzas_max, octets_max] =
+            [config.queue.stanzas_max, config.queue.octets_max].map(|max| max - reserved * (max / RESERVED_SHARE));
+        if let Err(full) = peer.queue.room(octets, old, stanzas_max, octets_max) {
             return Some((Complaint::of(Cause::QueueFull, None), full.to_string()));
         }
         if peer.is_shut() && config.emcon == EmconRule::Refuse && !state && !stanza.is_error() {
@@ -231,12 +243,10 @@ impl Chat {
         None
     }
 
-    /// What waits with this key gives way, if it is not on its way. Whether with it the leave of a room has gone that
-    /// the far site was not told.
-    fn replace(&mut self, now: Now, index: usize, key: &[u8]) -> bool {
-        let Some(peer) = self.peers.get_mut(index) else { return false };
-        let Some(old) = peer.queue.replaceable(key).filter(|&old| peer.take_back(old)) else { return false };
-        self.discard(now, index, old, "by a newer one").is_some_and(|waiting| waiting.is_leave())
+    /// What waits with this key and is not on its way: it may give way.
+    fn take_replaced(&mut self, index: usize, key: &[u8]) -> Option<u64> {
+        let peer = self.peers.get_mut(index)?;
+        peer.queue.replaceable(key).filter(|&old| peer.take_back(old))
     }
 
     /// A stanza that was taken back gives way.
@@ -316,7 +326,7 @@ impl Chat {
             settles,
             stanza,
         };
-        if self.local.has_room(octets) {
+        if self.local.has_room(&handing.stanza, octets) {
             self.local.push(number, handing);
         }
     }

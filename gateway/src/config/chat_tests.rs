@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use skywave_protocols::xmpp::presence::PresenceSync;
+
 use super::compare::compare;
 use super::{Loaded, Text, load};
 use crate::chat::Way;
@@ -29,6 +31,28 @@ fn the_samples_are_two_ends_of_the_same_links() {
         assert_eq!(compare(&hq, &field), []);
         let session = |loaded: &Loaded| loaded.site.chat.as_ref().unwrap().peers[0].session.names.clone();
         assert_eq!(session(&hq), session(&field), "both ends have the same dictionary");
+    }
+}
+
+/// What nobody wrote follows the link: what a plain profile lost is asked for, and requests live shorter on TCP.
+#[test]
+fn presence_and_lives_follow_the_link() {
+    let satcom = include_str!("../../examples/chat-satcom-hq.toml");
+    let standard = satcom.replace("carriage = \"xmpp\"", "carriage = \"xmpp\"\nprofile = \"standard\"");
+    assert_ne!(standard, satcom);
+    let mut said = standard.clone();
+    let at = said.find("[chat.peer.").unwrap();
+    let name = said[at..].lines().next().unwrap().trim_end_matches(']').to_owned();
+    said.push_str(&format!("\n{name}.presence]\nsync = \"push\"\n{name}.life]\nrequest_seconds = 7\n"));
+    for (text, sync, seconds) in [
+        (HQ, PresenceSync::Push, 3_600),
+        (satcom, PresenceSync::Push, 600),
+        (&standard, PresenceSync::Probe, 600),
+        (&said, PresenceSync::Push, 7),
+    ] {
+        let site = loaded("hq.toml", text).site;
+        let peer = &site.chat.as_ref().unwrap().peers[0];
+        assert_eq!((peer.presence.sync, peer.lives.request_seconds), (Some(sync), Some(seconds)));
     }
 }
 

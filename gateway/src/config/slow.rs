@@ -1,10 +1,12 @@
 //! What the session of a far site does, from its link and the names that both ends know.
 
 use skywave_protocols::message::domain;
+use skywave_protocols::xmpp::fate::Lives;
+use skywave_protocols::xmpp::presence::{PresenceConfig, PresenceSync};
 use skywave_protocols::xmpp::slow::{Management, Profile, SlowConfig};
 
 use super::raw_chat::{RawChat, RawPeer};
-use crate::node::config::{LinkConfig, StreamManagement, XmppLinkConfig, XmppProfile};
+use crate::node::config::{LinkConfig, StreamManagement, TransportConfig, XmppLinkConfig, XmppProfile};
 
 /// The session on a link.
 pub(super) fn session(chat: &RawChat, peer: &RawPeer, link: &LinkConfig) -> SlowConfig {
@@ -39,6 +41,23 @@ pub fn of_link(link: &XmppLinkConfig, names: Vec<String>) -> SlowConfig {
         stanza_octets_max: link.stanza_octets_max,
         ..usual
     }
+}
+
+/// The presence cache of a far site: one that is no Skywave does not send by itself what was lost, so it is asked.
+pub(super) fn presence(peer: &RawPeer, link: Option<&LinkConfig>) -> PresenceConfig {
+    let profile = link.and_then(|link| link.xmpp.as_ref()).map(|xmpp| xmpp.profile);
+    let usual = match profile {
+        Some(XmppProfile::Standard | XmppProfile::MLinkR17) => PresenceSync::Probe,
+        Some(XmppProfile::Skywave | XmppProfile::Units) | None => PresenceSync::Push,
+    };
+    PresenceConfig { sync: peer.presence.sync.or(Some(usual)), ..peer.presence.clone() }
+}
+
+/// How long stanzas to a far site live: requests live shorter on TCP.
+pub(super) fn lives(peer: &RawPeer, link: Option<&LinkConfig>) -> Lives {
+    let is_tcp = link.is_some_and(|link| matches!(link.transport, TransportConfig::XmppTcp { .. }));
+    let usual = if is_tcp { Lives::TCP } else { Lives::HF };
+    Lives { request_seconds: peer.life.request_seconds.or(usual.request_seconds), ..peer.life.clone() }
 }
 
 /// Domains of both sites and whatever else both ends name, in one order at both ends.

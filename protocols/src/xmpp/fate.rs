@@ -166,8 +166,9 @@ pub struct Lives {
     pub headline_seconds: u64,
     /// Chat states, receipts and markers on their own.
     pub aside_seconds: u64,
-    /// Requests (iq get and set), their answers, and questions for presence.
-    pub request_seconds: u64,
+    /// Requests (iq get and set), their answers, and questions for presence; an hour where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_seconds: Option<u64>,
     /// A message that waited longer than this says so; 0 for never.
     pub delay_after_seconds: u64,
 }
@@ -179,7 +180,7 @@ impl Lives {
         chat_by_precedence_seconds: BTreeMap::new(),
         headline_seconds: 300,
         aside_seconds: 60,
-        request_seconds: 600,
+        request_seconds: Some(600),
         delay_after_seconds: 60,
     };
     /// For HF: requests wait an hour.
@@ -188,14 +189,14 @@ impl Lives {
         chat_by_precedence_seconds: BTreeMap::new(),
         headline_seconds: 300,
         aside_seconds: 60,
-        request_seconds: 3600,
+        request_seconds: Some(3_600),
         delay_after_seconds: 60,
     };
 }
 
 impl Default for Lives {
     fn default() -> Self {
-        Self::HF
+        Self { request_seconds: None, ..Self::HF }
     }
 }
 
@@ -209,6 +210,7 @@ impl Lives {
     //= xmpp/FATE-001
     pub fn fate_of(&self, meaning: Meaning, precedence: Precedence) -> Fate {
         let chat = self.chat_by_precedence_seconds.get(&precedence).copied().unwrap_or(self.chat_seconds);
+        let request = self.request_seconds.or(Self::HF.request_seconds).unwrap_or_default();
         let row = |durable, seconds: Option<u64>, after, replaced, tells_delay| Fate {
             durable,
             life: seconds.map(Duration::from_secs),
@@ -225,11 +227,11 @@ impl Lives {
             Meaning::Headline => row(false, Some(self.headline_seconds), After::Drop, false, true),
             Meaning::Aside => row(false, Some(self.aside_seconds), After::Drop, false, false),
             Meaning::Presence | Meaning::DirectedPresence => row(false, None, After::Never, true, false),
-            Meaning::Probe => row(false, Some(self.request_seconds), After::Drop, true, false),
+            Meaning::Probe => row(false, Some(request), After::Drop, true, false),
             Meaning::Subscription => row(true, None, After::Never, false, false),
             Meaning::PresenceError => row(false, Some(chat), After::Drop, false, false),
-            Meaning::Request => row(false, Some(self.request_seconds), expired, false, false),
-            Meaning::Response => row(false, Some(self.request_seconds), After::Drop, false, false),
+            Meaning::Request => row(false, Some(request), expired, false, false),
+            Meaning::Response => row(false, Some(request), After::Drop, false, false),
         }
     }
 

@@ -9,7 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use skywave_protocols::time::{Duration, Instant, WallTime};
 use skywave_protocols::xmpp::Stanza;
 
-use crate::chat::limits::{GIVE_AGAIN_FIRST, GIVE_AGAIN_LONGEST, GIVEN_MAX, LOCAL_OCTETS_MAX, LOCAL_STANZAS_MAX};
+use crate::chat::limits::{
+    GIVE_AGAIN_FIRST, GIVE_AGAIN_LONGEST, GIVEN_MAX, LANE_STANZAS_MAX, LOCAL_OCTETS_MAX, LOCAL_STANZAS_MAX,
+};
 
 /// A stanza for a local server.
 #[derive(Clone, Debug)]
@@ -83,8 +85,12 @@ pub struct LocalQueue {
 
 impl LocalQueue {
     /// Whether one more of this size may wait.
-    pub fn has_room(&self, octets: usize) -> bool {
-        self.handings.len() < LOCAL_STANZAS_MAX && self.octets + octets <= LOCAL_OCTETS_MAX
+    pub fn has_room(&self, stanza: &Stanza, octets: usize) -> bool {
+        let lane = self.lanes.get(stanza.to().domain().as_str());
+        let in_lane = lane.map_or(0, |lane| lane.waiting.len() + lane.given.len());
+        self.handings.len() < LOCAL_STANZAS_MAX
+            && in_lane < LANE_STANZAS_MAX
+            && self.octets + octets <= LOCAL_OCTETS_MAX
     }
 
     /// Takes a stanza.
@@ -298,6 +304,14 @@ mod tests {
             queue.remove(number).unwrap();
         }
         assert!(queue.is_empty() && queue.lanes.is_empty() && queue.octets() == 0);
+    }
+
+    #[test]
+    fn a_server_that_is_down_leaves_room_for_the_others() {
+        let mut queue = LocalQueue::default();
+        (0..LANE_STANZAS_MAX as u64).for_each(|number| queue.push(number, handing("a@hq.test")));
+        assert!(!queue.has_room(&handing("a@hq.test").stanza, 10));
+        assert!(queue.has_room(&handing("a@other.test").stanza, 10));
     }
 
     #[test]

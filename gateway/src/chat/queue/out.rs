@@ -105,15 +105,16 @@ pub struct OutQueue {
 }
 
 impl OutQueue {
-    /// Whether one more of this size may wait.
+    /// Whether one more of this size may wait, in the place of the one that it replaces, if any.
     ///
     /// # Errors
     /// Which limit is reached.
-    pub fn room(&self, octets: usize, stanzas_max: usize, octets_max: usize) -> Result<(), Full> {
-        if self.entries.len() >= stanzas_max {
+    pub fn room(&self, octets: usize, old: Option<u64>, stanzas_max: usize, octets_max: usize) -> Result<(), Full> {
+        let old = old.and_then(|old| self.get(old)).map(|waiting| waiting.octets);
+        if self.entries.len() - usize::from(old.is_some()) >= stanzas_max {
             return Err(Full::Stanzas(self.entries.len()));
         }
-        if self.octets + octets > octets_max {
+        if self.octets - old.unwrap_or_default() + octets > octets_max {
             return Err(Full::Octets(self.octets));
         }
         Ok(())
@@ -491,8 +492,15 @@ mod tests {
         assert!(queue.late(Instant::from_micros(9)).is_empty());
         queue.remove(1);
         assert_eq!(queue.replaceable(b"k"), None);
-        assert_eq!(queue.room(90, 2, 100), Ok(()));
-        assert_eq!(queue.room(91, 2, 100), Err(Full::Octets(10)));
-        assert_eq!(queue.room(1, 1, 100), Err(Full::Stanzas(1)));
+        for (octets, old, stanzas_max, expected) in [
+            (90, None, 2, Ok(())),
+            (91, None, 2, Err(Full::Octets(10))),
+            (1, None, 1, Err(Full::Stanzas(1))),
+            (100, Some(2), 1, Ok(())),
+            (101, Some(2), 1, Err(Full::Octets(10))),
+            (1, Some(1), 1, Err(Full::Stanzas(1))),
+        ] {
+            assert_eq!(queue.room(octets, old, stanzas_max, 100), expected, "{octets} for {old:?}");
+        }
     }
 }

@@ -146,7 +146,7 @@ fn chat(values: &[&str]) -> Result<ChatPlan, String> {
                 plan.stream_management = known.ok_or_else(|| format!("there is no stream management {value}"))?;
             }
             "life" => plan.lives.chat_seconds = duration(value)?.as_secs(),
-            "request-life" => plan.lives.request_seconds = duration(value)?.as_secs(),
+            "request-life" => plan.lives.request_seconds = Some(duration(value)?.as_secs()),
             "delay-after" => plan.lives.delay_after_seconds = duration(value)?.as_secs(),
             "linger" => plan.linger = Some(duration(value)?),
             "queue" => plan.queue.stanzas_max = value.parse().map_err(|_| "a queue is counted in numbers")?,

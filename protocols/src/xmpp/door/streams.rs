@@ -193,8 +193,26 @@ impl Door {
         for (token, octets) in too_large {
             self.refuse(token, "policy-violation", format!("{octets} octets are more than the server takes"));
         }
+        self.forget_idle(pair, id);
         self.flush(now, id);
         self.watch(now, id);
+    }
+
+    /// For what a component's configuration names nothing need be remembered while nothing waits: that may be a thousand
+    /// domains.
+    fn forget_idle(&mut self, pair: &Pair, id: ConnId) {
+        let is_idle = |outlet: &super::Outlet| !outlet.is_wanted() && outlet.failures == 0 && !outlet.alone;
+        if !self.outlets.get(pair).is_some_and(is_idle) {
+            return;
+        }
+        let component = self.config.component_for(&pair.ours, &pair.theirs);
+        if !component.is_some_and(|component| component.locals.contains(&pair.theirs)) {
+            return;
+        }
+        self.outlets.remove(pair);
+        if let Some(conn) = self.conns.get_mut(&id) {
+            conn.pairs.retain(|known| known != pair);
+        }
     }
 
     /// A stream is over: closes the connection, gives back what it leaves behind, and sees to the next try.

@@ -342,7 +342,7 @@ impl PresenceCache {
             }
             (false, true) => {
                 self.hide_at = None;
-                let asks = self.config.sync == PresenceSync::Probe && self.contacts.wants_resync(now, &self.config);
+                let asks = self.config.sync() == PresenceSync::Probe && self.contacts.wants_resync(now, &self.config);
                 self.resync_at = asks.then_some(now.mono);
                 Presence::back(self.contacts.link_back(&self.config))
             }

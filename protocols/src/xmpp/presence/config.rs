@@ -84,8 +84,9 @@ pub struct PresenceConfig {
     pub offline_after_seconds: u64,
     /// How long what may be out of date is still given as an answer.
     pub stale_seconds: u64,
-    /// How it becomes right again.
-    pub sync: PresenceSync,
+    /// How it becomes right again; without it `push`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sync: Option<PresenceSync>,
     /// With `probe`: questions a minute.
     pub resync_per_minute: u32,
     /// How long a question that nobody answered is not asked again.
@@ -109,7 +110,7 @@ impl Default for PresenceConfig {
             on_link_down: OnLinkDown::default(),
             offline_after_seconds: 1_800,
             stale_seconds: 4 * 3_600,
-            sync: PresenceSync::default(),
+            sync: None,
             resync_per_minute: 4,
             ask_again_seconds: 3_600,
             delay_after_seconds: 60,
@@ -126,10 +127,14 @@ impl PresenceConfig {
         if self.synthetic_resource.is_empty() || jid::ResourcePart::new(&self.synthetic_resource).is_err() {
             mistakes.push(("synthetic_resource", format!("{:?} is no resource", self.synthetic_resource)));
         }
-        if self.sync == PresenceSync::Probe && self.resync_per_minute == 0 {
+        if self.sync() == PresenceSync::Probe && self.resync_per_minute == 0 {
             mistakes.push(("resync_per_minute", "must not be 0 where sync is probe".to_owned()));
         }
         mistakes
+    }
+
+    pub(super) fn sync(&self) -> PresenceSync {
+        self.sync.unwrap_or_default()
     }
 
     pub(super) fn hold_down_seconds(&self) -> u64 {

@@ -179,10 +179,10 @@ impl Contacts {
     pub(super) fn link_back(&mut self, config: &PresenceConfig) -> Vec<Stanza> {
         let mut shown = Vec::new();
         for (pair, contact) in self.pairs.iter_mut() {
-            if config.sync == PresenceSync::Push {
+            if config.sync() == PresenceSync::Push {
                 contact.stale_since = None;
             }
-            if config.sync != PresenceSync::Probe && std::mem::take(&mut contact.hidden) {
+            if config.sync() != PresenceSync::Probe && std::mem::take(&mut contact.hidden) {
                 shown.extend(contact.present(pair));
             }
             if config.synthetic == SyntheticPresence::LinkUp && contact.is_silent() {

@@ -309,7 +309,7 @@ fn a_long_outage_shows_contacts_as_unavailable_once_and_brings_them_back() {
 
 #[test]
 fn what_may_be_out_of_date_is_an_answer_for_a_while_and_asked_again_slowly() {
-    let sync = PresenceSync::Probe;
+    let sync = Some(PresenceSync::Probe);
     let mut site =
         Site::new(PresenceConfig { sync, stale_seconds: 100, offline_after_seconds: 0, ..PresenceConfig::default() });
     for name in ["bob", "carol", "dave"] {
@@ -550,7 +550,7 @@ proptest! {
     #[test]
     fn no_subscription_is_invented(
         steps in prop::collection::vec((arbitrary_step(), 0u64..4000, 0u8..8), 1..40),
-        sync in prop::sample::select(vec![PresenceSync::Push, PresenceSync::Probe, PresenceSync::None]),
+        sync in prop::sample::select(vec![None, Some(PresenceSync::Probe), Some(PresenceSync::None)]),
         synthetic in prop::sample::select(vec![SyntheticPresence::Never, SyntheticPresence::Always, SyntheticPresence::LinkUp]),
     ) {
         let mut site = Site::new(PresenceConfig { sync, synthetic, ..PresenceConfig::default() });

@@ -37,13 +37,16 @@ pub const LINGER_STANZAS_MAX: usize = 16;
 /// Stanzas that arrived and are not on the disk yet; units beyond are left to be repeated.
 pub const ARRIVED_STANZAS_MAX: usize = 4_096;
 /// Stanzas that wait for the disk while a batch is being saved, from which on a stream is not read any further.
-pub const READ_AHEAD_STANZAS: usize = 256;
+pub const READ_AHEAD_STANZAS: usize = 64;
 /// Octets of a stream that wait to be read; a transport that brings more does not hold back, and begins anew.
 pub const HELD_OCTETS_MAX: usize = 1 << 20;
 /// Octets of a stream read at a time: of a compressed one (at most 64 KiB of text), and of a plain one.
 pub const SLICE_OCTETS_COMPRESSED: usize = 256;
 /// See [`SLICE_OCTETS_COMPRESSED`].
 pub const SLICE_OCTETS_PLAIN: usize = 4 << 10;
+/// Stanzas that are stored and not acknowledged on a stream, from which on an acknowledgement leaves at once: until then
+/// they take places in the queue of the peer.
+pub const UNTOLD_STANZAS_MAX: usize = 128;
 /// How long nothing may come while a unit of a stream is not whole, besides the time of [`STREAM_PIECE_OCTETS`].
 pub const STREAM_PIECE_WAIT: Duration = Duration::from_secs(120);
 /// Octets of a stream that may come at once after as long as they take.

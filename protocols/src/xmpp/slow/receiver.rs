@@ -34,6 +34,8 @@ pub(super) struct Receiver {
     pub(super) unit_octets: usize,
     /// The number that was acknowledged last.
     pub(super) told: u32,
+    /// Stanzas that came since.
+    pub(super) untold_stanzas: usize,
     context: u8,
     decoder: Option<Decoder>,
     /// Units that came before their turn.

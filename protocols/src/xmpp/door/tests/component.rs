@@ -66,8 +66,11 @@ fn stanzas_go_both_ways() {
     net.deliver(0, 5, OUT);
     assert_eq!(net.heard(hand), OUT);
     assert_eq!(net.events(0), [DoorEvent::HandedOver { token: 5, confirmed: false }]);
+    assert!(net.doors[0].outlets.is_empty(), "nothing is remembered of each domain while nothing waits");
     net.say(hand, IN);
     assert_eq!(net.arrived(0), [IN]);
+    net.deliver(0, 6, OUT);
+    assert_eq!(net.heard(hand), OUT);
 }
 
 //= xmpp/STANZA-003

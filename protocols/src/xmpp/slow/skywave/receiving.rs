@@ -8,7 +8,7 @@ use super::super::dictionary::LEVELS;
 use super::super::fault::SlowFault;
 use super::super::limits::{
     ACK_AGAIN_DELAY, ARRIVED_STANZAS_MAX, ASK_AFTER, BREAK_AGAIN_AFTER, BREAK_DOUBLINGS_MAX, HELD_OCTETS_MAX,
-    READ_AHEAD_STANZAS, STREAM_PIECE_OCTETS, STREAM_PIECE_WAIT,
+    READ_AHEAD_STANZAS, STREAM_PIECE_OCTETS, STREAM_PIECE_WAIT, UNTOLD_STANZAS_MAX,
 };
 use super::super::receiver::{Start, Turn, Yield};
 use super::super::session::SlowOutput;
@@ -202,6 +202,7 @@ impl Skywave {
             self.notice("chat-stanza-dropped", true, fault.to_string());
         }
         self.stream.is_read();
+        self.receiver(context).untold_stanzas += found.stanzas.len();
         self.hand_on(found.stanzas);
         if let Some(ack) = found.ack {
             self.acknowledged(now, context, ack.next);
@@ -293,6 +294,7 @@ impl Skywave {
     pub(super) fn note_stored(&mut self, now: Now, context: u8, stored: Stored) {
         let half = u32::try_from(self.config.window_blocks / 2).unwrap_or(1).max(1);
         let (quiet, latest) = (self.ack_quiet(context), self.config.repeat_after / 2);
+        let is_stream = self.medium.is_some_and(|medium| !medium.boundaries);
         let receiver = self.receiver(context);
         // A peer that began anew meanwhile has nothing of this.
         if receiver.received.as_ref().is_some_and(|received| received.instance != stored.instance) {
@@ -300,7 +302,8 @@ impl Skywave {
         }
         receiver.stored = Some(stored);
         let untold = stored.next.saturating_sub(receiver.told);
-        if untold >= half {
+        let are_many = is_stream && receiver.untold_stanzas >= UNTOLD_STANZAS_MAX;
+        if untold >= half || (untold > 0 && are_many) {
             self.ack_within(now, context, Duration::ZERO);
         } else if untold > 0 {
             let since = *receiver.untold_since.get_or_insert(now.mono);

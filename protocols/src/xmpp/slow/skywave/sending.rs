@@ -246,6 +246,7 @@ impl Skywave {
         let receiver = self.receiver(context);
         receiver.told = ack.next;
         (receiver.ack_due, receiver.untold_since) = (None, None);
+        receiver.untold_stanzas = 0;
     }
 
     fn emit_ack(&mut self, now: Now) -> bool {

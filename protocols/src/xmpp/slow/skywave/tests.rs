@@ -1,6 +1,6 @@
 use super::super::block::{Stored, Unit, ack_digest, low};
 use super::super::config::{Medium, Profile, SlowConfig};
-use super::super::limits::SAVE_AGAIN_AFTER;
+use super::super::limits::{SAVE_AGAIN_AFTER, UNTOLD_STANZAS_MAX};
 use super::super::record::{Key, number_octets};
 use super::super::sender::Change;
 use super::super::session::{Outgoing, Session, SlowOutput};
@@ -121,6 +121,29 @@ fn a_stream_cut_elsewhere_than_by_its_writer_begins_anew_soon() {
             let took = now.mono.since(begun.mono);
             assert!(took <= Duration::from_secs(seconds), "bit {flip} at {bits_per_second}: {took:?}");
         }
+    }
+}
+
+/// What is not acknowledged takes places in the queue of the peer, which on a fast link is soon full.
+#[test]
+fn many_stanzas_on_a_stream_are_acknowledged_at_once() {
+    for (boundaries, expected) in [(false, true), (true, false)] {
+        let mut config = SlowConfig::new(Profile::Skywave);
+        config.linger = Some(Duration::ZERO);
+        let end = |seed| Session::new(config.clone(), Box::new(Seeded::new(seed)));
+        let (mut here, mut there) = (end(1), end(2));
+        let now = Now::default().after(Duration::from_secs(10));
+        let medium = Medium { boundaries, unit_octets_max: 1 << 20, bits_per_second: 10_000_000 };
+        here.medium_up(now, medium);
+        there.medium_up(now, medium);
+        there.set_room(now, 8, 1 << 20);
+        (0..=UNTOLD_STANZAS_MAX as u64).for_each(|number| here.submit(now, outgoing(number)));
+        for _ in 0..8 {
+            here.set_room(now, 8, 1 << 20);
+            units(&mut here, now).iter().for_each(|octets| there.arrived(now, octets));
+        }
+        assert_eq!(here.waiting(), 0);
+        assert_eq!(!units(&mut there, now).is_empty(), expected, "boundaries {boundaries}");
     }
 }
 
