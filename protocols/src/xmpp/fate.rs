@@ -196,7 +196,9 @@ impl Lives {
 
 impl Default for Lives {
     fn default() -> Self {
-        Self { request_seconds: None, ..Self::HF }
+        let mut lives = Self::HF;
+        lives.request_seconds = None;
+        lives
     }
 }
 

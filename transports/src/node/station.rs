@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 use skywave_protocols::bytes::Bytes;
-use skywave_protocols::random::{Random as _, Seeded};
+use skywave_protocols::random::Seeded;
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::management::Ask;
 use skywave_protocols::s5066::node::ClientId;
@@ -32,9 +32,8 @@ use super::config::StationConfig;
 use super::counters::LinkCounters;
 use super::eot;
 use super::limits::{
-    ANSWER_GUARD, ANSWER_OCTETS_MAX, CONTENTION_GUARD, DOUBLINGS_MAX, HEARD_MAX, OPENING_MAX, OTHERS_FOR,
-    SEGMENTS_UNKNOWN_MAX, SLOT_GUARD, SLOTS_CLOSER, SLOTS_POLITE, SLOTS_ROUTINE, SLOTS_URGENT, TALKS_FOR, TURNS_FOR,
-    TURNS_MAX,
+    ANSWER_GUARD, ANSWER_OCTETS_MAX, DOUBLINGS_MAX, HEARD_MAX, OPENING_MAX, OTHERS_FOR, SEGMENTS_UNKNOWN_MAX,
+    TALKS_FOR, TURNS_FOR, TURNS_MAX,
 };
 use super::lines::lines;
 use super::reception::Reception;
@@ -42,6 +41,8 @@ use super::segments;
 use super::stack::{ClientInput, ClientOutput, Order, Stack};
 use crate::modem::limits::TRANSMISSION_SECONDS_MAX;
 use crate::modem::{Modem, ModemEvent, Waveform};
+
+mod contend;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Timer {
@@ -567,43 +568,6 @@ impl Station {
         self.stack.settle(now);
         self.amend(now, modem);
         self.contend(now, modem);
-    }
-
-    /// Before this instant nobody but who was asked begins to transmit.
-    fn contention_free(&self, waveform: &Waveform) -> Instant {
-        // Who was answered and goes on owes nothing, and is ready after the turnaround.
-        let delay = if self.answer_due { self.config.answer_delay } else { Duration::ZERO };
-        self.idle_since + self.config.turnaround + delay + waveform.key_up + CONTENTION_GUARD
-    }
-
-    //= s5066/NODE-017
-    fn contend(&mut self, now: Now, modem: &dyn Modem) {
-        let busy = self.emcon || self.flight.is_some() || self.awaiting.is_some() || modem.carrier();
-        if busy || self.timers.is_set(Timer::Answer) {
-            return self.timers.clear(Timer::Contend);
-        }
-        let Some(waiting) = self.stack.waiting(now) else { return self.timers.clear(Timer::Contend) };
-        let (at, urgent) = (waiting.at.max(now.mono), waiting.urgent);
-        let planned = self.timers.next().filter(|(timer, _)| *timer == Timer::Contend).map(|(_, planned)| planned);
-        if planned.is_some_and(|planned| planned >= at) && (self.contending_urgently || !urgent) {
-            return;
-        }
-        let waveform = modem.waveform();
-        let slot = waveform.key_up + SLOT_GUARD;
-        let slots = u32::try_from(self.draw_slots(now, urgent)).unwrap_or(u32::MAX);
-        let slot_at = at.max(self.contention_free(&waveform)) + slot * slots;
-        self.contending_urgently = urgent;
-        self.timers.set(Timer::Contend, planned.map_or(slot_at, |planned| planned.min(slot_at).max(at)));
-    }
-
-    fn draw_slots(&mut self, now: Now, urgent: bool) -> u64 {
-        let window = if urgent { SLOTS_URGENT } else { SLOTS_ROUTINE } << self.collisions.min(DOUBLINGS_MAX);
-        // Who ended the turns of two knows who waits to go on: it would meet nobody else.
-        let partner = self.heard.keys().next().copied();
-        let leaves = if self.closed_last && self.is_alone(now, partner) { SLOTS_CLOSER } else { 0 };
-        let opened = if self.opened_last { SLOTS_POLITE } else { 0 };
-        let polite = if urgent { 0 } else { SLOTS_POLITE + opened + leaves };
-        polite + self.random.below(window)
     }
 }
 
