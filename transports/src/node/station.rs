@@ -489,7 +489,7 @@ impl Station {
         let airtime = waveform.airtime(flight.octets.iter().sum());
         eot::announce(&waveform, airtime, before, &mut pdus);
         if modem.replace(now, from, pdus.iter().map(DPdu::encode).collect()).is_err() {
-            // The old frames go on; what they carry counts as not sent, and repeats do no harm.
+            // Not for a modem that has just said what has begun: the old frames go on, and count as not sent.
             self.stack.cut_off(now, from);
         }
     }
@@ -499,8 +499,8 @@ impl Station {
     fn is_last(&mut self, now: Now, turn: u8, partner: Option<NodeAddress>) -> bool {
         let alone = self.is_alone(now, partner);
         let turns_for = if alone { self.config.turns_alone() } else { TURNS_FOR };
-        let talks = |at: &(Instant, bool)| at.1 && at.0 + TALKS_FOR > now.mono;
-        let listens = partner.is_some_and(|partner| !self.heard.get(&partner).is_some_and(talks));
+        let heard = partner.and_then(|partner| self.heard.get(&partner));
+        let listens = partner.is_some() && !heard.is_some_and(|heard| Self::talks(now, heard));
         if turn < TURNS_MAX || now.mono.since(self.opened_at) < turns_for {
             return false;
         }
@@ -510,6 +510,11 @@ impl Station {
             return false;
         }
         true
+    }
+
+    /// Whether somebody who was heard at this time has more to say, as far as is known.
+    fn talks(now: Now, &(at, data): &(Instant, bool)) -> bool {
+        data && at + TALKS_FOR > now.mono
     }
 
     /// Whether nobody is known of but one partner.
@@ -531,7 +536,7 @@ impl Station {
     }
 
     fn plan(&mut self, now: Now, waveform: &Waveform, answer_to: Option<NodeAddress>, turn: u8) -> Plan {
-        let shared = self.heard.values().any(|&(at, talks)| talks && at + TALKS_FOR > now.mono);
+        let shared = self.heard.values().any(|heard| Self::talks(now, heard));
         // What a transmission cuts stays as it is cut: not too much before it is known what gets through.
         let known = self.stack.knows_way(now);
         let longest = if shared && answer_to.is_none() {

@@ -39,9 +39,12 @@ impl Station {
 
     fn draw_slots(&mut self, now: Now, urgent: bool) -> u64 {
         let window = if urgent { SLOTS_URGENT } else { SLOTS_ROUTINE } << self.collisions.min(DOUBLINGS_MAX);
-        // Who ended the turns of two knows who waits to go on: it would meet nobody else.
-        let partner = self.heard.keys().next().copied();
-        let leaves = if self.closed_last && self.is_alone(now, partner) { SLOTS_CLOSER } else { 0 };
+        // Who ended the turns of two that are alone leaves the first slots to a partner that has more to say.
+        let (partner, talks) = match self.heard.first_key_value() {
+            Some((partner, heard)) => (Some(*partner), Self::talks(now, heard)),
+            None => (None, false),
+        };
+        let leaves = if self.closed_last && talks && self.is_alone(now, partner) { SLOTS_CLOSER } else { 0 };
         let opened = if self.opened_last { SLOTS_POLITE } else { 0 };
         let polite = if urgent { 0 } else { SLOTS_POLITE + opened + leaves };
         polite + self.random.below(window)

@@ -122,6 +122,12 @@ fn check_order(bench: &Bench, sent: &[Sent], stations: u16, context: &str) {
     }
 }
 
+/// A FLASH that was cut already and does not fit in: the transmission goes as it was, and what it carries counts as sent.
+#[test]
+fn what_a_flash_leaves_as_it_was_arrives_once() {
+    storm(2_959_689_857_186_899_039, 2);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_octets() {
     assert_eq!(storm(42, 4), storm(42, 4));

@@ -92,9 +92,17 @@ impl Dts {
         let non_arq = non_arq.map(|(expedited, priority)| if expedited { PRIORITY_EXPEDITED } else { priority });
         let best = arq.max(non_arq).filter(|&best| best >= PRIORITY_URGENT && best > least);
         best?;
+        let before = self.clone();
         self.unchoose_from(from_frame);
         self.flight.partner = partner;
-        Some(self.build(now.mono, plan))
+        let frames = self.build(now.mono, plan);
+        if frames.is_empty() {
+            // What is urgent is cut already and does not fit: what was chosen goes, and counts as sent. An acknowledgement
+            // of what counts as not sent would begin the window anew, and bring it twice.
+            *self = before;
+            return None;
+        }
+        Some(frames)
     }
 
     /// The transmission has left the air.

@@ -15,7 +15,7 @@ use crate::s5066::node::dpdu::limits::SEGMENT_OCTETS_MAX;
 use crate::s5066::node::dpdu::{AckPart, ExpeditedPart};
 
 /// The C_PDU that is being sent; the bits stand for its segments.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Current {
     number: CPduNumber,
     segments: Vec<Bytes>,
@@ -49,7 +49,7 @@ impl Current {
 }
 
 /// The sending end.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct ExpeditedSender {
     id: u8,
     current: Option<Current>,
@@ -187,7 +187,7 @@ impl ExpeditedSender {
 }
 
 /// The receiving end.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct ExpeditedReceiver {
     id: Option<u8>,
     parts: BTreeMap<u8, ExpeditedPart>,

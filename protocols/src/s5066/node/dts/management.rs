@@ -7,7 +7,7 @@ use crate::bytes::Bytes;
 use crate::s5066::node::dpdu::{Eow, ManagementPart};
 
 /// Both ends towards one node.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Management {
     waiting: VecDeque<(Eow, Option<Bytes>)>,
     /// The number of the message that is under way or comes next.

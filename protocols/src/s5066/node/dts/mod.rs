@@ -50,7 +50,7 @@ use rate::Quality;
 use resets::Pending;
 
 /// The data transfer sublayer of a node. See the module's page.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Dts {
     config: DtsConfig,
     random: Seeded,

@@ -30,7 +30,7 @@ pub(super) struct Whole {
     pub(super) missing: Vec<Block>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Partial {
     octets: Vec<u8>,
     /// Stretches that came intact, by where they begin: ends behind them. They do not touch.
@@ -43,7 +43,7 @@ struct Partial {
 }
 
 /// The receiving end of both non-ARQ services.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct NonArqReceiver {
     partials: BTreeMap<Key, Partial>,
     ages: BTreeMap<u64, Key>,

@@ -28,7 +28,7 @@ const IDS: u16 = 4096;
 /// Expedited first, then priority, then age.
 type Place = (Reverse<bool>, Reverse<u8>, u64);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Copies {
     sending: Sending,
     /// The number on the air, once it has one.
@@ -53,7 +53,7 @@ pub(super) struct Gone {
 }
 
 /// The sending end of both non-ARQ services.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct NonArqSender {
     own: NodeAddress,
     entries: BTreeMap<Place, Copies>,

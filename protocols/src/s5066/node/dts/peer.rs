@@ -21,7 +21,7 @@ const TRIAL_D_PDUS: usize = 8;
 pub(super) const PRIORITY_EXPEDITED: u8 = 16;
 
 /// One other node.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) connected: bool,
     pub(super) sender: ArqSender,

@@ -31,7 +31,7 @@ struct Held {
     done: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in super::super) struct ArqReceiver {
     window: ReceiveWindow<FSN_MODULUS>,
     /// The absolute number of the lower edge: counts frames since the window began.
@@ -45,7 +45,7 @@ pub(in super::super) struct ArqReceiver {
     pub(in super::super) unassembled: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Assembly {
     octets: BytesMut,
     /// It is dropped by its sender, too large, or has come out.

@@ -95,7 +95,7 @@ pub(in super::super) struct Progress {
     pub(in super::super) tried_octets: usize,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(in super::super) struct ArqSender {
     window: SendWindow<FSN_MODULUS>,
     size: u16,
