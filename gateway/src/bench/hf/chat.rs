@@ -13,6 +13,9 @@ use super::radio::Radio;
 use super::svg::{Axis, Plot, Series};
 use super::vendor::{Pair, RoundTrips};
 
+/// Seconds that are the same: ours have pipes, servers and disks on their way, which take milliseconds and which the model
+/// does not know.
+const SAME: f64 = 0.01;
 const SEED: u64 = 1;
 /// Round trips of a conversation, the first included.
 const TURNS: u32 = 11;
@@ -59,7 +62,7 @@ fn by_rate() -> Table {
         };
         let least = if rate == 75 { 3.0 } else { 0.0 };
         let faster =
-            ours.as_ref().zip(model.as_ref()).is_some_and(|(ours, model)| ours.average <= model.average - least);
+            ours.as_ref().zip(model.as_ref()).is_some_and(|(ours, model)| ours.average <= model.average - least + SAME);
         let soon = ours.as_ref().is_some_and(|ours| ours.first <= 1.3 * ours.average);
         let half = ours.as_ref().is_some_and(|ours| ours.first <= first / 2.0);
         rows.push(vec![
@@ -112,7 +115,8 @@ fn by_payload() -> (Table, Plot) {
     for (payload, first, average) in paper::BY_PAYLOAD {
         let (model, ours) = (model(1200, payload, 0), project(Radio::PAPER, 1200, payload, 0));
         let fits = if payload == 0 { Role::Fitted(paper::AVERAGE_BAND) } else { Role::Following(paper::AVERAGE_BAND) };
-        let faster = ours.as_ref().zip(model.as_ref()).is_some_and(|(ours, model)| ours.average <= model.average);
+        let faster =
+            ours.as_ref().zip(model.as_ref()).is_some_and(|(ours, model)| ours.average <= model.average + SAME);
         let found =
             [Some(average), model.as_ref().map(|trips| trips.average), ours.as_ref().map(|trips| trips.average)];
         for (points, figure) in points.iter_mut().zip(found) {
@@ -132,7 +136,7 @@ fn by_payload() -> (Table, Plot) {
     }
     let table = Table {
         name: "round_trips_by_payload",
-        title: "Round trips at 1200 bit/s by payload (octets of hex digits), seconds; first ones are reported only."
+        title: "Round trips at 1200 bit/s by payload (octets of hex digits), seconds; first ones are reported only. A hundredth of a second more than the model is the same."
             .to_owned(),
         columns: vec![
             ("payload_octets", "payload"),
