@@ -8,6 +8,7 @@ use skywave_transports::modem::weather::Weather;
 use skywave_transports::node::{SimulatorStation, StationConfig};
 use tokio::sync::{broadcast, mpsc};
 
+use super::super::process::Signals;
 use super::mailbox::{self, Taken};
 use super::people::{Happening, PASSWORD, People, Place, ToSay};
 use super::show::{self, Show};
@@ -435,6 +436,8 @@ impl Stage {
 
     /// Says where to connect and stays until somebody interrupts.
     async fn stay(&mut self, folder: &Path, mut happened: mpsc::Receiver<Happened>) {
+        // Before anybody is told that it may be ended.
+        let Ok(mut signals) = Signals::new() else { return };
         self.show.plain("");
         self.show.plain("The sites stay up; press Ctrl-C to end.");
         for (index, name) in self.plan.names.iter().enumerate() {
@@ -454,7 +457,7 @@ impl Stage {
         loop {
             tokio::select! {
                 one = happened.recv() => if let Some(one) = one { self.happened(one) },
-                _ = tokio::signal::ctrl_c() => return,
+                () = signals.end() => return,
             }
         }
     }
