@@ -293,7 +293,7 @@ fn backlogs() -> Vec<Backlog> {
 /// Seconds of airtime that the backlog of ours should fill at least.
 const BACKLOG_SECONDS: u32 = 900;
 /// Messages said at once; a gateway takes 2,000 for one peer.
-const BACKLOG_MESSAGES_MAX: u32 = 1_900;
+const BACKLOG_MESSAGES_MAX: u32 = 1_800;
 
 fn ours(radio: Radio, backlog: &Backlog) -> Option<(f64, f64)> {
     let each = (backlog.payload / 2 + 12) as u32;

@@ -190,7 +190,12 @@ fn iq(profile: Profile) -> IqConfig {
 }
 
 fn rules() -> Vec<RuleConfig> {
-    let stand_alone = MatchConfig { only_children: Many(owned(&[CHAT_STATES, "{}thread", HINTS])), ..messages() };
+    let stand_alone = MatchConfig {
+        // An error is never dropped for what it lacks.
+        types: Many(owned(&["chat", "normal", "groupchat", "headline"])),
+        only_children: Many(owned(&[CHAT_STATES, "{}thread", HINTS])),
+        ..messages()
+    };
     let machine = MACHINE_MESSAGES.iter().map(|(name, child)| {
         let condition = MatchConfig { child: Many(owned(&[child])), ..messages() };
         dropped(name, condition)

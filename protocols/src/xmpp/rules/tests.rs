@@ -527,6 +527,17 @@ fn sacred(stanza: &Stanza) -> Vec<minidom::Element> {
         .collect()
 }
 
+/// What folding leaves of an error crosses, also when it is folded again.
+#[test]
+fn an_error_that_says_little_is_not_taken_for_a_chat_state() {
+    let error = "<message type='error' to='a@b' from='c@d'><x xmlns='urn:strange'/><thread>t</thread></message>";
+    for profile in ["sat", "hf-fast", "hf-slow"] {
+        let mut filter = filter(&format!("base = \"{profile}\""));
+        let Verdict::Pass { stanza, .. } = filter.apply(&facts(), stanza(error)) else { panic!("{profile}") };
+        assert!(matches!(filter.apply(&facts(), stanza), Verdict::Pass { .. }), "{profile}");
+    }
+}
+
 proptest! {
     #[test]
     fn folding_never_grows_keeps_the_sacred_and_rests_after_once(input in arbitrary_stanza(), profile in 0usize..4) {
