@@ -54,3 +54,5 @@ pub const LINK_MESSAGE_LIFE: Duration = Duration::from_secs(300);
 pub const REPLY_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// How wrong the clocks of two nodes may be before a U_PDU is taken for dead too early.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
+/// Wishes of clients that manage the node, of one read; the others are told to ask again.
+pub const ORDERS_MAX: usize = 16;

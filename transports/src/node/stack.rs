@@ -36,7 +36,7 @@ use skywave_protocols::time::{Instant, Now, Wakeup};
 use self::arrivals::Arrival;
 use super::asks::is_of_arq;
 use super::config::StationConfig;
-use super::limits::LINK_PDU_OCTETS;
+use super::limits::{LINK_PDU_OCTETS, ORDERS_MAX};
 
 /// Messages about links go before all data.
 const PRIORITY_LINK: u8 = 15;
@@ -367,6 +367,9 @@ impl Stack {
             ServerOutput::Send(outgoing) => self.submit(now, outgoing),
             ServerOutput::WantLink(peer) => self.cas.want(now, peer, true),
             ServerOutput::ReleaseLink(peer) => self.cas.release(now, peer, LinkBreak::HigherLayer),
+            ServerOutput::Manage { client, kind, .. } if self.orders.len() >= ORDERS_MAX => {
+                self.server.answer(client, kind, "busy: one at a time");
+            }
             ServerOutput::Manage { client, kind, ask } => self.orders.push_back(Order { client, kind, ask }),
         }
     }
