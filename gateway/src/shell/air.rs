@@ -132,13 +132,6 @@ impl Air {
         }
     }
 
-    pub(super) fn set_emcon(&mut self, now: Now, station: StationId, emcon: bool) {
-        match self {
-            Self::Hosted { simulator, .. } => simulator.set_emcon(now, station, emcon),
-            Self::Joined { stations, .. } => stations.set_emcon(now, station, emcon),
-        }
-    }
-
     /// From now on nobody hears anybody for so long; only the host of the channel can order that.
     pub(super) fn add_outage(&mut self, now: Now, span: Duration) {
         match self {

@@ -40,7 +40,6 @@ pub struct RadioStation {
 
 /// Something for the loop from its handle.
 enum Order {
-    Emcon(String, bool),
     Outage(Duration),
     Describe(oneshot::Sender<serde_json::Value>),
 }
@@ -125,11 +124,6 @@ impl Radio {
     /// Returns when the radio has ended: a radio that was joined does when its host goes.
     pub async fn ended(&self) {
         self.orders.closed().await;
-    }
-
-    /// Begins or ends the silence of a station.
-    pub fn set_emcon(&self, station: &str, emcon: bool) {
-        let _ = self.orders.send(Order::Emcon(station.to_owned(), emcon));
     }
 
     /// From now on nobody hears anybody for so long.
@@ -269,11 +263,6 @@ impl Running {
     fn order(&mut self, order: Order) {
         let now = self.clock.now();
         match order {
-            Order::Emcon(name, emcon) => {
-                if let Some(station) = self.air.station(&name) {
-                    self.air.set_emcon(now, station, emcon);
-                }
-            }
             Order::Outage(span) => self.air.add_outage(now, span),
             Order::Describe(reply) => {
                 let _ = reply.send(self.air.describe());

@@ -292,7 +292,7 @@ fn backlogs() -> Vec<Backlog> {
 
 /// Seconds of airtime that the backlog of ours should fill at least.
 const BACKLOG_SECONDS: u32 = 900;
-/// Messages said at once; a gateway takes 2,000 for one peer.
+/// Messages said at once: below the 2,000 that wait for one peer, the last twentieth of which is for what is urgent.
 const BACKLOG_MESSAGES_MAX: u32 = 1_800;
 
 fn ours(radio: Radio, backlog: &Backlog) -> Option<(f64, f64)> {
