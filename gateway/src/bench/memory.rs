@@ -17,7 +17,7 @@ use super::load::Load;
 use super::process::{Running, free_address};
 use super::site::Site;
 use super::table::{Cell, Report, Table, median};
-use crate::node::accept::agenda_entries;
+use crate::node::accept::standing_entry;
 use crate::queue::record::{HopState, MailRecord, Ticket};
 use crate::shell::clock::Clock;
 use crate::store::sqlite::SqliteStore;
@@ -147,7 +147,7 @@ fn copied(
         batch.keep.push(copy.body);
         batch.writes.push(copy.put());
         batch.writes.extend((0..copy.hops.len()).map(|hop| copy.hop_key(hop).write(true)));
-        batch.writes.extend(agenda_entries(&copy).iter().map(|entry| entry.write(true)));
+        batch.writes.push(standing_entry(&copy).write(true));
     }
     Ok(batch)
 }

@@ -94,7 +94,7 @@ impl Node {
         let Accepted { record, answer } = accepted;
         let ticket = record.ticket;
         self.tell_accepted(&record);
-        self.agenda.added(record.expires_at.min(record.notice_at.unwrap_or(u64::MAX)));
+        self.agenda.added(standing_entry(&record).at);
         match answer {
             AnswerTo::Session(pipe) => {
                 let words = format!("queued as {ticket}");
@@ -208,7 +208,7 @@ fn first_batch(record: &MailRecord, extra: Vec<Write>) -> Batch {
     let mut writes = extra;
     writes.push(record.put());
     writes.extend((0..record.hops.len()).map(|hop| record.hop_key(hop).write(true)));
-    writes.extend(agenda_entries(record).into_iter().map(|entry| entry.write(true)));
+    writes.push(standing_entry(record).write(true));
     Batch {
         keep: vec![record.body],
         drop: Vec::new(),
@@ -218,10 +218,9 @@ fn first_batch(record: &MailRecord, extra: Vec<Write>) -> Batch {
     }
 }
 
-/// What the agenda holds for a mail besides retries.
-pub fn agenda_entries(record: &MailRecord) -> Vec<Entry> {
-    let entry = |at, due| Entry { at, ticket: record.ticket, due };
-    let mut entries = vec![entry(record.expires_at, Due::Expiry)];
-    entries.extend(record.notice_at.map(|at| entry(at, Due::Notice)));
-    entries
+/// What the agenda holds for a mail besides retries: when its lateness is to be reported, and once that is done when it
+/// expires. One entry at a time: most mails leave before either, and each entry is two changes of the disk.
+pub fn standing_entry(record: &MailRecord) -> Entry {
+    let (at, due) = record.notice_at.map_or((record.expires_at, Due::Expiry), |at| (at, Due::Notice));
+    Entry { at, ticket: record.ticket, due }
 }

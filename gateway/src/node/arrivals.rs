@@ -91,7 +91,7 @@ impl Node {
         let number = self.storekeeper.number();
         let opening = Opening { link: index, arrival, from, source, priority, unit };
         self.pending.insert(number, Pending::Unwrap(Box::new(opening)));
-        self.out.push_back(Output::Compute(number, job));
+        self.out.push_back(Output::Compute(number, Box::new(job)));
     }
 
     /// A unit is open, or cannot be opened.

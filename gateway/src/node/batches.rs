@@ -46,12 +46,12 @@ impl Node {
                 self.pending.insert(number, Pending::WrapMail { key: key.clone(), ticket, to });
                 let extensions = self.config.batch_extensions(&key.lane);
                 let job = Job::WrapBatchMail { hello, cover, extensions, envelope, content };
-                self.out.push_back(Output::Compute(number, job));
+                self.out.push_back(Output::Compute(number, Box::new(job)));
             }
             None => {
                 let octets_max = usize::try_from(self.config.mail.size_octets_max).unwrap_or(usize::MAX);
                 self.pending.insert(number, Pending::UnwrapMail(key.clone()));
-                self.out.push_back(Output::Compute(number, Job::UnwrapBatchMail { content, octets_max }));
+                self.out.push_back(Output::Compute(number, Box::new(Job::UnwrapBatchMail { content, octets_max })));
             }
         }
         Some(true)

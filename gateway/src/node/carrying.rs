@@ -49,7 +49,7 @@ impl Node {
         self.lanes.start(key);
         let number = self.storekeeper.number();
         self.pending.insert(number, Pending::Wrap { key: key.clone(), link: index });
-        self.out.push_back(Output::Compute(number, job));
+        self.out.push_back(Output::Compute(number, Box::new(job)));
         true
     }
 

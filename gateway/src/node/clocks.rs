@@ -4,6 +4,7 @@
 use skywave_protocols::time::{Duration, Now, WallTime};
 use skywave_transports::io::Row;
 
+use super::accept::standing_entry;
 use super::steps::Then;
 use super::{Node, Pending};
 use crate::queue::agenda::{Due, Entry};
@@ -44,11 +45,14 @@ impl Node {
             rows.last().filter(|_| rows.len() >= AGENDA_BATCH_MAX).map(|row| [row.key.as_slice(), &[0]].concat());
         let queue = &self.config.queue;
         let longest = queue.lifetimes.iter().copied().max().unwrap_or(Duration::ZERO);
-        let (retry, life) = ((now.wall + queue.retry_longest).unix_micros(), (now.wall + longest).unix_micros());
+        let ahead = |wait| (now.wall + wait).unix_micros();
+        let (retry, life) = (ahead(queue.retry_longest), ahead(longest));
+        let notice = ahead(queue.delay_notice.unwrap_or(Duration::ZERO));
         for entry in rows.iter().filter_map(|row| Entry::decode(&row.key)) {
             match entry.due {
                 Due::Retry(_) if entry.at > retry => self.with_mail(now, entry.ticket, Then::Due(entry)),
-                Due::Notice | Due::Expiry if entry.at > life => self.with_mail(now, entry.ticket, Then::Nearer(entry)),
+                Due::Notice if entry.at > notice => self.with_mail(now, entry.ticket, Then::Nearer(entry)),
+                Due::Expiry if entry.at > life => self.with_mail(now, entry.ticket, Then::Nearer(entry)),
                 Due::Retry(_) | Due::Notice | Due::Expiry => {}
             }
         }
@@ -57,18 +61,20 @@ impl Node {
         }
     }
 
-    /// Brings a date of a mail near: as far from now as it was from the mail's acceptance.
+    /// Brings the dates of a mail near: as far from now as they were from the mail's acceptance.
     pub(super) fn bring_near(&mut self, now: Now, entry: Entry) {
+        let wall = now.wall.unix_micros();
         let Some(record) = self.mails.record_mut(entry.ticket) else { return };
-        let at = now.wall.unix_micros() + entry.at.saturating_sub(record.accepted_at);
-        match entry.due {
-            Due::Expiry => record.expires_at = at,
-            Due::Notice => record.notice_at = Some(at),
-            Due::Retry(_) => return,
+        let displaced = entry.due == Due::Expiry || record.accepted_at > wall;
+        if !displaced || standing_entry(record) != entry {
+            return; // A date far ahead that the sender gave, or one that stands no more.
         }
+        let nearer = |at: u64| wall + at.saturating_sub(record.accepted_at);
+        (record.expires_at, record.notice_at) = (nearer(record.expires_at), record.notice_at.map(nearer));
         record.note(now.wall, "the clock was set back; its dates were brought near");
-        let writes = vec![entry.write(false), Entry { at, ..entry }.write(true), record.put()];
-        self.agenda.added(at);
+        let stands = standing_entry(record);
+        let writes = vec![entry.write(false), stands.write(true), record.put()];
+        self.agenda.added(stands.at);
         self.save_notes(entry.ticket, Batch { writes, ..Batch::default() });
     }
 }

@@ -25,7 +25,7 @@ impl Node {
         let job = Job::Convert { envelope, content: vec![whole(record)], lacks, into: body };
         let number = self.storekeeper.number();
         self.pending.insert(number, Pending::Convert { key, recipients, body });
-        self.out.push_back(Output::Compute(number, job));
+        self.out.push_back(Output::Compute(number, Box::new(job)));
     }
 
     /// The text is converted, or cannot be.
@@ -46,7 +46,7 @@ impl Node {
                     HandOver { envelope, content, content_without_mt_priority, needs: Needs::default(), ..plain };
                 let number = self.storekeeper.number();
                 self.pending.insert(number, Pending::HandOver { key, recipients, converted: Some(body) });
-                self.out.push_back(Output::HandOver(number, hand_over));
+                self.out.push_back(Output::HandOver(number, Box::new(hand_over)));
             }
             Answer::Failed(fault) => {
                 self.mta.unreserve(&key, octets);

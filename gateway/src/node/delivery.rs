@@ -10,7 +10,7 @@ use super::reporting::Relaying;
 use super::seam::{HandOver, HandOverOutcome, Number, Piece, SmtpReply};
 use super::steps::Saved;
 use super::{Node, Output, Pending};
-use crate::node::accept::{agenda_entries, path};
+use crate::node::accept::{path, standing_entry};
 use crate::node::config::LocalConfig;
 use crate::node::seam::ConnectionClass;
 use crate::queue::agenda::{Due, Entry};
@@ -156,7 +156,7 @@ impl Node {
         let recipients = record.hops[usize::from(key.hop)].owed();
         let number = self.storekeeper.number();
         self.pending.insert(number, Pending::HandOver { key: key.clone(), recipients, converted: None });
-        self.out.push_back(Output::HandOver(number, hand_over));
+        self.out.push_back(Output::HandOver(number, Box::new(hand_over)));
     }
 
     /// A hand-over ended.
@@ -312,7 +312,7 @@ impl Node {
         record.note(now.wall, "finished");
         let mut writes = vec![Write { space: Space::Mail, key: ticket.key(), value: None }];
         writes.extend((0..record.hops.len()).map(|hop| record.hop_key(hop).write(false)));
-        writes.extend(agenda_entries(&record).iter().map(|entry| entry.write(false)));
+        writes.push(standing_entry(&record).write(false));
         let retries = record.hops.iter().zip(0..).filter_map(|(hop, index)| {
             hop.not_before.map(|at| Entry { at, ticket, due: Due::Retry(index) }.write(false))
         });

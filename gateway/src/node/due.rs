@@ -3,6 +3,7 @@
 use skywave_protocols::time::Now;
 use skywave_transports::io::{Row, Space};
 
+use super::accept::standing_entry;
 use super::steps::Then;
 use super::{Node, Pending};
 use crate::queue::agenda::{Due, Entry};
@@ -122,7 +123,10 @@ impl Node {
         let Some(record) = self.mails.record_mut(entry.ticket) else { return };
         record.notice_at = None;
         record.note(now.wall, "late; the sender is told if it wants to know");
-        let batch = Batch { writes: vec![record.put(), entry.write(false)], ..Batch::default() };
+        let next = standing_entry(record);
+        let writes = vec![record.put(), entry.write(false), next.write(true)];
+        self.agenda.added(next.at);
+        let batch = Batch { writes, ..Batch::default() };
         self.save_notes(entry.ticket, batch);
         self.report_delayed(now, entry.ticket);
     }

@@ -161,7 +161,7 @@ impl Node {
                 let number = self.storekeeper.number();
                 self.pending.insert(number, Pending::Authenticate(pipe));
                 let password = Secret(password.expose().to_owned());
-                self.out.push_back(Output::Compute(number, Job::Authenticate { user, password }));
+                self.out.push_back(Output::Compute(number, Box::new(Job::Authenticate { user, password })));
             }
             SmtpEvent::Sender { parameters, .. } => {
                 let reply = self.sender_reply(&parameters);

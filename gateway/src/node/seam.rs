@@ -111,9 +111,9 @@ pub enum Output {
         octets: usize,
     },
     /// Hand a mail over to the local MTA; answered by `HandedOver`.
-    HandOver(Number, HandOver),
+    HandOver(Number, Box<HandOver>),
     /// Compute something long; answered by `Computed`.
-    Compute(Number, Job),
+    Compute(Number, Box<Job>),
     /// The reply to a command.
     Reply(ReplyTo, Reply),
     /// Something happened: a log line, a metric, a line of the story.

@@ -190,8 +190,8 @@ impl Loop {
             Output::LoadBody { load, body, offset, octets } => {
                 self.parts.disk.load_for_node(load, body, offset, octets);
             }
-            Output::HandOver(number, hand_over) => self.parts.hand_overs.start(number, hand_over),
-            Output::Compute(number, job) => self.compute(number, job),
+            Output::HandOver(number, hand_over) => self.parts.hand_overs.start(number, *hand_over),
+            Output::Compute(number, job) => self.compute(number, *job),
             Output::Reply(to, reply) => {
                 if let Some(waiting) = self.replies.remove(&to) {
                     let _ = waiting.send(reply);

@@ -38,11 +38,11 @@ impl World {
             Output::LoadBody { load, body, offset, octets } => {
                 self.store(site, StoreWork::Load(load, body, offset, octets));
             }
-            Output::HandOver(number, hand_over) => self.hand_over(site, number, hand_over),
+            Output::HandOver(number, hand_over) => self.hand_over(site, number, *hand_over),
             Output::Compute(number, job) => {
                 let addressee = self.addressee(site);
                 let span = self.sites[site].span(1_000, 20_000);
-                self.heap.push(self.at + span, Happening::ComputeEnds(addressee, number, job));
+                self.heap.push(self.at + span, Happening::ComputeEnds(addressee, number, *job));
             }
             Output::Reply(to, reply) => {
                 self.sites[site].replies.insert(to, reply);

@@ -67,10 +67,11 @@ impl Reply {
             None => String::new(),
         };
         let room = REPLY_LINE_OCTETS_MAX - prefix.len() - 4;
-        let lines: Vec<String> = self.lines.iter().flat_map(|line| pieces(&escaped(line), room)).collect();
-        for (number, line) in lines.iter().enumerate() {
-            let mark = if number + 1 == lines.len() { ' ' } else { '-' };
-            let _ = write!(out, "{}{mark}{prefix}{line}\r\n", self.code);
+        let lines: Vec<String> = self.lines.iter().map(|line| escaped(line)).collect();
+        let mut pieces = lines.iter().flat_map(|line| pieces(line, room)).peekable();
+        while let Some(piece) = pieces.next() {
+            let mark = if pieces.peek().is_some() { '-' } else { ' ' };
+            let _ = write!(out, "{}{mark}{prefix}{piece}\r\n", self.code);
         }
     }
 }
@@ -97,11 +98,11 @@ pub fn escaped(text: &str) -> String {
 }
 
 /// ASCII text cut into lines of at most `room` octets, at least one.
-fn pieces(text: &str, room: usize) -> Vec<String> {
-    if text.is_empty() {
-        return vec![String::new()];
-    }
-    text.as_bytes().chunks(room.max(1)).map(|piece| String::from_utf8_lossy(piece).into_owned()).collect()
+fn pieces(text: &str, room: usize) -> impl Iterator<Item = &str> {
+    let room = room.max(1);
+    (0..text.len().max(1))
+        .step_by(room)
+        .map(move |from| text.get(from..text.len().min(from + room)).unwrap_or_default())
 }
 
 #[cfg(test)]

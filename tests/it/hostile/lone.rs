@@ -216,11 +216,11 @@ impl Lone {
                 self.come(Input::Loaded(load, loaded));
             }
             Output::Compute(number, job) => {
-                let answer = self.compute(job);
+                let answer = self.compute(*job);
                 self.come(Input::Computed(number, answer));
             }
             Output::Pipe(pipe, asked) => self.pipe(pipe, asked),
-            Output::HandOver(number, hand_over) => self.hand_overs.push_back((number, hand_over)),
+            Output::HandOver(number, hand_over) => self.hand_overs.push_back((number, *hand_over)),
             Output::Reply(_, reply) => self.replies.push(reply),
             Output::Tell(event) => self.told.push(event),
             Output::Stopped => self.stopped = true,
