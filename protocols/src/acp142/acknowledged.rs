@@ -74,7 +74,13 @@ impl Transmitter {
             return;
         }
         self.silence_ended(now, acker, config, effects);
-        let Some(t) = self.messages.get_mut(&number) else { return self.late_ack(acker, number, effects) };
+        // Who has the message has it under whatever number.
+        let at = self.successor(number).unwrap_or(number);
+        if at != number {
+            self.late_ack(acker, number, effects);
+        }
+        let Some(t) = self.messages.get_mut(&at) else { return self.late_ack(acker, number, effects) };
+        let number = at;
         if t.acked_all(now.mono, acker, config) {
             effects.event(Event::Delivered { handle: t.handle, by: acker });
             effects.put(Key::Transmission(number).octets(), record::write_transmission(t));

@@ -68,7 +68,8 @@ impl Receiver {
     ) {
         let Some(done) = self.done.get_mut(&id) else { return };
         if let Some(before_us) = before_us {
-            (done.before_us, done.told) = (before_us, false);
+            // It was asked for again: the first one is lost, or late.
+            (done.before_us, done.told, done.first_of_many) = (before_us, false, false);
             self.plan_ack(now, id, true, config, effects);
         } else if left_out {
             // Our acknowledgement has arrived.
@@ -93,6 +94,7 @@ impl Receiver {
         r.acked_in_round = false;
         let Some(before_us) = before_us else { return };
         r.before_us = before_us;
+        r.among_others = names_several(address);
         r.priority = r.priority.min(address.priority);
         // A total already learnt is never lowered.
         //= acp142/PMUL-022
@@ -130,6 +132,7 @@ impl Receiver {
         r.expiry = said.min(now.wall + config.lifetime_max);
         r.total = address.total;
         r.before_us = before_us.unwrap_or(0);
+        r.among_others = names_several(address);
         self.fit_to_total(id, config, effects);
         let Some(r) = self.receptions.get_mut(&id) else { return };
         let highest = r.highest;
@@ -156,4 +159,9 @@ impl Receiver {
         }
         r.highest = r.fragments.last_key_value().map_or(0, |(&n, _)| n);
     }
+}
+
+/// Whether the message is for others too.
+fn names_several(address: &Address) -> bool {
+    address.map != Map::Only || address.destinations.len() > 1
 }

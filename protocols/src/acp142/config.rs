@@ -18,6 +18,17 @@ const PDU_SECONDS: usize = 6;
 /// it fills five segments of a D_PDU of 200 octets at the lowest rates, and two of 1023 at the highest.
 const PDU_OCTETS_BY_RATE: (usize, usize) = (988, 2_034);
 
+/// Largest message, in octets.
+pub const MESSAGE_OCTETS_USUAL: usize = 16 << 20;
+
+/// The plans by precedence, from Deferred to Override: how soon, and how often, a site in EMCON is worth the air again.
+pub const SILENT_USUAL: [SilentPlan; 6] =
+    [plan(3600, 2), plan(3600, 2), plan(1800, 3), plan(1200, 3), plan(600, 4), plan(600, 4)];
+
+const fn plan(seconds: u64, repeats: u32) -> SilentPlan {
+    SilentPlan { interval: Duration::from_secs(seconds), repeats }
+}
+
 /// Plan of repetition towards receivers in EMCON, by precedence.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct SilentPlan {
@@ -107,14 +118,13 @@ impl EngineConfig {
             id,
             pdu_octets_max: 512,
             pdu_octets_arq: None,
-            message_octets_max: 16 << 20,
+            message_octets_max: MESSAGE_OCTETS_USUAL,
             checksum: Checksum::Fletcher,
             ack_wait: Duration::from_secs(120),
             ack_wait_max: Duration::from_secs(1800),
             back_off_percent: 150,
             rounds_max: 32,
-            silent: [(3600, 2), (3600, 2), (1800, 3), (1200, 3), (600, 4), (600, 4)]
-                .map(|(seconds, repeats)| SilentPlan { interval: Duration::from_secs(seconds), repeats }),
+            silent: SILENT_USUAL,
             missing_max: 64,
             early_acks: true,
             ack_pdu_time: Duration::from_secs(120),
@@ -186,8 +196,17 @@ impl EngineConfig {
         check("rounds_max", (1..=1000).contains(&self.rounds_max), "1 to 1000");
         check("missing_max", (1..=16_000).contains(&self.missing_max), "1 to 16000");
         check("ack_pdu_time", (second..=day).contains(&self.ack_pdu_time), "1 s to 1 day");
-        check("silent", self.silent.iter().all(|plan| plan.interval >= second), "intervals of 1 s or more");
-        check("orphan_validity", self.orphan_validity >= second, "1 s or more");
+        let (week, year) = (day * 7, day * 365);
+        let intervals = |plan: &SilentPlan| (second..=day * 30).contains(&plan.interval);
+        check("silent", self.silent.iter().all(intervals), "1 s to 30 days");
+        check("ack_pdu_repeats", self.ack_pdu_repeats <= 1000, "at most 1000");
+        check("ack_delay_per_receiver", self.ack_delay_per_receiver <= day, "at most 1 day");
+        check("ack_delay_max", self.ack_delay_max <= week, "at most 7 days");
+        check("address_window", self.address_window <= day, "at most 1 day");
+        check("quiet", self.quiet <= week, "at most 7 days");
+        check("orphan_validity", (second..=year).contains(&self.orphan_validity), "1 s to 365 days");
+        check("lifetime_max", (second..=year).contains(&self.lifetime_max), "1 s to 365 days");
+        check("clock_grace", self.clock_grace <= day, "at most 1 day");
         check("refuse_wait", self.refuse_wait >= second, "1 s or more");
         mistakes
     }

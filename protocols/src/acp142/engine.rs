@@ -18,12 +18,13 @@ use super::fault::Acp142Fault;
 use super::grouping::Grouping;
 use super::limits::{
     ACK_ENTRY_OCTETS, ACK_HEADER_OCTETS, ACKS_BELOW_MAX, ADDRESS_SETS_MAX, DONE_MESSAGES_MAX, DYNAMIC_GROUPS_MAX,
-    FINISHED_MESSAGES_MAX, ORPHAN_OCTETS_MAX, RECEPTION_OCTETS_MAX, RECEPTIONS_MAX, TRANSMISSIONS_MAX,
+    FINISHED_MESSAGES_MAX, ORPHAN_OCTETS_MAX, PDU_OCTETS_MIN, RECEPTION_OCTETS_MAX, RECEPTIONS_MAX, TRANSMISSIONS_MAX,
 };
 use super::pdu::{MessageId, NodeId, Pdu};
 use super::receiver::Receiver;
 use super::reception::{AckPlan, Reception, Stage};
 use super::record::{self, Key};
+use super::transmission::Transmission;
 use super::transmitter::Transmitter;
 use crate::bytes::{Bytes, WireError};
 use crate::random::Seeded;
@@ -33,6 +34,11 @@ use crate::time::{Duration, Now, Wakeup, WallTime};
 #[derive(Debug)]
 pub struct Engine {
     config: EngineConfig,
+    /// `pdu_octets_max` and `pdu_octets_arq` as they are configured.
+    pdu_octets_wanted: (usize, Option<usize>),
+    /// What the bearer takes.
+    bearer_octets_max: usize,
+    renewed: bool,
     now: Now,
     emission: Emission,
     silent_since: Now,
@@ -50,6 +56,9 @@ impl Engine {
     pub fn new(config: EngineConfig, now: Now, random: Seeded) -> Self {
         Self {
             grouping: Grouping::new(&config, now, random.fork("groups")),
+            pdu_octets_wanted: (config.pdu_octets_max, config.pdu_octets_arq),
+            bearer_octets_max: usize::MAX,
+            renewed: false,
             config,
             now,
             emission: Emission::Free,
@@ -126,11 +135,21 @@ impl Engine {
         ]
     }
 
-    /// Keeps PDUs of later messages within what the bearer takes; at least [`super::limits::PDU_OCTETS_MIN`].
-    pub fn limit_pdus(&mut self, octets_max: usize) {
-        for octets in std::iter::once(&mut self.config.pdu_octets_max).chain(&mut self.config.pdu_octets_arq) {
-            *octets = (*octets).min(octets_max).max(super::limits::PDU_OCTETS_MIN);
-        }
+    /// Keeps PDUs within what the bearer takes from now on: at most what is configured, at least [`PDU_OCTETS_MIN`].
+    /// Messages of which larger ones are to go begin anew ([`Engine::take_renewed`]).
+    pub fn limit_pdus(&mut self, now: Now, octets_max: usize) {
+        let octets_max = octets_max.max(PDU_OCTETS_MIN);
+        self.bearer_octets_max = octets_max;
+        let (all, by_arq) = self.pdu_octets_wanted;
+        self.config.pdu_octets_max = all.min(octets_max);
+        self.config.pdu_octets_arq = by_arq.map(|octets| octets.min(octets_max));
+        self.transmitter.messages.values_mut().for_each(Transmission::address_again);
+        self.turn(now);
+    }
+
+    /// Whether messages have begun anew since this was asked: their numbers must be on the disk before PDUs go.
+    pub fn take_renewed(&mut self) -> bool {
+        std::mem::take(&mut self.renewed)
     }
 
     /// Half messages held of a sender.
@@ -259,6 +278,7 @@ impl Engine {
         self.transmitter.expire(now, &mut self.effects);
         if self.emission == Emission::Free {
             self.transmitter.fire(now, &self.config, &mut self.effects);
+            self.renewed |= self.transmitter.renew(now, self.bearer_octets_max, &self.config, &mut self.effects);
         }
         self.receiver.tick(now, &self.config, &mut self.effects);
         self.attend_groups(now);
@@ -314,7 +334,7 @@ impl Engine {
     pub fn next_to(&self) -> Option<To> {
         let data = self.transmitter.next_priority().filter(|_| self.emission == Emission::Free);
         match self.next_ack() {
-            Some((id, priority)) if data.is_none_or(|data| priority <= data) => Some(self.to_sender(id.source)),
+            Some((id, priority)) if data.is_none_or(|data| priority <= data) => Some(self.to_sender(id)),
             Some(_) | None => data.and_then(|_| self.transmitter.next_to()),
         }
     }
@@ -372,8 +392,11 @@ impl Engine {
         self.ready_acks().filter(|_| free).min_by_key(|&(id, priority)| (priority, id))
     }
 
-    fn to_sender(&self, node: NodeId) -> To {
-        To { group: None, nodes: vec![node], silent: self.transmitter.is_silent(node) }
+    /// To the sender of a message that is acknowledged.
+    fn to_sender(&self, message: MessageId) -> To {
+        let node = message.source;
+        let may_be_lost = self.receiver.done.get(&message).is_some_and(|done| done.first_of_many && !done.ack.owed);
+        To { group: None, nodes: vec![node], silent: self.transmitter.is_silent(node), may_be_lost }
     }
 
     /// Acknowledgements whose time has come, with their priority.
@@ -387,6 +410,7 @@ impl Engine {
     //= acp142/PMUL-035
     fn make_ack(&mut self, now: Now, token: Token, first: MessageId) -> Option<OutPdu> {
         let node = first.source;
+        let to = self.to_sender(first);
         let quirks = self.config.quirks_of(node);
         let mut priority = u8::MAX;
         let mut entries: Vec<AckEntry> = Vec::new();
@@ -415,7 +439,6 @@ impl Engine {
         if self.acks_below.len() < ACKS_BELOW_MAX {
             self.acks_below.insert(token, told);
         }
-        let to = self.to_sender(node);
         let expiry = now.wall + self.config.ack_wait_max;
         Some(OutPdu { token, to, priority, octets, expiry, handle: None })
     }
@@ -427,6 +450,7 @@ impl Engine {
         if let Some(done) = self.receiver.done.get_mut(&id) {
             let owed = done.ack.owed;
             done.ack.went(now.mono, repeat_at);
+            done.first_of_many = false;
             if owed {
                 self.effects.put(Key::Done(id).octets(), record::write_done(done));
             }

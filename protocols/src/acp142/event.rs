@@ -30,6 +30,8 @@ pub struct To {
     pub nodes: Vec<NodeId>,
     /// Whether one of them is in EMCON.
     pub silent: bool,
+    /// An acknowledgement that its reader will ask for again, should it be lost, and that is asked for the first time.
+    pub may_be_lost: bool,
 }
 
 /// The number of a PDU handed to the lower layer.

@@ -194,8 +194,8 @@ impl Receiver {
         self.room.leave(&r);
         forget_rows(&r, effects);
         let forget = r.expiry + config.clock_grace * 2;
-        let (priority, before_us) = (r.priority, r.before_us);
-        let done = Done { forget, priority, before_us, told: false, ack: AckPlan::default() };
+        let (priority, before_us, first_of_many) = (r.priority, r.before_us, r.among_others);
+        let done = Done { forget, priority, before_us, first_of_many, told: false, ack: AckPlan::default() };
         effects.put(Key::Done(id).octets(), record::write_done(&done));
         self.insert_done(id, done, effects);
         self.plan_ack(now, id, true, config, effects);

@@ -99,6 +99,8 @@ pub(super) struct Reception {
     pub(super) expiry: WallTime,
     /// How many receivers stand before us in the Address_PDU: they acknowledge before us.
     pub(super) before_us: u16,
+    /// Others are named beside us.
+    pub(super) among_others: bool,
     pub(super) fragments: BTreeMap<u16, Bytes>,
     /// Octets it costs.
     pub(super) cost: usize,
@@ -128,6 +130,7 @@ impl Reception {
             total: 0,
             expiry: WallTime::default(),
             before_us: 0,
+            among_others: false,
             fragments: BTreeMap::new(),
             cost: FRAGMENT_OVERHEAD_OCTETS,
             valid_until: Instant::ZERO,
@@ -192,6 +195,8 @@ pub(super) struct Done {
     pub(super) forget: WallTime,
     pub(super) priority: u8,
     pub(super) before_us: u16,
+    /// The message is for others too, and its acknowledgement has not gone: one of many that may go without ARQ.
+    pub(super) first_of_many: bool,
     /// The sender has our acknowledgement, it said so.
     pub(super) told: bool,
     pub(super) ack: AckPlan,

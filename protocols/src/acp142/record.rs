@@ -180,7 +180,7 @@ pub(super) fn write_finished(f: &Finished) -> Vec<u8> {
     out.put_u64(f.expiry.unix_micros());
     out.put_u32(f.group);
     out.put_u16(f.total);
-    out.put_u8(u8::from(f.cancelled));
+    out.put_u8(u8::from(f.cancelled) + u8::from(f.renewed));
     out.put_u16(u16::try_from(f.outcomes.len()).unwrap_or(u16::MAX));
     for (node, delivered) in &f.outcomes {
         out.put_u32(node.0);
@@ -194,12 +194,13 @@ pub(super) fn read_finished(value: &[u8]) -> Result<Finished, WireError> {
     let handle = reader.u64()?;
     let priority = reader.u8()?;
     let expiry = WallTime::from_unix_micros(reader.u64()?);
-    let (group, total, cancelled) = (reader.u32()?, reader.u16()?, reader.u8()? != 0);
+    let (group, total, end) = (reader.u32()?, reader.u16()?, reader.u8()?);
+    let (cancelled, renewed) = (end != 0, end > 1);
     let mut outcomes = BTreeMap::new();
     for _ in 0..reader.u16()? {
         outcomes.insert(NodeId(reader.u32()?), reader.u8()? != 0);
     }
-    Ok(Finished { handle, priority, expiry, group, total, cancelled, outcomes })
+    Ok(Finished { handle, priority, expiry, group, total, cancelled, renewed, outcomes })
 }
 
 /// `R`.
@@ -236,7 +237,7 @@ pub(super) fn read_done(value: &[u8]) -> Result<Done, WireError> {
     let mut reader = open(value)?;
     let forget = WallTime::from_unix_micros(reader.u64()?);
     let (priority, before_us) = (reader.u8()?, reader.u16()?);
-    let mut done = Done { forget, priority, before_us, told: false, ack: Default::default() };
+    let mut done = Done { forget, priority, before_us, first_of_many: false, told: false, ack: Default::default() };
     done.ack.owed = reader.u8()? != 0;
     Ok(done)
 }

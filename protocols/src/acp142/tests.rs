@@ -525,3 +525,39 @@ fn a_returned_acknowledgement_goes_again() {
     world.run(Duration::from_secs(10));
     assert_eq!(world.delivered(1), [(1, 2)]);
 }
+
+/// The bearer came to take less when all but the acknowledgement had come: it counts for the message begun anew.
+#[test]
+fn a_late_acknowledgement_counts_for_the_message_begun_anew() {
+    let mut world = World::new(5, 3);
+    world.submit(1, 7, &[7; 1_000], &[(2, false), (3, false)], 8);
+    let end = world.now.mono + MINUTE * 60;
+    while world.site(2).arrived.is_empty() {
+        assert!(world.step(end));
+    }
+    world.loss_per_million = 1_000_000;
+    let heard = world.air.len();
+    let now = world.now;
+    world.site(1).engine.limit_pdus(now, 70);
+    while !world.notices(1).contains(&"message_renewed") {
+        assert!(world.step(end));
+    }
+    assert!(world.site(1).engine.take_renewed());
+    let acks = world.air[heard..].iter().filter(|(from, _)| *from == NodeId(2)).map(|(_, octets)| octets.clone());
+    let acks: Vec<Vec<u8>> = acks.collect();
+    assert!(!acks.is_empty() && world.delivered(1).is_empty() && world.failed(1).is_empty());
+    for ack in &acks {
+        let now = world.now;
+        world.site(1).engine.handle_pdu(now, Some(NodeId(2)), ack);
+        world.settle(NodeId(1));
+    }
+    assert_eq!(world.delivered(1), [(7, 2)], "once");
+    world.restart(1);
+    world.loss_per_million = 0;
+    world.run(MINUTE * 600);
+    let mut delivered = world.delivered(1);
+    delivered.dedup();
+    assert_eq!(delivered.last(), Some(&(7, 3)));
+    assert_eq!(world.failed(1), []);
+    assert_eq!((world.site(2).arrived.len(), world.site(3).arrived.len()), (1, 2), "3 had it, and said so in vain");
+}

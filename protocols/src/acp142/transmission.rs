@@ -125,6 +125,27 @@ impl Transmission {
         u16::try_from(self.content.len().div_ceil(self.fragment_octets)).unwrap_or(u16::MAX)
     }
 
+    /// Whether it goes to one receiver that may answer.
+    pub(super) fn by_arq(&self) -> bool {
+        let mut open = self.open();
+        open.next().is_some_and(|(_, r)| !r.silent) && open.next().is_none()
+    }
+
+    /// Octets of the largest fragment that is still to go; all but the last are equal.
+    pub(super) fn largest_pending(&self) -> usize {
+        match self.pending.first() {
+            Some(first) if first < self.total() => self.fragment_octets,
+            Some(_) => self.content.len() - (usize::from(self.total()) - 1) * self.fragment_octets,
+            None => 0,
+        }
+    }
+
+    /// Address_PDUs that wait were made for another bearer: they are made again.
+    pub(super) fn address_again(&mut self) {
+        self.address_due |= !self.addresses.is_empty();
+        self.addresses.clear();
+    }
+
     pub(super) fn open(&self) -> impl Iterator<Item = (NodeId, &Recipient)> {
         self.recipients.iter().filter(|(_, r)| !r.done).map(|(&node, r)| (node, r))
     }
@@ -187,7 +208,7 @@ impl Transmission {
 
     pub(super) fn to(&self) -> To {
         let nodes: Vec<NodeId> = self.open().map(|(node, _)| node).collect();
-        To { group: Some(self.group), nodes, silent: self.open().any(|(_, r)| r.silent) }
+        To { group: Some(self.group), nodes, silent: self.open().any(|(_, r)| r.silent), may_be_lost: false }
     }
 
     fn queue_addresses(&mut self, config: &EngineConfig) {

@@ -8,7 +8,8 @@ use super::config::EngineConfig;
 use super::event::{Effects, Event, OutPdu, Outgoing, To, Token, Undelivered};
 use super::fault::Acp142Fault;
 use super::limits::{
-    ANSWERS_WAITING_MAX, DATA_PDUS_MAX, DESTINATIONS_MAX, FINISHED_MESSAGES_MAX, SILENCE_PLANS_MAX, TRANSMISSIONS_MAX,
+    ANSWERS_WAITING_MAX, DATA_HEADER_OCTETS, DATA_PDUS_MAX, DESTINATIONS_MAX, FINISHED_MESSAGES_MAX, SILENCE_PLANS_MAX,
+    TRANSMISSIONS_MAX,
 };
 use super::numbers::Numbers;
 use super::pdu::{Discard, Map, MessageId, NodeId, Pdu};
@@ -26,6 +27,8 @@ pub(super) struct Finished {
     pub(super) group: u32,
     pub(super) total: u16,
     pub(super) cancelled: bool,
+    /// It goes on under another number: the bearer takes smaller PDUs.
+    pub(super) renewed: bool,
     /// Each receiver, and whether it has the message.
     pub(super) outcomes: BTreeMap<NodeId, bool>,
 }
@@ -79,19 +82,75 @@ impl Transmitter {
         let mut t = Transmission::new(out.handle, id, out.message, config.fragment_octets(by_arq));
         (t.priority, t.expiry, t.group) = (out.priority.min(15), out.expiry, out.group);
         for (node, silent) in out.destinations {
-            let sequence = self.sequences.entry(node).or_insert(0);
-            *sequence = sequence.wrapping_add(1);
-            effects.put(Key::Sequence(node).octets(), record::write_number(*sequence));
+            let sequence = self.give_sequence(node, effects);
             let silent = silent || self.silent.contains(&node);
-            t.recipients.insert(node, Recipient { sequence: *sequence, silent, ..Recipient::default() });
+            t.recipients.insert(node, Recipient { sequence, silent, ..Recipient::default() });
         }
+        self.begin(t, effects);
+        Ok(())
+    }
+
+    /// The first sending of a message begins.
+    fn begin(&mut self, mut t: Transmission, effects: &mut Effects) {
+        let number = t.id.number;
         t.pending = Numbers::up_to(t.total());
         effects.put(Key::Content(number).octets(), t.content.clone());
         effects.put(Key::Pending(number).octets(), record::write_pending(&t.pending));
         effects.put(Key::Transmission(number).octets(), record::write_transmission(&t));
         self.by_handle.insert(t.handle, number);
         self.messages.insert(number, t);
-        Ok(())
+    }
+
+    /// Begins messages anew, under other numbers, of which Data_PDUs are to go that the bearer takes no longer: it would
+    /// refuse them again and again until the message expires. Who has the message keeps it. Whether there were any.
+    //= acp142/PMUL-048
+    pub(super) fn renew(
+        &mut self,
+        now: Now,
+        bearer_octets_max: usize,
+        config: &EngineConfig,
+        effects: &mut Effects,
+    ) -> bool {
+        let too_large = self.messages.iter().filter(|(_, t)| {
+            let fits = t.content.len() <= DATA_PDUS_MAX * config.fragment_octets(t.by_arq());
+            !t.held && fits && t.largest_pending() + DATA_HEADER_OCTETS > bearer_octets_max
+        });
+        let numbers: Vec<u32> = too_large.map(|(&number, _)| number).collect();
+        for &number in &numbers {
+            let Some(old) = self.messages.remove(&number) else { continue };
+            let id = MessageId { source: config.id, number: self.give_number(now, effects) };
+            let mut t = Transmission::new(old.handle, id, old.content.clone(), config.fragment_octets(old.by_arq()));
+            (t.priority, t.expiry, t.group) = (old.priority, old.expiry, old.group);
+            (t.repeats_left, t.octets_sent) = (old.repeats_left, old.octets_sent);
+            for (&node, r) in &old.recipients {
+                let again = match r.done {
+                    true => r.clone(),
+                    false => Recipient {
+                        sequence: self.give_sequence(node, effects),
+                        silent: r.silent,
+                        ..Recipient::default()
+                    },
+                };
+                t.recipients.insert(node, again);
+            }
+            effects.notice("message_renewed", format!("{}, was {number:08x}: smaller PDUs", t.id));
+            self.begin(t, effects);
+            self.close(&old, Some(Undelivered::Cancelled), true, effects);
+        }
+        !numbers.is_empty()
+    }
+
+    /// The running message that another one has become.
+    pub(super) fn successor(&self, number: u32) -> Option<u32> {
+        let finished = self.finished.get(&number).filter(|finished| finished.renewed)?;
+        self.number(finished.handle)
+    }
+
+    fn give_sequence(&mut self, node: NodeId, effects: &mut Effects) -> u32 {
+        let sequence = self.sequences.entry(node).or_insert(0);
+        *sequence = sequence.wrapping_add(1);
+        effects.put(Key::Sequence(node).octets(), record::write_number(*sequence));
+        *sequence
     }
 
     fn check(&self, now: Now, out: &Outgoing, config: &EngineConfig) -> Result<(), Acp142Fault> {
@@ -285,7 +344,8 @@ impl Transmitter {
     fn to_of(&self, answer: &Answer) -> To {
         let (Answer::Final(number, nodes) | Answer::Discard(number, nodes)) = answer;
         let group = self.finished.get(number).map(|finished| finished.group);
-        To { group, nodes: nodes.clone(), silent: nodes.iter().any(|node| self.silent.contains(node)) }
+        let silent = nodes.iter().any(|node| self.silent.contains(node));
+        To { group, nodes: nodes.clone(), silent, may_be_lost: false }
     }
 
     pub(super) fn is_silent(&self, node: NodeId) -> bool {
@@ -326,6 +386,12 @@ impl Transmitter {
         if let Some(why) = why {
             t.open().for_each(|(to, _)| effects.event(Event::Failed { handle: t.handle, to, why }));
         }
+        self.close(&t, why, false, effects);
+    }
+
+    /// Remembers a message that has ended, and tells its receivers.
+    fn close(&mut self, t: &Transmission, why: Option<Undelivered>, renewed: bool, effects: &mut Effects) {
+        let number = t.id.number;
         let finished = Finished {
             handle: t.handle,
             priority: t.priority,
@@ -333,6 +399,7 @@ impl Transmitter {
             group: t.group,
             total: t.total(),
             cancelled: why == Some(Undelivered::Cancelled),
+            renewed,
             outcomes: t.recipients.iter().map(|(&node, r)| (node, r.done)).collect(),
         };
         let nodes: Vec<NodeId> = finished.outcomes.keys().copied().collect();

@@ -1,7 +1,8 @@
 //! P_MUL over the radio: PDUs wait in the engine until the air scheduler asks for one.
 //!
 //! One destination that may answer is reached by RCOP (ARQ, confirmed by its node); several, or any in EMCON, by UDOP
-//! to the group. Acknowledgements go to the sender alone: by RCOP, or by UDOP when it is silent or so configured.
+//! to the group. Acknowledgements go to the sender alone: by RCOP, or by UDOP when it is silent, when they
+//! are the first of a message to several, or so configured.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,8 +31,9 @@ pub struct AirConfig {
     pub addresses: BTreeMap<NodeId, NodeAddress>,
     /// Address of the group.
     pub group: Option<NodeAddress>,
-    /// Acknowledgements go by RCOP to senders that are not silent.
-    pub acks_by_arq: bool,
+    /// Whether acknowledgements go by RCOP to senders that are not silent. `None`: all but the first complete one of a
+    /// message to several (ADR 0060), for which a link would have to be made that nothing else uses.
+    pub acks_by_arq: Option<bool>,
     /// How often the node repeats a non-ARQ PDU, 0 to 15.
     pub repeats: u8,
 }
@@ -44,7 +46,7 @@ impl AirConfig {
             rcop: Port::rcop(1, APPLICATION),
             addresses: BTreeMap::new(),
             group: None,
-            acks_by_arq: true,
+            acks_by_arq: None,
             repeats: 0,
         }
     }
@@ -76,7 +78,7 @@ impl Air {
     fn route(&self, to: &To) -> Option<(Port, NodeAddress)> {
         let address = |node: &NodeId| self.config.addresses.get(node).copied();
         match to.nodes.as_slice() {
-            [node] if !to.silent && (to.group.is_some() || self.config.acks_by_arq) => {
+            [node] if !to.silent && (to.group.is_some() || self.config.acks_by_arq.unwrap_or(!to.may_be_lost)) => {
                 Some((self.config.rcop, address(node)?))
             }
             // An acknowledgement concerns its sender alone.
@@ -168,7 +170,7 @@ impl AirLink for Acp142Link<Air> {
                 self.bearer.ready = true;
                 // What the node may do is said after this, when it may not.
                 self.core.set_node_silent(now, false);
-                self.core.engine.limit_pdus(mtu);
+                self.core.engine.limit_pdus(now, mtu);
                 self.core.set_up(Ok(()));
             }
             AirEvent::Lost(why) => {

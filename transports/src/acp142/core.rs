@@ -348,6 +348,9 @@ impl Core {
             self.storing.insert(batch, writes.clone());
             self.output(TransportOutput::Store(batch, writes));
         }
+        if self.engine.take_renewed() {
+            self.hold = self.storing.keys().next_back().copied();
+        }
         while let Some(event) = self.engine.poll_event() {
             self.take_event(event);
         }

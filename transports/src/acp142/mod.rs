@@ -23,4 +23,6 @@ pub use udp::{Udp, UdpConfig};
 #[cfg(test)]
 mod group_tests;
 #[cfg(test)]
+mod mtu_tests;
+#[cfg(test)]
 mod tests;

@@ -26,9 +26,9 @@ use crate::transport::{
 
 pub(super) const START: Now = Now { mono: Instant::ZERO, wall: WallTime::from_unix_seconds(1_700_000_000) };
 const RATE: u32 = 2400;
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 
-fn name(id: u32) -> SiteName {
+pub(super) fn name(id: u32) -> SiteName {
     format!("site{id}.test").into()
 }
 
@@ -113,7 +113,7 @@ impl Gateway {
         self.events.iter().filter_map(one).collect()
     }
 
-    fn failed(&self) -> Vec<(u64, TransportFault)> {
+    pub(super) fn failed(&self) -> Vec<(u64, TransportFault)> {
         let one = |event: &TransportEvent| match event {
             TransportEvent::Failed { ticket, fault, .. } => Some((ticket.0, fault.clone())),
             _ => None,
@@ -123,14 +123,18 @@ impl Gateway {
 }
 
 /// Radios that hand down one PDU at a time; ARQ never loses, non-ARQ may.
-struct Radios {
-    now: Now,
+pub(super) struct Radios {
+    pub(super) now: Now,
     links: BTreeMap<u32, (Acp142Link<Air>, Gateway)>,
     on_air: BTreeMap<u32, (Instant, AirPdu)>,
-    air: Vec<(u32, AirPdu)>,
+    pub(super) air: Vec<(u32, AirPdu)>,
     random: Seeded,
     loss_per_million: u32,
     count: u32,
+    /// What the nodes take.
+    pub(super) mtu: usize,
+    /// Largest PDU for several, and for one by ARQ.
+    pub(super) pdu_octets: (usize, Option<usize>),
 }
 
 fn address(id: u32) -> NodeAddress {
@@ -138,37 +142,60 @@ fn address(id: u32) -> NodeAddress {
 }
 
 impl Radios {
-    fn new(seed: u64, count: u32, silent: &[u32]) -> Self {
+    pub(super) fn new(seed: u64, count: u32, silent: &[u32]) -> Self {
+        Self::with(seed, count, silent, (400, None))
+    }
+
+    pub(super) fn with(seed: u64, count: u32, silent: &[u32], pdu_octets: (usize, Option<usize>)) -> Self {
         let (links, on_air, air) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
         let random = Seeded::new(seed);
-        let mut radios = Self { now: START, links, on_air, air, random, loss_per_million: 0, count };
+        let (now, mtu, loss_per_million) = (START, 2042, 0);
+        let mut radios = Self { now, links, on_air, air, random, loss_per_million, count, mtu, pdu_octets };
         (1..=count).for_each(|id| radios.start(id, silent));
         radios
     }
 
     /// Starts a site, or starts it again from its disk.
-    fn start(&mut self, id: u32, silent: &[u32]) {
+    pub(super) fn start(&mut self, id: u32, silent: &[u32]) {
         let mut air = AirConfig::new();
         air.addresses = (1..=self.count).map(|id| (NodeId(id), address(id))).collect();
         air.group = Some(NodeAddress::group(0x0102_0304));
         let gateway = self.links.remove(&id).map(|(_, gateway)| gateway).unwrap_or_default();
         self.on_air.remove(&id);
-        let mut link = Acp142Link::new(config(id, self.count, silent), Air::new(air), self.now, Seeded::new(7));
+        let mut config = config(id, self.count, silent);
+        (config.engine.pdu_octets_max, config.engine.pdu_octets_arq) = self.pdu_octets;
+        let mut link = Acp142Link::new(config, Air::new(air), self.now, Seeded::new(7));
         link.handle(self.now, TransportInput::Restored(gateway.rows()));
-        link.air(self.now, AirEvent::Ready { mtu: 2042 });
+        link.air(self.now, AirEvent::Ready { mtu: self.mtu });
         self.links.insert(id, (link, gateway));
         self.serve(id);
     }
 
-    fn link(&mut self, id: u32) -> &mut Acp142Link<Air> {
+    pub(super) fn link(&mut self, id: u32) -> &mut Acp142Link<Air> {
         &mut self.links.get_mut(&id).unwrap().0
     }
 
-    fn gateway(&self, id: u32) -> &Gateway {
+    pub(super) fn gateway(&self, id: u32) -> &Gateway {
         &self.links[&id].1
     }
 
-    fn submit(&mut self, from: u32, unit: Unit) {
+    pub(super) fn break_disk(&mut self, id: u32, broken: bool) {
+        self.links.get_mut(&id).unwrap().1.disk_broken = broken;
+    }
+
+    /// The node of a site goes, with the PDU it has, and comes back taking at most so much.
+    pub(super) fn reconnect(&mut self, id: u32, mtu: usize) {
+        self.mtu = mtu;
+        let now = self.now;
+        if let Some((_, pdu)) = self.on_air.remove(&id) {
+            self.link(id).air(now, AirEvent::Returned { token: pdu.token });
+        }
+        self.link(id).air(now, AirEvent::Lost("session lost".to_owned()));
+        self.link(id).air(now, AirEvent::Ready { mtu });
+        self.serve(id);
+    }
+
+    pub(super) fn submit(&mut self, from: u32, unit: Unit) {
         let now = self.now;
         self.link(from).submit(now, unit);
         self.serve(from);
@@ -180,7 +207,7 @@ impl Radios {
         gateway.serve(now, link);
         if !self.on_air.contains_key(&id) && link.offer().is_some() {
             let pdu = link.release(now).expect("an offer is kept");
-            assert!(pdu.octets.len() <= 2042);
+            assert!(pdu.octets.len() <= self.mtu, "{} octets, the node takes {}", pdu.octets.len(), self.mtu);
             let airtime = Duration::from_micros((pdu.octets.len() as u64 + 12) * 8_000_000 / u64::from(RATE));
             self.on_air.insert(id, (now.mono + airtime, pdu));
         }
@@ -230,7 +257,7 @@ impl Radios {
         self.air.push((id, pdu));
     }
 
-    fn run(&mut self, span: Duration) {
+    pub(super) fn run(&mut self, span: Duration) {
         let until = self.now.mono + span;
         let mut steps = 0;
         while self.step(until) {
@@ -259,7 +286,41 @@ fn one_site_is_reached_by_arq_and_several_by_the_group() {
     let first = &radios.air[0].1;
     assert_eq!((first.port.service, first.to, first.confirm), (Service::Udop, NodeAddress::group(0x0102_0304), false));
     assert_eq!(first.priority, Precedence::Flash.mt_priority());
-    assert!(radios.air.iter().filter(|(from, _)| *from != 1).all(|(_, pdu)| pdu.confirm && pdu.to == address(1)));
+    // One of many acknowledgements makes no link for itself.
+    let acks = || radios.air.iter().filter(|(from, _)| *from != 1);
+    assert!(acks().count() == 2 && acks().all(|(_, pdu)| !pdu.confirm && pdu.to == address(1)));
+}
+
+/// The first acknowledgements of a message to several may be lost; those that are asked for again go by ARQ. So do lists of
+/// what is missing.
+#[test]
+fn acknowledgements_that_were_lost_come_by_arq() {
+    let mut radios = Radios::new(1, 3, &[]);
+    radios.submit(1, unit(6, &[2, 3], Precedence::Routine, 1000));
+    while radios.gateway(2).mails.is_empty() || radios.gateway(3).mails.is_empty() {
+        radios.run(Duration::from_millis(100));
+    }
+    let before = radios.air.len();
+    radios.loss_per_million = 1_000_000;
+    while radios.air[before..].iter().filter(|(from, _)| *from != 1).count() < 2 {
+        radios.run(Duration::from_millis(100));
+    }
+    radios.loss_per_million = 0;
+    radios.run(HOUR);
+    let mut delivered = radios.gateway(1).delivered();
+    delivered.sort();
+    assert_eq!(delivered, [(6, name(2)), (6, name(3))]);
+    let acks: Vec<bool> = radios.air.iter().filter(|(from, _)| *from != 1).map(|(_, pdu)| pdu.confirm).collect();
+    assert_eq!(acks, [false, false, true, true]);
+    assert_eq!((radios.gateway(2).mails.len(), radios.gateway(3).mails.len()), (1, 1));
+    // A receiver that lacks something says so by ARQ.
+    radios.air.clear();
+    radios.loss_per_million = 400_000;
+    radios.submit(1, unit(7, &[2, 3], Precedence::Routine, 8000));
+    radios.run(HOUR);
+    let lists = |(from, pdu): &&(u32, AirPdu)| *from != 1 && pdu.octets.len() > 24;
+    assert!(radios.air.iter().filter(lists).count() > 0);
+    assert!(radios.air.iter().filter(lists).all(|(_, pdu)| pdu.confirm));
 }
 
 #[test]
@@ -376,11 +437,11 @@ fn unconfirmed_units_count_as_relayed_after_the_planned_repeats() {
 #[test]
 fn nothing_leaves_before_it_is_on_the_disk() {
     let mut radios = Radios::new(4, 2, &[]);
-    radios.links.get_mut(&1).unwrap().1.disk_broken = true;
+    radios.break_disk(1, true);
     radios.submit(1, unit(1, &[2], Precedence::Routine, 300));
     radios.run(Duration::from_secs(60));
     assert!(radios.air.is_empty());
-    radios.links.get_mut(&1).unwrap().1.disk_broken = false;
+    radios.break_disk(1, false);
     radios.run(HOUR);
     assert_eq!(radios.gateway(1).delivered(), [(1, name(2))]);
 }

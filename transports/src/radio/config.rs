@@ -3,6 +3,7 @@
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::sis::event::BackOff;
 use skywave_protocols::s5066::sis::fields::{Rank, SapId};
+use skywave_protocols::s5066::sis::limits::KEEP_ALIVE_INTERVAL;
 use skywave_protocols::s5066::sis::unidata::Quirks;
 use skywave_protocols::time::Duration;
 
@@ -34,6 +35,8 @@ pub struct RadioConfig {
     pub manage_sap: Option<SapId>,
     /// Time between tries to reach the node.
     pub back_off: BackOff,
+    /// A keep-alive is sent when nothing was heard from the node for so long, 120 s or more; `None`: never.
+    pub keep_alive: Option<Duration>,
     /// What the node does differently.
     pub quirks: Quirks,
     /// Whether all primitives are put out for a capture file.
@@ -56,6 +59,7 @@ impl RadioConfig {
             hold_link: None,
             manage_sap: None,
             back_off: BackOff::default(),
+            keep_alive: Some(KEEP_ALIVE_INTERVAL),
             quirks: Quirks::default(),
             capture: false,
         }
@@ -97,6 +101,11 @@ impl RadioConfig {
             "back_off",
             "the first wait is zero or above the longest".to_owned(),
         );
+        check(
+            self.keep_alive.is_none_or(|interval| interval >= KEEP_ALIVE_INTERVAL),
+            "keep_alive_seconds",
+            format!("is less than {}, the standard's least", KEEP_ALIVE_INTERVAL.as_secs()),
+        );
         faults
     }
 }
@@ -120,6 +129,7 @@ mod tests {
             confirm_ahead: Duration::from_secs(601),
             hold_link: Some(Duration::ZERO),
             back_off: BackOff { first: Duration::from_secs(2), longest: Duration::from_secs(1) },
+            keep_alive: Some(Duration::from_secs(119)),
             ..good
         };
         let keys: Vec<_> = bad.faults().into_iter().map(|(key, _)| key).collect();
@@ -135,7 +145,8 @@ mod tests {
                 "confirm_ahead_seconds",
                 "hold_link_seconds",
                 "turnaround",
-                "back_off"
+                "back_off",
+                "keep_alive_seconds"
             ]
         );
     }

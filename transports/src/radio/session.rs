@@ -42,6 +42,7 @@ impl Session {
         sis.own_address = Some(config.own_address);
         sis.quirks = config.quirks;
         sis.back_off = config.back_off;
+        sis.keep_alive = config.keep_alive;
         let capture = config.capture.then(FrameReader::new);
         Self { sap: sis.sap, client: SisClient::new(sis, seed), pipe: None, ended: None, capture }
     }
