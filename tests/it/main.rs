@@ -7,6 +7,7 @@
     reason = "test code: what is not as it should be ends it"
 )]
 
+mod carried;
 mod hostile;
 mod seeds;
 mod stories;

@@ -27,6 +27,8 @@ pub struct Lone {
     pub now: Now,
     /// What was written to each pipe.
     pub written: BTreeMap<PipeId, Vec<u8>>,
+    /// Pipes that it asked for.
+    pub opened: Vec<PipeId>,
     pub closed: Vec<PipeId>,
     pub paused: Vec<PipeId>,
     /// Hand-overs that wait for their end.
@@ -55,6 +57,7 @@ impl Lone {
             store,
             now,
             written: BTreeMap::new(),
+            opened: Vec::new(),
             closed: Vec::new(),
             paused: Vec::new(),
             hand_overs: VecDeque::new(),
@@ -240,8 +243,8 @@ impl Lone {
             PipeOutput::Abandon => self.closed.push(pipe),
             PipeOutput::Pause => self.paused.push(pipe),
             PipeOutput::Resume => self.paused.retain(|paused| *paused != pipe),
-            PipeOutput::Open { .. } | PipeOutput::Secure(_) | PipeOutput::TellDrained | PipeOutput::LimitSending(_) => {
-            }
+            PipeOutput::Open { .. } => self.opened.push(pipe),
+            PipeOutput::Secure(_) | PipeOutput::TellDrained | PipeOutput::LimitSending(_) => {}
         }
     }
 

@@ -1,6 +1,7 @@
 //! Hostile inputs and crashes against a whole gateway: a [`lone`] node with its store, or sites in a world. Which
 //! test stands for which input is written in `docs/src/hostile-inputs.md`.
 
+mod batches;
 mod disk;
 mod door;
 mod ends;

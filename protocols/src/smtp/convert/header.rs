@@ -26,6 +26,10 @@ fn edit(octets: &[u8], field: &Field) -> Result<Edit, ConvertFault> {
     let Some(value) = value.map(|value| value.replace("\r\n", "")) else {
         return Err(ConvertFault::Field(name));
     };
+    // A label is evidence: it goes as it was said, or the mail goes back.
+    if name.to_ascii_lowercase().contains("label") {
+        return Err(ConvertFault::Field(name));
+    }
     let among = |names: &[&str]| names.iter().any(|known| known.eq_ignore_ascii_case(&name));
     let with = if among(&TEXT_FIELDS) || name.get(..2).is_some_and(|head| head.eq_ignore_ascii_case("X-")) {
         Some(words(value.trim()))

@@ -125,7 +125,14 @@ fn addresses_outside_ascii_are_refused() {
     assert_eq!(convert(mail, &envelope("ü@b", true), &EIGHT), Err(ConvertFault::Address));
     assert_eq!(convert(mail, &envelope("ü@b", true), &Extensions::SERVER).map(|found| found.smtputf8), Ok(true));
     assert!(!convert(mail, &envelope("a@b", true), &EIGHT).unwrap().smtputf8);
-    for header in ["From: <jürgen@x>", "From: ü: a@b;", "Content-Type: text/plain; name=ü", "To: (ü) a@b"] {
+    for header in [
+        "X-Security-Label: GEHEIM ü",
+        "SIO-Label: marking=ü",
+        "From: <jürgen@x>",
+        "From: ü: a@b;",
+        "Content-Type: text/plain; name=ü",
+        "To: (ü) a@b",
+    ] {
         let mail = format!("{header}\r\n\r\nx\r\n");
         let found = convert(mail.as_bytes(), &envelope("a@b", true), &EIGHT);
         assert!(matches!(found, Err(ConvertFault::Field(_))), "{header} {found:?}");
