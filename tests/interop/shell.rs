@@ -8,7 +8,9 @@ use std::sync::mpsc::{Receiver, Sender as Channel, channel};
 
 use skywave::config::{self, Text};
 use skywave::node::command::{Command as Ask, Reply};
+use skywave::node::seam::Secret;
 use skywave::shell::Site;
+use skywave::shell::compute::password_line;
 use skywave::telemetry::{Event, Status};
 
 use crate::sender::Sender;
@@ -244,4 +246,34 @@ fn by_openssl(door: SocketAddr) -> String {
     let _ = child.kill();
     let _ = child.wait();
     text
+}
+
+/// The port for users: without AUTH nothing is taken, from whatever network; with it mail may go anywhere.
+#[test]
+fn users_submit_with_auth_and_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = password_line("anna", &Secret("horse".to_owned()), &[7; 16]).unwrap();
+    std::fs::write(folder.path().join("users"), line).unwrap();
+    let place = folder.path().display();
+    let text = format!(
+        "site = \"hq.test\"\nspool_directory = \"{place}/spool\"\nrun_directory = \"{place}/run\"\n\
+         password_file = \"{place}/users\"\n[mail]\nlisten = []\nsubmission = [\"127.0.0.1:0\"]\n\
+         auth_without_tls = true\n[local.mta]\ndomains = [\"*\"]\ntarget = \"127.0.0.1:9\"\n"
+    );
+    let loaded = config::load(&[Text { file: "test".to_owned(), text }], &BTreeMap::new()).unwrap();
+    in_runtime(async {
+        let site = Site::start(loaded.site, loaded.shell).unwrap();
+        let door = site.listening(1).await[0];
+        let talk = tokio::task::spawn_blocking(move || {
+            let mut sender = Sender::connect(door);
+            let mut code = |line: &str| sender.command(line).0;
+            let before = [code("MAIL FROM:<a@hq.test>"), code("RCPT TO:<b@far.test>"), code("DATA")];
+            // Wrong, then right: NUL anna NUL horse.
+            let auth = [code("AUTH PLAIN AGFubmEASG9yc2U="), code("AUTH PLAIN AGFubmEAaG9yc2U=")];
+            let (end, _) = sender.send("<a@hq.test>", &["<b@far.test>".to_owned()], b"Subject: x\r\n\r\nx\r\n");
+            (before, auth, end)
+        });
+        assert_eq!(talk.await.unwrap(), ([530; 3], [535, 235], 250));
+        site.stop().await;
+    });
 }

@@ -32,8 +32,9 @@ fn sites(names: &[&str], links: &[LinkKind]) -> World {
         let mut config = plan.site(index);
         for link in &mut config.links {
             if let TransportConfig::BatchRadio { group, repeats, .. } = &mut link.transport {
-                (*group, *repeats) =
-                    (names.len() > 2).then(|| (Some(GROUP_ADDRESS.to_owned()), 2)).unwrap_or((None, 1));
+                let many = names.len() > 2;
+                *group = many.then(|| GROUP_ADDRESS.to_owned());
+                *repeats = if many { 2 } else { 1 };
             }
         }
         world.add(name, config, false);

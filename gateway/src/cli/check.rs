@@ -1,9 +1,10 @@
-//! `skywave check`: every mistake at once; several configurations side by side.
+//! `skywave check`: every mistake at once, and what may surprise; several configurations side by side.
 
 use super::args::Check;
 use super::exit::{self, Fault};
 use super::files;
 use crate::config::compare::compare;
+use crate::config::warnings::warnings;
 use crate::config::{Loaded, Mistake};
 
 /// Checks and compares.
@@ -21,17 +22,21 @@ pub(super) fn check(arguments: &Check) -> Result<(), Fault> {
             mistakes.extend(compare(a, b));
         }
     }
+    let warnings: Vec<Mistake> = loaded.iter().flat_map(warnings).collect();
     if arguments.json {
-        print_json(&loaded, &mistakes, arguments.print)?;
+        print_json(&loaded, &mistakes, &warnings, arguments.print)?;
     } else {
-        print_words(&loaded, &mistakes, arguments.print)?;
+        print_words(&loaded, &mistakes, &warnings, arguments.print)?;
     }
     if mistakes.is_empty() { Ok(()) } else { Err(Fault::told(exit::CONFIGURATION)) }
 }
 
-fn print_words(loaded: &[Loaded], mistakes: &[Mistake], print: bool) -> Result<(), Fault> {
+fn print_words(loaded: &[Loaded], mistakes: &[Mistake], warnings: &[Mistake], print: bool) -> Result<(), Fault> {
     for mistake in mistakes {
         eprintln!("{mistake}");
+    }
+    for warning in warnings {
+        eprintln!("warning: {warning}");
     }
     for one in loaded {
         if print {
@@ -45,8 +50,8 @@ fn print_words(loaded: &[Loaded], mistakes: &[Mistake], print: bool) -> Result<(
     Ok(())
 }
 
-fn print_json(loaded: &[Loaded], mistakes: &[Mistake], print: bool) -> Result<(), Fault> {
-    let mut object = serde_json::json!({ "ok": mistakes.is_empty(), "mistakes": mistakes });
+fn print_json(loaded: &[Loaded], mistakes: &[Mistake], warnings: &[Mistake], print: bool) -> Result<(), Fault> {
+    let mut object = serde_json::json!({ "ok": mistakes.is_empty(), "mistakes": mistakes, "warnings": warnings });
     if print {
         let all = loaded.iter().map(|one| &one.raw).collect::<Vec<_>>();
         object["effective"] =

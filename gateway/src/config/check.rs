@@ -1,5 +1,6 @@
 //! From raw to checked: the site, its mail door, its local MTAs and its queue.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use skywave_protocols::message::address::Mailbox;
@@ -56,7 +57,7 @@ fn last_if<T>(all: Vec<T>, last: impl Fn(&T) -> bool) -> Vec<T> {
 
 fn mail(raw: &Raw, site: &str, found: &mut Found<'_>) -> Option<MailConfig> {
     let (key, mail) = (Key::new("mail"), &raw.mail);
-    let listen = listen(&key.at("listen"), &mail.listen, found);
+    let (listen, submission) = listeners(&key, mail, found);
     let hostname = mail.hostname.clone().unwrap_or_else(|| site.to_owned());
     domain_name(&key.at("hostname"), &hostname, found);
     let relay_networks = networks(&key.at("relay_networks"), &mail.relay_networks, found);
@@ -87,6 +88,7 @@ fn mail(raw: &Raw, site: &str, found: &mut Found<'_>) -> Option<MailConfig> {
     let batch_address = batch_address.and_then(|text| found.take(&key.at("batch_address"), Mailbox::parse(text)));
     Some(MailConfig {
         listen,
+        submission,
         hostname,
         size_octets_max: mail.size_octets_max,
         recipients_max: mail.recipients_max,
@@ -103,6 +105,16 @@ fn mail(raw: &Raw, site: &str, found: &mut Found<'_>) -> Option<MailConfig> {
     })
 }
 
+/// Where it listens, and where users submit.
+fn listeners(key: &Key, mail: &RawMail, found: &mut Found<'_>) -> (Vec<SocketAddr>, Vec<SocketAddr>) {
+    let all = listen(&key.at("listen"), &mail.listen, found);
+    let submission = listen(&key.at("submission"), &mail.submission, found);
+    for address in submission.iter().filter(|address| all.contains(address) && address.port() != 0) {
+        found.wrong(&key.at("submission"), format!("{address} is one of listen too"));
+    }
+    (all, submission)
+}
+
 fn auth(raw: &Raw, key: &Key, found: &mut Found<'_>) -> bool {
     let auth = raw.mail.auth.unwrap_or(raw.password_file.is_some());
     if auth && raw.password_file.is_none() {
@@ -110,6 +122,9 @@ fn auth(raw: &Raw, key: &Key, found: &mut Found<'_>) -> bool {
     }
     if auth && raw.mail.certificate.is_none() && !raw.mail.auth_without_tls {
         found.wrong(&key.at("auth"), "needs a certificate, or auth_without_tls = true");
+    }
+    if !auth && !raw.mail.submission.is_empty() {
+        found.wrong(&key.at("submission"), "nobody could use it: needs auth, and a password_file");
     }
     auth
 }
@@ -126,7 +141,7 @@ fn precedences(mail: &RawMail, key: &Key, found: &mut Found<'_>) -> (Option<Prec
     (default, ceiling)
 }
 
-fn no_precedence(text: &str) -> String {
+pub(super) fn no_precedence(text: &str) -> String {
     format!("{text:?} is no precedence: deferred, routine, priority, immediate, flash, override")
 }
 

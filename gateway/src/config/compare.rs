@@ -176,7 +176,7 @@ impl Ends<'_> {
         let key = Key::new("link").at(&self.ours.name);
         let differ = |what: &str, ours: &str, theirs: &str| {
             let reason = format!("{ours} here, {theirs} at {} (link {})", self.b.site.site, self.theirs.name);
-            self.a.places.mistake(&key.at(what), reason)
+            self.a.places.mistake(&what.split('.').fold(key.clone(), |key, part| key.at(part)), reason)
         };
         if carriage(self.ours) != carriage(self.theirs) {
             mistakes.push(differ("carriage", carriage(self.ours), carriage(self.theirs)));
@@ -192,6 +192,13 @@ impl Ends<'_> {
         }
         for (what, ours, theirs) in chat_differences(self.ours, self.theirs) {
             mistakes.push(differ(what, &ours, &theirs));
+        }
+        if let (Some(ours), Some(theirs)) = (acp142(self.ours), acp142(self.theirs)) {
+            for ((what, ours), (_, theirs)) in ours.options.shared().into_iter().zip(theirs.options.shared()) {
+                if ours != theirs {
+                    mistakes.push(differ(what, &ours, &theirs));
+                }
+            }
         }
         let raw = |site: &Loaded, link: &LinkConfig| site.raw.link.get(&*link.name).cloned().unwrap_or_default();
         let (ours, theirs): (RawLink, RawLink) = (raw(self.a, self.ours), raw(self.b, self.theirs));

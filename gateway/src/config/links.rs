@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use skywave_protocols::acp142::config::EngineConfig;
+use skywave_protocols::acp142::config::{EngineConfig, SILENT_USUAL, SilentPlan};
 use skywave_protocols::message::address::Mailbox;
+use skywave_protocols::message::precedence::Precedence;
+use skywave_protocols::s5066::sis::event::BackOff;
+use skywave_protocols::s5066::sis::limits::KEEP_ALIVE_INTERVAL;
 use skywave_protocols::smtp::grammar::Extensions;
 use skywave_protocols::time::Duration;
 
 use super::check;
 use super::mistake::{Found, Key};
-use super::raw::{Raw, RawDynamicGroups, RawLink, RawRadio, RawSite};
+use super::raw::{Raw, RawDynamicGroups, RawLink, RawRadio, RawSilentPlan, RawSite};
 use super::values::{domain_name, host_and_port, node_address, positive};
 use crate::node::build;
 use crate::node::config::{
@@ -25,6 +28,11 @@ const SAP_MAX: u8 = 15;
 /// Fastest radio that the pacing is made for.
 const RADIO_BITS_PER_SECOND_MAX: u32 = 1_000_000;
 const HOLD_LINK_SECONDS_MAX: u64 = 3_600;
+const SESSION_SECONDS_MAX: u64 = 86_400;
+/// Full repeats to a silent site.
+const EMCON_REPEATS_MAX: u32 = 1_000;
+/// How often a batch goes to a group.
+const BATCH_REPEATS_MAX: u8 = 16;
 /// Smallest and largest P_MUL PDU; a U_PDU of a node takes 2048 octets, 6 of them UDOP's.
 const PDU_OCTETS_MIN: usize = 64;
 const PDU_OCTETS_RADIO_MAX: usize = 2_042;
@@ -64,6 +72,7 @@ fn check_radio(name: &str, raw: &RawRadio, found: &mut Found<'_>) -> Option<Radi
     if let Some(sap) = raw.manage_sap.filter(|&sap| sap > SAP_MAX) {
         found.wrong(&key.at("manage_sap"), format!("cannot be {sap}: 0 to {SAP_MAX}"));
     }
+    check_session(&key, raw, found);
     Some(RadioConfig {
         name: name.into(),
         node: node?,
@@ -74,7 +83,27 @@ fn check_radio(name: &str, raw: &RawRadio, found: &mut Found<'_>) -> Option<Radi
         air_ahead: Duration::from_secs(raw.air_ahead_seconds),
         hold_link: (raw.hold_link_seconds > 0).then(|| Duration::from_secs(raw.hold_link_seconds)),
         manage_sap: raw.manage_sap,
+        zero_counters: raw.zero_counters,
+        keep_alive: (raw.keep_alive_seconds > 0).then(|| Duration::from_secs(raw.keep_alive_seconds)),
+        back_off: BackOff {
+            first: Duration::from_secs(raw.reconnect_first_seconds),
+            longest: Duration::from_secs(raw.reconnect_longest_seconds),
+        },
     })
+}
+
+/// How often, and how soon after each other, sessions with the node are tried and kept alive.
+fn check_session(key: &Key, raw: &RawRadio, found: &mut Found<'_>) {
+    let least = KEEP_ALIVE_INTERVAL.as_secs();
+    if raw.keep_alive_seconds != 0 && !(least..=SESSION_SECONDS_MAX).contains(&raw.keep_alive_seconds) {
+        let reason = format!("cannot be {}: 0, or {least} to {SESSION_SECONDS_MAX}", raw.keep_alive_seconds);
+        found.wrong(&key.at("keep_alive_seconds"), reason);
+    }
+    positive(&key.at("reconnect_first_seconds"), raw.reconnect_first_seconds, found);
+    if !(raw.reconnect_first_seconds..=SESSION_SECONDS_MAX).contains(&raw.reconnect_longest_seconds) {
+        let reason = format!("must be reconnect_first_seconds to {SESSION_SECONDS_MAX}");
+        found.wrong(&key.at("reconnect_longest_seconds"), reason);
+    }
 }
 
 pub(super) fn links(raw: &Raw, own: &str, found: &mut Found<'_>) -> Vec<LinkConfig> {
@@ -223,8 +252,9 @@ impl LinkCheck<'_> {
         let radio = self.radio(found);
         let sites = self.sites(Medium::Radio, false, found);
         self.group(Medium::Radio, found);
-        if self.link.group.is_some() {
-            positive(&key.at("repeats"), self.link.repeats.into(), found);
+        if self.link.group.is_some() && !(1..=BATCH_REPEATS_MAX).contains(&self.link.repeats) {
+            let reason = format!("cannot be {}: 1 to {BATCH_REPEATS_MAX}", self.link.repeats);
+            found.wrong(&key.at("repeats"), reason);
         }
         Some(TransportConfig::BatchRadio {
             radio: radio?,
@@ -259,7 +289,7 @@ impl LinkCheck<'_> {
         if link.back_off_hundredths < 100 {
             found.wrong(&key.at("back_off_hundredths"), "waits must not become shorter: at least 100");
         }
-        positive(&key.at("emcon_interval_seconds"), link.emcon_interval_seconds, found);
+        let emcon = self.emcon(found);
         let sites = self.sites(medium, true, found);
         if let Some(other) = sites.iter().find(|site| Some(site.id) == id) {
             found.wrong(&key.at("site").at(&other.site).at("id"), "is our own id");
@@ -278,9 +308,29 @@ impl LinkCheck<'_> {
                 .then(EngineConfig::pdu_octets_by_arq),
             ack_wait: link.ack_wait_seconds.map(Duration::from_secs),
             back_off_hundredths: link.back_off_hundredths,
-            emcon_repeats: link.emcon_repeats,
-            emcon_interval: Duration::from_secs(link.emcon_interval_seconds),
+            emcon,
+            options: link.acp142.clone().unwrap_or_default(),
         })
+    }
+
+    /// The plan for silent sites: what is usual for a precedence, what the link says of all, what it says of one.
+    fn emcon(&self, found: &mut Found<'_>) -> [SilentPlan; 6] {
+        let (key, link) = (self.key(), self.link);
+        let mut plans = SILENT_USUAL;
+        let keys = [key.at("emcon_repeats"), key.at("emcon_interval_seconds")];
+        let said = RawSilentPlan { repeats: link.emcon_repeats, interval_seconds: link.emcon_interval_seconds };
+        plan(&keys, &said, &mut plans, found);
+        for (name, said) in &link.emcon_by_precedence {
+            let key = key.at("emcon_by_precedence").at(name);
+            let one = Precedence::parse(name).and_then(|precedence| plans.get_mut(precedence as usize));
+            match one {
+                Some(one) => {
+                    plan(&[key.at("repeats"), key.at("interval_seconds")], said, std::slice::from_mut(one), found)
+                }
+                None => found.wrong(&key, check::no_precedence(name)),
+            }
+        }
+        plans
     }
 
     /// The size of PDUs that fits the medium.
@@ -321,6 +371,20 @@ impl LinkCheck<'_> {
             }
         }
         sites
+    }
+}
+
+/// Puts what is said in the place of what is usual.
+fn plan([repeats, interval]: &[Key; 2], said: &RawSilentPlan, plans: &mut [SilentPlan], found: &mut Found<'_>) {
+    if let Some(count) = said.repeats.filter(|&count| count > EMCON_REPEATS_MAX) {
+        found.wrong(repeats, format!("cannot be {count}: at most {EMCON_REPEATS_MAX}"));
+    }
+    if let Some(seconds) = said.interval_seconds {
+        positive(interval, seconds, found);
+    }
+    for plan in plans {
+        plan.repeats = said.repeats.unwrap_or(plan.repeats);
+        plan.interval = said.interval_seconds.map_or(plan.interval, Duration::from_secs);
     }
 }
 
@@ -428,9 +492,22 @@ pub(super) fn engines(links: &[LinkConfig], radios: &[RadioConfig], found: &mut 
                 "engine.ack_wait" | "engine.ack_wait_max" => "ack_wait_seconds",
                 "engine.back_off_percent" => "back_off_hundredths",
                 "engine.silent" => "emcon_interval_seconds",
+                "engine.message_octets_max" => "acp142.unit_octets_max",
+                "engine.rounds_max" => "acp142.rounds_max",
+                "engine.missing_max" => "acp142.missing_max",
+                "engine.ack_delay_per_receiver" => "acp142.ack_delay_seconds",
+                "engine.ack_delay_max" => "acp142.ack_delay_seconds_max",
+                "engine.address_window" => "acp142.address_window_seconds",
+                "engine.ack_pdu_time" => "acp142.ack_pdu_seconds",
+                "engine.ack_pdu_repeats" => "acp142.ack_pdu_repeats",
+                "engine.quiet" => "acp142.quiet_seconds",
+                "engine.orphan_validity" => "acp142.orphan_validity_seconds",
+                "engine.lifetime_max" => "acp142.lifetime_seconds_max",
+                "engine.clock_grace" => "acp142.clock_grace_seconds",
                 other => other,
             };
-            found.wrong(&Key::new("link").at(&link.name).at(name), why);
+            let key = name.split('.').fold(Key::new("link").at(&link.name), |key, part| key.at(part));
+            found.wrong(&key, why);
         }
     }
 }

@@ -117,6 +117,11 @@ impl Places {
         self.places.insert(key, (format!("environment {variable}"), 0));
     }
 
+    /// Whether the key was written.
+    pub fn has(&self, key: &Key) -> bool {
+        self.places.contains_key(key)
+    }
+
     /// A mistake at a key; where the key was never written, at the nearest one above it.
     pub fn mistake(&self, key: &Key, reason: String) -> Mistake {
         let mut place = Some(key.clone());

@@ -17,6 +17,7 @@ mod raw_chat;
 pub(crate) mod slow;
 pub mod stations;
 mod values;
+pub mod warnings;
 mod xmpp_links;
 #[cfg(test)]
 mod xmpp_tests;
@@ -130,6 +131,7 @@ fn overrides(environment: &BTreeMap<String, String>, places: &mut Places) -> Env
         .try_parsing(true)
         .list_separator(",")
         .with_list_parse_key("mail.listen")
+        .with_list_parse_key("mail.submission")
         .with_list_parse_key("mail.relay_networks")
         .source(Some(map))
 }

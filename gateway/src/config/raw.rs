@@ -11,6 +11,7 @@ use skywave_protocols::xmpp::rules::FilterConfig;
 use skywave_transports::acp142::udp::GLOBAL_GROUP;
 
 use super::raw_chat::RawChat;
+use crate::node::acp142_options::Acp142Options;
 use crate::shell::hand_over::HandOverTls;
 use crate::shell::log::LogFormat;
 
@@ -90,6 +91,8 @@ impl Default for Raw {
 pub struct RawMail {
     /// Addresses and ports.
     pub listen: Vec<String>,
+    /// Those where users submit: nothing is taken there without AUTH.
+    pub submission: Vec<String>,
     /// Name in greeting and Received fields; the site's name without.
     pub hostname: Option<String>,
     /// Largest mail.
@@ -123,6 +126,7 @@ impl Default for RawMail {
     fn default() -> Self {
         Self {
             listen: vec!["127.0.0.1:2525".to_owned()],
+            submission: Vec::new(),
             hostname: None,
             size_octets_max: 16_000_000,
             recipients_max: 1_000,
@@ -215,6 +219,14 @@ pub struct RawRadio {
     pub hold_link_seconds: u64,
     /// A session of rank 15 at this SAP tells the node of our radio silence.
     pub manage_sap: Option<u8>,
+    /// The node puts two zero counters into every indication, as old products do.
+    pub zero_counters: bool,
+    /// A keep-alive goes when nothing was heard from the node for so long; 0: never.
+    pub keep_alive_seconds: u64,
+    /// First wait before a session with the node is tried again; it doubles.
+    pub reconnect_first_seconds: u64,
+    /// Longest such wait.
+    pub reconnect_longest_seconds: u64,
 }
 
 impl Default for RawRadio {
@@ -228,6 +240,10 @@ impl Default for RawRadio {
             air_ahead_seconds: 20,
             hold_link_seconds: 0,
             manage_sap: None,
+            zero_counters: false,
+            keep_alive_seconds: 120,
+            reconnect_first_seconds: 1,
+            reconnect_longest_seconds: 60,
         }
     }
 }
@@ -257,10 +273,18 @@ pub struct RawLink {
     pub ack_wait_seconds: Option<u64>,
     /// Growth of that wait a round, in hundredths.
     pub back_off_hundredths: u32,
-    /// Full repeats to silent sites.
-    pub emcon_repeats: u32,
+    /// Full repeats to silent sites, of all precedences.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emcon_repeats: Option<u32>,
     /// Interval of these.
-    pub emcon_interval_seconds: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub emcon_interval_seconds: Option<u64>,
+    /// Both for a precedence, by its name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub emcon_by_precedence: BTreeMap<String, RawSilentPlan>,
+    /// What else can be said of ACP 142.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub acp142: Option<Acp142Options>,
     /// The interface's address (`acp142_udp`).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub bind: Option<IpAddr>,
@@ -375,9 +399,11 @@ impl Default for RawLink {
             pdu_octets_max: None,
             ack_wait_seconds: None,
             back_off_hundredths: 150,
-            emcon_repeats: 3,
+            emcon_repeats: None,
             extensions: Vec::new(),
-            emcon_interval_seconds: 900,
+            emcon_interval_seconds: None,
+            emcon_by_precedence: BTreeMap::new(),
+            acp142: None,
             bind: None,
             ports: [2751, 2752, 2753, 2754],
             bits_per_second: None,
@@ -414,6 +440,18 @@ impl Default for RawLink {
             site: BTreeMap::new(),
         }
     }
+}
+
+/// `[link.NAME.emcon_by_precedence.PRECEDENCE]`.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RawSilentPlan {
+    /// Full repeats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<u32>,
+    /// Interval of these.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub interval_seconds: Option<u64>,
 }
 
 /// `[link.NAME.dynamic_groups]`: groups that are asked for, announced and given back for each message.

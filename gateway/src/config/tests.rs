@@ -120,6 +120,39 @@ fn what_an_engine_refuses_is_a_mistake() {
         ("radio = \"hf\"", "radio = \"hf\"\nack_wait_seconds = 86401", "link.hf.ack_wait_seconds: must be 1 s to"),
         ("radio = \"hf\"", "radio = \"hf\"\nback_off_hundredths = 1001", "link.hf.back_off_hundredths: must be 100 to"),
         ("radio = \"hf\"", "radio = \"hf\"\nid = 4294967295", "link.hf.id: must be neither 0 nor all ones"),
+        (
+            "radio = \"hf\"",
+            "radio = \"hf\"\nacp142.rounds_max = 0",
+            "a.toml:30: link.hf.acp142.rounds_max: must be 1 to",
+        ),
+        ("radio = \"hf\"", "radio = \"hf\"\nacp142.missing_max = 0", "link.hf.acp142.missing_max: must be 1 to 16000"),
+        ("radio = \"hf\"", "radio = \"hf\"\nacp142.ack_pdu_seconds = 0", "link.hf.acp142.ack_pdu_seconds: must be 1 s"),
+        ("radio = \"hf\"", "radio = \"hf\"\nacp142.quiet_seconds = 604801", "acp142.quiet_seconds: must be at most"),
+        ("radio = \"hf\"", "radio = \"hf\"\nacp142.unit_octets_max = 0", "acp142.unit_octets_max: must be 1 octet to"),
+        ("radio = \"hf\"", "radio = \"hf\"\nacp142.udop_sap = 16", "link.hf.acp142.udop_sap: cannot be 16: 1 to 15"),
+        ("radio = \"hf\"", "radio = \"hf\"\nacp142.checksum = \"crc\"", "acp142.checksum: unknown variant `crc`"),
+        ("radio = \"hf\"", "radio = \"hf\"\nacp142.rounds = 3", "link.hf.acp142.rounds: unknown field `rounds`"),
+        ("radio = \"hf\"", "radio = \"hf\"\nemcon_repeats = 1001", "link.hf.emcon_repeats: cannot be 1001: at most"),
+        ("radio = \"hf\"", "radio = \"hf\"\nemcon_interval_seconds = 0", "link.hf.emcon_interval_seconds: cannot be 0"),
+        (
+            "radio = \"hf\"",
+            "radio = \"hf\"\nemcon_by_precedence.flush.repeats = 3",
+            "link.hf.emcon_by_precedence.flush: \"flush\" is no precedence",
+        ),
+        (
+            "radio = \"hf\"",
+            "radio = \"hf\"\nemcon_by_precedence.flash.interval_seconds = 0",
+            "link.hf.emcon_by_precedence.flash.interval_seconds: cannot be 0",
+        ),
+        ("[radio.hf]", "[radio.hf]\nkeep_alive_seconds = 119", "radio.hf.keep_alive_seconds: cannot be 119: 0, or 120"),
+        ("[radio.hf]", "[radio.hf]\nreconnect_first_seconds = 0", "radio.hf.reconnect_first_seconds: cannot be 0"),
+        ("[radio.hf]", "[radio.hf]\nreconnect_first_seconds = 61", "reconnect_longest_seconds: must be"),
+        (
+            "",
+            "[link.x]\ncarriage = \"mule\"\ntransport = \"acp142_radio\"\nradio = \"hf\"\n\
+             site.\"x.test\".address = \"1.1.0.9\"",
+            "link.x.radio: link hf has the same SAP, connection id and application id",
+        ),
         ("[mail]", "[mail]\nrecipients_max = 10001", "mail.recipients_max: 10001 recipients, a unit has at most 10000"),
         (
             "",
@@ -187,6 +220,11 @@ fn the_two_ends_of_a_link_are_compared() {
             "radio = \"hf\"\ngroup = \"17.0.0.2\"",
             "link.hf.group: 17.0.0.1 here, 17.0.0.2 at field.test",
         ),
+        (
+            "radio = \"hf\"",
+            "radio = \"hf\"\nacp142.rcop_sap = 2",
+            "link.hf.acp142.rcop_sap: nothing here, 2 at field.test",
+        ),
         ("radio = \"hf\"", "radio = \"hf\"\ninflated_octets_max = 1000", "link.hf.inflated_octets_max: hq.test takes"),
         ("site = \"field.test\"", "site = \"hq.test\"", "site: hq.test is the other site's name too"),
         (
@@ -210,4 +248,26 @@ fn the_two_ends_of_a_link_are_compared() {
         .replace("domains = [\"hq.test\"]", "domains = [\"hq.test\", \"field.test\", \".field.test\"]");
     let found = compare(&hq, &loaded("field.toml", &circle));
     assert!(found.iter().any(|mistake| mistake.reason.contains("comes back")), "{found:#?}");
+}
+
+/// Keys of ACP 142 and of the session reach what runs; what is not said keeps the engine's own value.
+#[test]
+fn what_is_said_of_acp_142_is_what_runs() {
+    let acp142 = |text: &str| {
+        let site = loaded("a.toml", text).site;
+        let TransportConfig::Acp142Radio { acp142, .. } = &site.links[0].transport else { panic!() };
+        (acp142.clone(), site.radios[0].clone())
+    };
+    let (usual, radio) = acp142(HQ);
+    assert_eq!(usual.emcon, skywave_protocols::acp142::config::SILENT_USUAL);
+    assert_eq!((radio.zero_counters, radio.keep_alive.map(|at| at.as_secs())), (false, Some(120)));
+    let keys = "radio = \"hf\"\nemcon_interval_seconds = 300\nemcon_by_precedence.flash = { repeats = 9 }\n\
+                emcon_by_precedence.routine = { repeats = 1, interval_seconds = 7200 }\nacp142.obey_discards = false\n";
+    let session = "[radio.hf]\nzero_counters = true\nkeep_alive_seconds = 0\nreconnect_first_seconds = 5\n";
+    let (said, radio) = acp142(&HQ.replacen("radio = \"hf\"", keys, 1).replacen("[radio.hf]", session, 1));
+    let plans = said.emcon.map(|plan| (plan.interval.as_secs(), plan.repeats));
+    assert_eq!(plans, [(300, 2), (7200, 1), (300, 3), (300, 3), (300, 9), (300, 4)]);
+    assert_eq!(said.options.obey_discards, Some(false));
+    assert!(radio.zero_counters && radio.keep_alive.is_none());
+    assert_eq!((radio.back_off.first.as_secs(), radio.back_off.longest.as_secs()), (5, 60));
 }

@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use skywave_protocols::s5066::sis::fields::SapId;
 use skywave_protocols::time::Duration;
 use skywave_protocols::xmpp::slow::limits::{BLOCK_TEXT_OCTETS_MAX, STANZA_OCTETS_MAX};
+use skywave_transports::batch::BatchConfig;
 use skywave_transports::io::{Authority, Trust};
+use skywave_transports::radio::Service;
 use skywave_transports::stream::config::{APPLICATION, CONNECTION, CONNECTION_URGENT, SAP_STANDARD};
 use skywave_transports::stream::{AcceptFrom, Opener, RcopConfig, TcpConfig, TcpTls};
 
@@ -14,6 +17,7 @@ use super::links::{LinkCheck, Medium};
 use super::mistake::{Found, Key};
 use super::raw::RawLink;
 use super::values::{SYSTEM_AUTHORITY, domain_name, host_and_port, network};
+use crate::node::build;
 use crate::node::config::{
     Carriage, LinkConfig, LinkSite, StreamManagement, TransportConfig, XmppLinkConfig, XmppProfile, XmppRcopConfig,
 };
@@ -319,24 +323,46 @@ impl LinkCheck<'_> {
     }
 }
 
+/// Radio, protocol, SAP, connection id and application id.
+type RadioPort = (Arc<str>, Service, u8, u8, u16);
+
 /// Links that would take what is for another: two of one radio at one port.
 pub(super) fn check_shared(links: &[LinkConfig], found: &mut Found<'_>) {
-    let ports = |link: &LinkConfig| match &link.transport {
-        TransportConfig::XmppRcop { radio, rcop, .. } => {
-            let ids = [Some(rcop.connection_id), rcop.urgent_connection_id];
-            ids.into_iter().flatten().map(|id| (radio.clone(), rcop.sap, id, rcop.application_id)).collect()
+    let ports = |link: &LinkConfig| -> Vec<RadioPort> {
+        match &link.transport {
+            TransportConfig::XmppRcop { radio, rcop, .. } => {
+                let ids = [Some(rcop.connection_id), rcop.urgent_connection_id];
+                ids.into_iter()
+                    .flatten()
+                    .map(|id| (radio.clone(), Service::Rcop, rcop.sap, id, rcop.application_id))
+                    .collect()
+            }
+            TransportConfig::Acp142Radio { radio, acp142 } => {
+                let air = build::ports(acp142, link.carriage).into_iter();
+                let ports = air.flat_map(|air| [air.udop, air.rcop]);
+                ports
+                    .map(|port| (radio.clone(), port.service, port.sap.number(), port.connection, port.application))
+                    .collect()
+            }
+            // Those of the batches of defaults.md, one SAP for broadcasts and one for ARQ.
+            TransportConfig::BatchRadio { radio, group, .. } => {
+                let port = match group {
+                    Some(_) => BatchConfig::udop(BTreeMap::new(), None).port,
+                    None => BatchConfig::rcop(BTreeMap::new()).port,
+                };
+                vec![(radio.clone(), port.service, port.sap.number(), port.connection, port.application)]
+            }
+            TransportConfig::Acp142Udp { .. } | TransportConfig::XmppTcp { .. } => Vec::new(),
         }
-        TransportConfig::Acp142Radio { .. }
-        | TransportConfig::Acp142Udp { .. }
-        | TransportConfig::BatchRadio { .. }
-        | TransportConfig::XmppTcp { .. } => Vec::new(),
     };
     for (index, link) in links.iter().enumerate() {
         let before = links.iter().take(index);
         let clash = |other: &&LinkConfig| ports(other).iter().any(|port| ports(link).contains(port));
         if let Some(other) = before.into_iter().find(clash) {
             let reason = format!("link {} has the same SAP, connection id and application id", other.name);
-            found.wrong(&Key::new("link").at(&link.name).at("connection_id"), reason);
+            let key =
+                if matches!(link.transport, TransportConfig::XmppRcop { .. }) { "connection_id" } else { "radio" };
+            found.wrong(&Key::new("link").at(&link.name).at(key), reason);
         }
     }
 }

@@ -54,6 +54,9 @@ impl Node {
         radio.turnaround = config.turnaround;
         radio.air_ahead = config.air_ahead;
         radio.hold_link = config.hold_link;
+        radio.quirks.counters_in_every_indication = config.zero_counters;
+        radio.keep_alive = config.keep_alive;
+        radio.back_off = config.back_off;
         radio.manage_sap = config.manage_sap.map(SapId::from_low_bits);
         radio.capture = self.config.capture;
         match radio.faults().as_slice() {
@@ -72,10 +75,7 @@ impl Node {
             TransportConfig::Acp142Radio { radio, acp142 } => {
                 let (carrier, radio) = carriers.get(radio).ok_or_else(|| format!("there is no radio {radio}"))?;
                 let core = core(acp142, &acp142::radio_medium(radio.bits_per_second, radio.turnaround))?;
-                let mut air = air(acp142)?;
-                if config.carriage == Carriage::Xmpp {
-                    (air.udop.application, air.rcop.application) = (CHAT_UNITS, CHAT_UNITS);
-                }
+                let air = air(acp142, config.carriage)?;
                 let link = Acp142Link::new(core, Air::new(air), now, self.seeded());
                 self.add_air_link(*carrier, config, Box::new(link));
             }
@@ -135,12 +135,15 @@ pub fn mistakes(link: &LinkConfig, radio: Option<&RadioConfig>) -> Vec<(String, 
             _,
         ) => return Vec::new(),
     };
-    let core = link.transport.acp142().map(|acp142| engine(acp142, &medium));
-    match core {
-        Some(Ok(config)) => config.mistakes(),
-        Some(Err(why)) => vec![("site".to_owned(), why)],
-        None => Vec::new(),
+    let Some(acp142) = link.transport.acp142() else { return Vec::new() };
+    let mut mistakes = match engine(acp142, &medium) {
+        Ok(config) => config.mistakes(),
+        Err(why) => vec![("site".to_owned(), why)],
+    };
+    if let (TransportConfig::Acp142Radio { .. }, Err((key, why))) = (&link.transport, ports(acp142, link.carriage)) {
+        mistakes.push((format!("acp142.{key}"), why));
     }
+    mistakes
 }
 
 fn core(link: &Acp142LinkConfig, medium: &Medium) -> Result<acp142::Config, String> {
@@ -157,15 +160,13 @@ fn engine(link: &Acp142LinkConfig, medium: &Medium) -> Result<acp142::Config, St
     engine.pdu_octets_max = link.pdu_octets_max;
     engine.pdu_octets_arq = link.pdu_octets_arq;
     engine.back_off_percent = link.back_off_hundredths;
-    for plan in &mut engine.silent {
-        plan.interval = link.emcon_interval;
-        plan.repeats = link.emcon_repeats;
-    }
+    engine.silent = link.emcon;
     engine.pace(medium);
     if let Some(wait) = link.ack_wait {
         engine.ack_wait = wait;
         engine.ack_wait_max = engine.ack_wait_max.max(wait);
     }
+    link.options.apply(&mut engine);
     for site in &link.sites {
         let quirks = match site.quirks.as_str() {
             "" | "none" => Quirks::default(),
@@ -196,12 +197,25 @@ fn dynamic_groups(config: &DynamicGroupsConfig, engine: &EngineConfig) -> GroupC
     }
 }
 
-fn air(link: &Acp142LinkConfig) -> Result<AirConfig, String> {
-    let mut air = AirConfig::new();
+fn air(link: &Acp142LinkConfig, carriage: Carriage) -> Result<AirConfig, String> {
+    let mut air = ports(link, carriage).map_err(|(key, why)| format!("{key} {why}"))?;
     for site in &link.sites {
         air.addresses.insert(NodeId(site.id), node_address(&site.address)?);
     }
     air.group = link.group.as_deref().map(node_address).transpose()?;
+    Ok(air)
+}
+
+/// How a link uses the radio, as far as it is not about addresses.
+///
+/// # Errors
+/// A key, and what is wrong with it.
+pub fn ports(link: &Acp142LinkConfig, carriage: Carriage) -> Result<AirConfig, (&'static str, String)> {
+    let mut air = AirConfig::new();
+    if carriage == Carriage::Xmpp {
+        (air.udop.application, air.rcop.application) = (CHAT_UNITS, CHAT_UNITS);
+    }
+    link.options.apply_to_air(&mut air)?;
     Ok(air)
 }
 

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
+use skywave_protocols::acp142::config::SilentPlan;
 use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
 use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::s5066::sis::event::BackOff;
 use skywave_protocols::s5066::sis::fields::SapId;
 use skywave_protocols::smtp::grammar::Extensions;
 use skywave_protocols::time::Duration;
@@ -15,6 +17,8 @@ use skywave_transports::radio::Port;
 use skywave_transports::stream::config::{APPLICATION, CONNECTION, CONNECTION_URGENT};
 use skywave_transports::stream::{RcopConfig, TcpConfig};
 use skywave_transports::transport::SiteName;
+
+use super::acp142_options::Acp142Options;
 
 /// Everything a node needs to know. Addresses of transports are inside [`LinkConfig::transport`].
 #[derive(Clone, PartialEq, Debug)]
@@ -46,6 +50,8 @@ pub struct SiteConfig {
 pub struct MailConfig {
     /// Where it listens.
     pub listen: Vec<SocketAddr>,
+    /// Where it takes nothing without AUTH.
+    pub submission: Vec<SocketAddr>,
     /// Its name in greeting and Received fields.
     pub hostname: String,
     /// Largest mail in octets.
@@ -128,6 +134,12 @@ pub struct RadioConfig {
     pub hold_link: Option<Duration>,
     /// A session of rank 15 at this SAP tells the node of our radio silence; ours understand it.
     pub manage_sap: Option<u8>,
+    /// The node puts two zero counters into every indication.
+    pub zero_counters: bool,
+    /// A keep-alive goes when nothing was heard for so long.
+    pub keep_alive: Option<Duration>,
+    /// Time between tries to reach the node.
+    pub back_off: BackOff,
 }
 
 /// A link: a carriage over a transport.
@@ -445,10 +457,10 @@ pub struct Acp142LinkConfig {
     pub ack_wait: Option<Duration>,
     /// Growth of that wait per round, in hundredths (150 is 1.5).
     pub back_off_hundredths: u32,
-    /// Full repeats to sites in EMCON.
-    pub emcon_repeats: u32,
-    /// Interval of these.
-    pub emcon_interval: Duration,
+    /// Full repeats to sites in EMCON, from Deferred to Override.
+    pub emcon: [SilentPlan; 6],
+    /// What else is said.
+    pub options: Acp142Options,
 }
 
 /// Groups for single messages on a link over IP (ACP 142: dynamic multicast groups).

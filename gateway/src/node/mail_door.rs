@@ -37,9 +37,21 @@ pub fn server_config(mail: &MailConfig) -> Arc<ServerConfig> {
     Arc::new(config)
 }
 
+/// The same where users submit.
+pub fn submission_config(server: &ServerConfig) -> Arc<ServerConfig> {
+    Arc::new(ServerConfig { auth_required: true, ..server.clone() })
+}
+
 impl Node {
-    pub(super) fn session_accepted(&mut self, now: Now, _listener: ListenerId, pipe: PipeId, peer: SocketAddr) {
-        let mut server = Server::new(self.server_config.clone(), now, peer);
+    /// Listeners of the door in the order of their numbers: those of everybody, then those of users.
+    pub(super) fn door_listeners(&self) -> impl Iterator<Item = SocketAddr> + '_ {
+        self.config.mail.listen.iter().chain(&self.config.mail.submission).copied()
+    }
+
+    pub(super) fn session_accepted(&mut self, now: Now, listener: ListenerId, pipe: PipeId, peer: SocketAddr) {
+        let of_users = listener.0 as usize >= self.config.mail.listen.len();
+        let config = if of_users { &self.submission_config } else { &self.server_config };
+        let mut server = Server::new(config.clone(), now, peer);
         if self.sessions.served() < self.config.mail.connections_max && !self.stopping {
             self.sessions.open(pipe, server);
         } else if self.sessions.refused() < REFUSALS_MAX {

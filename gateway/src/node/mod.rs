@@ -6,6 +6,7 @@
 //! and `mails` keep memory and disk from contradicting each other.
 
 pub mod accept;
+pub mod acp142_options;
 mod answers;
 pub mod arrivals;
 pub mod batches;
@@ -141,6 +142,7 @@ impl Counters {
 pub struct Node {
     config: config::SiteConfig,
     server_config: Arc<ServerConfig>,
+    submission_config: Arc<ServerConfig>,
     random: Box<dyn Random>,
     out: VecDeque<Output>,
     pending: BTreeMap<Number, Pending>,
@@ -181,8 +183,10 @@ pub struct Node {
 impl Node {
     /// A node that has seen nothing yet; `Input::Started` is its first input.
     pub fn new(config: config::SiteConfig, random: Box<dyn Random>) -> Self {
+        let server_config = mail_door::server_config(&config.mail);
         Self {
-            server_config: mail_door::server_config(&config.mail),
+            submission_config: mail_door::submission_config(&server_config),
+            server_config,
             mta: Mta::new(&config.local),
             config,
             random,
@@ -317,9 +321,9 @@ impl Node {
         }
         self.ready = true;
         self.started_ticket = Some(self.new_ticket(now.wall));
-        for (listener, &address) in (0..).zip(&self.config.mail.listen) {
-            self.out.push_back(Output::Listen(ListenerId(listener), address));
-        }
+        let door: Vec<Output> =
+            (0..).zip(self.door_listeners()).map(|(number, at)| Output::Listen(ListenerId(number), at)).collect();
+        self.out.extend(door);
         let listeners = self.links.listeners().map(|(listener, address)| Output::Listen(listener, address));
         self.out.extend(listeners);
         let links = self.links.iter().map(|link| link.name.clone());

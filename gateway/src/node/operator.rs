@@ -504,6 +504,7 @@ impl Node {
             && config.radios == self.config.radios
             && config.local == self.config.local
             && config.mail.listen == self.config.mail.listen
+            && config.mail.submission == self.config.mail.submission
             && match (&self.config.chat, &config.chat) {
                 (Some(ours), Some(theirs)) => ours.is_same_but_for_secrets(theirs),
                 (ours, theirs) => ours.is_none() && theirs.is_none(),
@@ -514,6 +515,7 @@ impl Node {
             return self.reply_error(reply_to, why, 78);
         }
         self.server_config = super::mail_door::server_config(&config.mail);
+        self.submission_config = super::mail_door::submission_config(&self.server_config);
         self.config = *config;
         self.reply_ok(reply_to, json!({ "reloaded": true }));
     }

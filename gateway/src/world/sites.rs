@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use skywave_protocols::acp142::config::EngineConfig;
+use skywave_protocols::acp142::config::{EngineConfig, SilentPlan};
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
+use skywave_protocols::s5066::sis::event::BackOff;
 use skywave_protocols::smtp::grammar::Extensions;
 use skywave_protocols::time::Duration;
 use skywave_transports::acp142::udp::GLOBAL_GROUP;
@@ -13,6 +14,7 @@ use skywave_transports::stream::{AcceptFrom, TcpConfig};
 use skywave_transports::transport::SiteName;
 
 use super::plan::{GROUP_ADDRESS, LinkKind, Plan, full_name, host};
+use crate::node::acp142_options::Acp142Options;
 use crate::node::config::{
     Acp142LinkConfig, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, LocalConfig, MailConfig, RadioConfig, Route,
     SiteConfig, TransportConfig, XmppLinkConfig, XmppRcopConfig,
@@ -66,6 +68,9 @@ impl Plan {
             air_ahead: Duration::from_secs(10),
             hold_link: None,
             manage_sap: self.manage_sap,
+            zero_counters: false,
+            keep_alive: Some(Duration::from_secs(120)),
+            back_off: BackOff::default(),
         }
     }
 
@@ -150,8 +155,8 @@ impl Plan {
             pdu_octets_arq: matches!(kind, LinkKind::Hf | LinkKind::Chat).then(EngineConfig::pdu_octets_by_arq),
             ack_wait: None,
             back_off_hundredths: 150,
-            emcon_repeats: 3,
-            emcon_interval: Duration::from_secs(600),
+            emcon: [SilentPlan { interval: Duration::from_secs(600), repeats: 3 }; 6],
+            options: Acp142Options::default(),
         }
     }
 
@@ -179,6 +184,7 @@ pub fn station_target(name: &str) -> String {
 fn mail(name: &SiteName) -> MailConfig {
     MailConfig {
         listen: vec![SocketAddr::from(([127, 0, 0, 1], 2525))],
+        submission: Vec::new(),
         hostname: name.to_string(),
         size_octets_max: 20_000_000,
         recipients_max: 1000,

@@ -23,6 +23,9 @@ impl Server {
     }
 
     fn command(&mut self, now: Now, command: Command) {
+        if let Some(reply) = self.needs_auth(&command) {
+            return self.refuse(&reply);
+        }
         match command {
             Command::Ehlo(name) => self.hello(name, true),
             Command::Helo(name) => self.hello(name, false),
@@ -38,6 +41,33 @@ impl Server {
             Command::Quit => self.quit(),
             Command::StartTls => self.start_tls(),
             Command::Auth { mechanism, initial } => self.auth(&mechanism, initial.as_deref()),
+        }
+    }
+
+    /// On a submission port nothing happens before AUTH. BDAT is left to the order of commands: its octets follow it
+    /// whatever the reply.
+    //= smtp/AUTH-002
+    fn needs_auth(&self, command: &Command) -> Option<Reply> {
+        let free = !self.config.auth_required || self.session.user.is_some() || self.session.client_name.is_none();
+        match command {
+            _ if free => None,
+            Command::Mail(..) | Command::Rcpt(_) | Command::Data | Command::Vrfy | Command::Expn => {
+                let in_clear = self.offers_tls() && !self.offers_auth();
+                Some(Reply::new(
+                    530,
+                    (7, 0),
+                    if in_clear { "send STARTTLS, then AUTH" } else { "authentication required" },
+                ))
+            }
+            Command::Ehlo(_)
+            | Command::Helo(_)
+            | Command::Bdat { .. }
+            | Command::Rset
+            | Command::Noop
+            | Command::Help
+            | Command::Quit
+            | Command::StartTls
+            | Command::Auth { .. } => None,
         }
     }
 
@@ -83,9 +113,6 @@ impl Server {
         }
         if self.transaction.is_some() {
             return self.refuse(&Reply::new(503, (5, 1), "nested MAIL command"));
-        }
-        if self.config.auth_required && self.session.user.is_none() {
-            return self.refuse(&Reply::new(530, (7, 0), "authentication required"));
         }
         //= smtp/SIZE-001
         if parameters.size.is_some_and(|size| size > self.config.size_max) {

@@ -179,6 +179,28 @@ fn extensions_that_are_off_are_not_offered() {
     assert_eq!(talk.heard, "250-hq.test\r\n250 HELP\r\n530 authentication required\r\n");
 }
 
+/// Where users submit, nothing begins before AUTH, whatever is said and in whatever order; what follows BDAT is no command.
+#[test]
+fn a_submission_port_takes_nothing_without_auth() {
+    let mut extensions = Extensions::SERVER;
+    extensions.auth = true;
+    for (in_clear, words) in [(true, "authentication required"), (false, "send STARTTLS, then AUTH")] {
+        let config = ServerConfig { auth_required: true, auth_in_clear: in_clear, tls: true, extensions, ..config() };
+        let mut talk = Talk::new(config);
+        talk.say(EHLO.as_bytes());
+        talk.say(b"RCPT TO:<b@x>\r\nMAIL FROM:<a@b>\r\nRCPT TO:<b@x>\r\nDATA\r\nVRFY b\r\nNOOP\r\n");
+        assert_eq!(talk.codes(), "250 530 530 530 530 530 250", "{}", talk.heard);
+        assert!(talk.heard.contains(words), "{}", talk.heard);
+        talk.say(b"BDAT 6 LAST\r\nNOOP\r\n").say(b"NOOP\r\n");
+        assert!(talk.codes().ends_with("503 250"), "{}", talk.heard);
+        assert_eq!(talk.mails(), 0);
+        if in_clear {
+            talk.say(b"AUTH PLAIN AGEAcmlnaHQ=\r\n").say(b"MAIL FROM:<a@b>\r\nRCPT TO:<b@x>\r\n");
+            assert!(talk.codes().ends_with("235 250 250"), "{}", talk.heard);
+        }
+    }
+}
+
 #[test]
 fn body_and_envelope_arrive_as_sent() {
     let mail = "MAIL FROM:<a@b> MT-PRIORITY=4 BODY=8BITMIME\r\nRCPT TO:<\"x y\"@d> NOTIFY=NEVER\r\nDATA\r\n";
