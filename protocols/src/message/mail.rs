@@ -5,6 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::address::Mailbox;
+use super::is_usual;
 use super::precedence::MtPriority;
 
 /// The envelope: one sender, one or more recipients, and their parameters.
@@ -13,6 +14,7 @@ pub struct Envelope {
     /// The reverse path; `None` is the null path `<>` of notifications.
     pub sender: Option<Mailbox>,
     /// Parameters of the whole mail.
+    #[serde(default, skip_serializing_if = "is_usual")]
     pub mail: MailParameters,
     /// The forward paths with their parameters.
     pub recipients: Vec<Recipient>,
@@ -23,22 +25,31 @@ pub struct Envelope {
 #[serde(default)]
 pub struct MailParameters {
     /// SIZE in octets, as declared (RFC 1870).
+    #[serde(skip_serializing_if = "is_usual")]
     pub size: Option<u64>,
     /// BODY (RFC 6152, RFC 3030); absent means 7 bit.
+    #[serde(skip_serializing_if = "is_usual")]
     pub body: Option<BodyType>,
     /// SMTPUTF8 (RFC 6531).
+    #[serde(skip_serializing_if = "is_usual")]
     pub smtputf8: bool,
     /// RET (RFC 3461).
+    #[serde(skip_serializing_if = "is_usual")]
     pub ret: Option<Ret>,
     /// ENVID as written, in xtext (RFC 3461).
+    #[serde(skip_serializing_if = "is_usual")]
     pub envid: Option<String>,
     /// MT-PRIORITY (RFC 6710); absent is not the same as 0.
+    #[serde(skip_serializing_if = "is_usual")]
     pub mt_priority: Option<MtPriority>,
     /// BY (RFC 2852).
+    #[serde(skip_serializing_if = "is_usual")]
     pub by: Option<DeliverBy>,
     /// AUTH as written, in xtext (RFC 4954).
+    #[serde(skip_serializing_if = "is_usual")]
     pub auth: Option<String>,
     /// Parameters that this version does not know, as written; only ever filled by MULE and batches.
+    #[serde(skip_serializing_if = "is_usual")]
     pub other: Vec<String>,
 }
 
@@ -101,10 +112,13 @@ pub struct Recipient {
     /// The address.
     pub to: Mailbox,
     /// NOTIFY (RFC 3461); absent means failure, and delay where the site reports delays.
+    #[serde(default, skip_serializing_if = "is_usual")]
     pub notify: Option<Notify>,
     /// ORCPT as written, `address-type;xtext` (RFC 3461).
+    #[serde(default, skip_serializing_if = "is_usual")]
     pub orcpt: Option<String>,
     /// Parameters that this version does not know, as written.
+    #[serde(default, skip_serializing_if = "is_usual")]
     pub other: Vec<String>,
 }
 
