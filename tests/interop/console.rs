@@ -229,7 +229,7 @@ fn what_went_on_the_air_is_dissected() {
 }
 
 /// Nothing malformed, and every CRC correct; how many D_PDUs were dissected.
-fn sound(capture: &Path) -> usize {
+pub fn sound(capture: &Path) -> usize {
     let none = Vec::<Vec<String>>::new();
     assert_eq!(fields(capture, &[], "_ws.malformed", &["frame.number"]), none);
     let output = Command::new("tshark").args(["-V", "-Y", "s5066dts", "-r"]).arg(capture).output().unwrap();

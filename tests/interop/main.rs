@@ -10,6 +10,7 @@
     reason = "test code: what is not as it should be ends it"
 )]
 
+mod busy_air;
 mod conformance;
 mod console;
 mod demo;

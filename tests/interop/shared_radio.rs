@@ -19,14 +19,15 @@ use crate::wait;
 
 const SPEED: u32 = 20;
 
-struct Client {
+/// A client of a SIS server.
+pub struct Client {
     stream: TcpStream,
     reader: FrameReader,
 }
 
 impl Client {
     /// Binds the SAP of RCOP.
-    fn bind(port: u16) -> Self {
+    pub fn bind(port: u16) -> Self {
         let stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         let mut client = Self { stream, reader: FrameReader::default() };
@@ -36,12 +37,13 @@ impl Client {
         client
     }
 
-    fn say(&mut self, primitive: &Primitive) {
+    /// Sends a primitive.
+    pub fn say(&mut self, primitive: &Primitive) {
         self.stream.write_all(&primitive.encode().unwrap()).unwrap();
     }
 
     /// Reads until a primitive gives something.
-    fn until<T>(&mut self, wanted: impl Fn(&Primitive) -> Option<T>) -> T {
+    pub fn until<T>(&mut self, wanted: impl Fn(&Primitive) -> Option<T>) -> T {
         let mut octets = [0; 4096];
         loop {
             while let Some(frame) = self.reader.next_frame() {

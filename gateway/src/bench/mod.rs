@@ -6,6 +6,7 @@
 //! figures on every machine. Tests here try the arithmetic.
 
 pub mod chat;
+pub mod exchange;
 pub mod folder;
 pub mod hf;
 pub mod latency;
@@ -13,6 +14,7 @@ pub mod live_hf;
 pub mod load;
 pub mod mail;
 pub mod memory;
+pub mod node;
 pub mod postfix;
 pub mod process;
 pub mod relay;

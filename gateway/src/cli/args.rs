@@ -405,6 +405,24 @@ pub enum BenchVerb {
         #[arg(long, value_name = "FOLDER")]
         plots: Option<PathBuf>,
     },
+    /// What two ordinary mail servers say to each other for one mail (as root; package postfix)
+    Exchange {
+        /// Octets of the text
+        #[arg(long, default_value_t = 500)]
+        octets: u32,
+        /// One-way delay of the wire between them
+        #[arg(long, default_value_t = 1)]
+        delay_seconds: u32,
+    },
+    /// What two nodes on one simulated radio cost of a core in real time, under load
+    Node {
+        /// Rate of the radio
+        #[arg(long, default_value_t = 240_000, value_parser = clap::value_parser!(u32).range(75..=240_000))]
+        bits_per_second: u32,
+        /// Seconds of load at that rate
+        #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=3_600))]
+        seconds: u32,
+    },
     /// Mails made durable in a second by the store alone
     Store {
         /// Mails of a row

@@ -6,7 +6,7 @@ use super::args::{Bench, BenchVerb};
 use super::exit::{self, Fault};
 use crate::bench::folder::Folder;
 use crate::bench::table::Report;
-use crate::bench::{BenchFault, chat, hf, latency, live_hf, mail, memory, relay};
+use crate::bench::{BenchFault, chat, exchange, hf, latency, live_hf, mail, memory, node, relay};
 use crate::shell::clock::Clock;
 
 /// Runs the bench that is asked for.
@@ -26,6 +26,16 @@ pub(super) fn bench(bench: &Bench) -> Result<(), Fault> {
             memory::run(&memory::Options { starts: *starts, octets: *octets, place: bench.place.clone() })
         }
         BenchVerb::Mail => mail::run(),
+        BenchVerb::Exchange { octets, delay_seconds } => exchange::run(&exchange::Options {
+            octets: *octets,
+            delay_seconds: *delay_seconds,
+            place: bench.place.clone(),
+        }),
+        BenchVerb::Node { bits_per_second, seconds } => node::run(&node::Options {
+            bits_per_second: *bits_per_second,
+            seconds: *seconds,
+            place: bench.place.clone(),
+        }),
         BenchVerb::Chat { parts, delays, seconds, profile } => chat::run(&chat::Options {
             parts: parts.clone(),
             delays_seconds: delays.clone(),

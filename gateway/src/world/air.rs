@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::{Random, Seeded};
 use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::s5066::node::cas::LinkSetup;
 use skywave_protocols::time::{Duration, Instant, Now};
-use skywave_transports::modem::channel::StationId;
+use skywave_transports::modem::channel::{OnAir, StationId};
 use skywave_transports::modem::weather::{Weather, WeatherGroup};
 use skywave_transports::node::{ClientId, ClientInput, ClientOutput, Simulator, SimulatorStation, StationConfig};
 
@@ -24,6 +25,10 @@ pub struct Air {
     powered_off: BTreeMap<usize, bool>,
     sessions: BTreeMap<u64, usize>,
     next_session: u64,
+    /// How the stations make their links; `None`: as they usually do. Said before the first is attached.
+    pub setup: Option<LinkSetup>,
+    /// What went on the air, where somebody asked for it by putting a list here before anything did.
+    pub on_air: Option<Vec<OnAir>>,
     /// Why the weather does not fit the sites.
     pub faults: Vec<String>,
 }
@@ -39,6 +44,8 @@ impl Air {
             powered_off: BTreeMap::new(),
             sessions: BTreeMap::new(),
             next_session: 0,
+            setup: None,
+            on_air: None,
             faults: Vec::new(),
         }
     }
@@ -50,7 +57,9 @@ impl Air {
         let name = config.site.to_string();
         self.weather.stations.retain(|station| station.name != name);
         self.names.insert(site, name.clone());
-        self.waiting.push(SimulatorStation { name, config: StationConfig::new(address) });
+        let mut config = StationConfig::new(address);
+        config.cas.setup = self.setup.unwrap_or(config.cas.setup);
+        self.waiting.push(SimulatorStation { name, config });
     }
 
     /// A gateway connects to its station; the session's number, or `None` when it is switched off.
@@ -113,6 +122,7 @@ impl Air {
         if let Some(simulator) = &mut self.simulator {
             simulator.handle_wakeup(now(at));
         }
+        self.listen(at);
     }
 
     /// A station enters or leaves EMCON.
@@ -191,7 +201,12 @@ impl Air {
         self.weather.groups.retain(|group| group.address != GROUP_ADDRESS);
         self.weather.groups.push(WeatherGroup { address: GROUP_ADDRESS.to_owned(), members });
         match Simulator::new(now(at), &self.weather, std::mem::take(&mut self.waiting)) {
-            Ok(simulator) => self.simulator = Some(simulator),
+            Ok(mut simulator) => {
+                if self.on_air.is_some() {
+                    simulator.listen_in();
+                }
+                self.simulator = Some(simulator);
+            }
             Err(faults) => self.faults = faults.iter().map(ToString::to_string).collect(),
         }
     }
@@ -199,6 +214,14 @@ impl Air {
     fn input(&mut self, at: Instant, station: StationId, session: u64, input: ClientInput) {
         if let Some(simulator) = &mut self.simulator {
             simulator.client_input(now(at), station, ClientId(session), input);
+        }
+        self.listen(at);
+    }
+
+    /// Keeps what has left the air since.
+    fn listen(&mut self, at: Instant) {
+        if let (Some(kept), Some(simulator)) = (&mut self.on_air, &mut self.simulator) {
+            kept.extend(std::iter::from_fn(|| simulator.poll_on_air(now(at)).map(|(.., frame)| frame)));
         }
     }
 }

@@ -56,6 +56,9 @@ pub struct Conversation {
     pub connections: u64,
     /// Octets both ways at the end, whether it came to an end or not.
     pub octets: u64,
+    /// Of each connection over the wire until the first message was there: octets of the one that opened it and of the
+    /// other in turn, as [`Wire::flights`] tells them.
+    pub flights: Vec<Vec<u64>>,
 }
 
 /// Holds the conversation with each set-up at each delay, and through two gateways whose link speaks `profile`.
@@ -83,12 +86,13 @@ pub fn run(delays_seconds: &[u32], profile: &str, place: &Path) -> Result<Report
         .into_iter()
         .map(|(name, delay, pair)| (name, delay, thread::spawn(move || pair.converse())))
         .collect();
-    let mut rows = Vec::new();
+    let (mut rows, mut exchanges) = (Vec::new(), Vec::new());
     for (name, delay, thread) in held {
         let conversation = thread.join().map_err(|_| BenchFault::Process("a conversation broke".to_owned()))??;
         rows.push(row(&name, delay, &conversation));
+        exchanges.extend(exchange_rows(&name, delay, &conversation));
     }
-    Ok(Report { facts: vec![("Prosody", version())], tables: vec![table(rows)] })
+    Ok(Report { facts: vec![("Prosody", version())], tables: vec![table(rows), exchange_table(exchanges)] })
 }
 
 /// Two servers and the wires between them, one for each direction of connecting; or one between two gateways.
@@ -159,10 +163,16 @@ impl Pair {
         let [hq, field] = &self.servers;
         let alice = Client::login(clock, hq.plan.for_clients, ["alice", "hq.test", "desk"], PASSWORD)?;
         let bob = Client::login(clock, field.plan.for_clients, ["bob", "field.test", "tent"], PASSWORD)?;
-        let octets = || self.wires.iter().map(Wire::octets).map(|(there, back)| there + back).sum();
+        // The first step is the first to ask.
+        let flights = std::cell::OnceCell::new();
+        let octets = || {
+            flights.get_or_init(|| self.wires.iter().flat_map(Wire::flights).collect::<Vec<_>>());
+            self.wires.iter().map(Wire::octets).map(|(there, back)| there + back).sum()
+        };
         let steps = converse(clock, alice, bob, PATIENCE, &octets)?;
         let connections = self.wires.iter().map(Wire::connections).sum();
-        Ok(Conversation { steps, connections, octets: octets() })
+        let octets = octets();
+        Ok(Conversation { steps, connections, octets, flights: flights.into_inner().unwrap_or_default() })
     }
 }
 
@@ -244,6 +254,24 @@ pub fn row(name: &str, delay: u32, conversation: &Conversation) -> Vec<Cell> {
     ]
 }
 
+/// The flights of a conversation, a row for each connection on which something was said.
+fn exchange_rows(name: &str, delay: u32, conversation: &Conversation) -> Vec<Vec<Cell>> {
+    let spoken = conversation.flights.iter().filter(|flights| !flights.is_empty());
+    let words = |flights: &Vec<u64>| flights.iter().map(u64::to_string).collect::<Vec<_>>().join(", ");
+    spoken.map(|flights| vec![Cell::text(name), Cell::Whole(delay.into()), Cell::text(words(flights))]).collect()
+}
+
+fn exchange_table(rows: Vec<Vec<Cell>>) -> Table {
+    Table {
+        name: "exchanges",
+        title: "The exchanges until the first message was there, by connection: octets of TCP payload of the one that \
+                opened it and of the other in turn. `bench hf` replays such."
+            .to_owned(),
+        columns: vec![("setup", "set-up"), ("delay_seconds", "delay s"), ("flights", "octets in turn")],
+        rows,
+    }
+}
+
 fn table(rows: Vec<Vec<Cell>>) -> Table {
     Table {
         name: "conversation",
@@ -279,7 +307,13 @@ mod tests {
             steps: vec![Step { seconds: 30.84, octets: 9_000 }, Step { seconds: 1.0, octets: 9_200 }],
             connections: 4,
             octets: 14_200,
+            flights: vec![vec![198, 387], Vec::new(), vec![0, 35]],
         };
+        let exchanges = exchange_rows("x", 1, &conversation);
+        assert_eq!(
+            exchanges.iter().map(|row| row[2].clone()).collect::<Vec<_>>(),
+            ["198, 387", "0, 35"].map(Cell::text)
+        );
         let row = row("x", 1, &conversation);
         assert_eq!(row.len(), table(Vec::new()).columns.len());
         assert_eq!(row[2..5], [Cell::Real(30.84, 1), Cell::Real(1.0, 1), Cell::text("never")]);

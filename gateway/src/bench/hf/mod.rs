@@ -5,8 +5,13 @@
 //! model. Two constants belong to the radio and stay whatever software runs on it ([`radio::Radio`]); what belongs to
 //! the software of the paper's time is in its profile and goes.
 
+mod backlog;
+mod broadcast;
 mod chat;
 mod emcon;
+mod fair;
+mod first;
+mod ledger;
 mod mail;
 mod ordinary;
 pub(super) mod paper;
@@ -16,7 +21,9 @@ mod svg;
 mod vendor;
 mod week;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::BenchFault;
 use super::table::{Report, Table};
@@ -61,6 +68,19 @@ impl Part {
     pub fn name(self) -> String {
         clap::ValueEnum::to_possible_value(&self).map_or_else(String::new, |value| value.get_name().to_owned())
     }
+
+    fn find(self) -> Found {
+        match self {
+            Self::Chat => chat::round_trips(),
+            Self::Backlog => backlog::run(),
+            Self::Fair => fair::run(),
+            Self::Bulk => mail::bulk(),
+            Self::Flash => mail::flash(),
+            Self::Week => week::run(),
+            Self::Ordinary => ordinary::run(&[Radio::PAPER, Radio::MODERN]),
+            Self::Emcon => emcon::run(),
+        }
+    }
 }
 
 /// What is run.
@@ -79,23 +99,22 @@ struct Found {
     plots: Vec<Plot>,
 }
 
-/// Runs the parts that are asked for.
+/// The parts that take longest, longest first: they begin first, so that no processor waits for one of them at the end.
+const LONGEST: [Part; 4] = [Part::Emcon, Part::Week, Part::Backlog, Part::Flash];
+
+/// Runs the parts that are asked for, as many at a time as there are processors; each for itself, so that the figures do
+/// not depend on it.
 ///
 /// # Errors
 /// When a plot cannot be written.
 pub fn run(options: &Options) -> Result<Report, BenchFault> {
+    let wanted = |part: &Part| options.only.is_empty() || options.only.contains(part);
+    let others = PARTS.iter().map(|(part, _)| *part).filter(|part| !LONGEST.contains(part));
+    let order: Vec<Part> = LONGEST.into_iter().chain(others).filter(wanted).collect();
     let mut report = Report::default();
-    for (part, _) in PARTS.iter().filter(|(part, _)| options.only.is_empty() || options.only.contains(part)) {
-        let found = match part {
-            Part::Chat => chat::round_trips(),
-            Part::Backlog => chat::backlog(),
-            Part::Fair => chat::fair(),
-            Part::Bulk => mail::bulk(),
-            Part::Flash => mail::flash(),
-            Part::Week => week::run(),
-            Part::Ordinary => ordinary::run(&[Radio::PAPER, Radio::MODERN]),
-            Part::Emcon => emcon::run(),
-        };
+    let mut found = side_by_side(&order);
+    for (part, _) in PARTS {
+        let Some(found) = found.remove(&part) else { continue };
         report.tables.extend(found.tables);
         for plot in &found.plots {
             if let Some(folder) = &options.plots {
@@ -110,4 +129,37 @@ pub fn run(options: &Options) -> Result<Report, BenchFault> {
     };
     report.facts = vec![("radio paper", seconds(Radio::PAPER)), ("radio modern", seconds(Radio::MODERN))];
     Ok(report)
+}
+
+/// Runs parts in this order on all processors.
+fn side_by_side(order: &[Part]) -> BTreeMap<Part, Found> {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut found = Vec::new();
+        while let Some(&part) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            found.push((part, part.find()));
+        }
+        found
+    };
+    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(order.len());
+    std::thread::scope(|scope| {
+        let others: Vec<_> = (1..workers).map(|_| scope.spawn(work)).collect();
+        let mut found = BTreeMap::from_iter(work());
+        for other in others {
+            found.extend(other.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
+        }
+        found
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_part_is_run_once_whoever_runs_it() {
+        let found = side_by_side(&[Part::Ordinary, Part::Fair]);
+        assert_eq!(found.into_keys().collect::<Vec<_>>(), [Part::Fair, Part::Ordinary]);
+        assert_eq!(side_by_side(&[]), BTreeMap::new());
+    }
 }

@@ -5,10 +5,12 @@
 
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::random::{Random as _, Seeded};
+use skywave_protocols::s5066::node::cas::LinkSetup;
 use skywave_protocols::s5066::sis::frame::FrameReader;
 use skywave_protocols::s5066::sis::pdu::Primitive;
 use skywave_protocols::s5066::sis::unidata::Quirks;
 use skywave_protocols::time::{Duration, Instant};
+use skywave_transports::modem::channel::OnAir;
 use skywave_transports::modem::weather::Weather;
 use skywave_transports::transport::Capture;
 
@@ -32,6 +34,31 @@ pub struct Sites {
     /// Numbers of the messages so far.
     said: u32,
     random: Seeded,
+}
+
+/// What sites stand on.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Ground {
+    /// The weather.
+    pub weather: Weather,
+    /// What the gateways believe the rate to be, in bit/s.
+    pub bits_per_second: u32,
+    /// And the turn.
+    pub turnaround: Duration,
+    /// How many sites, 2 to 4.
+    pub sites: usize,
+    /// The world's seed.
+    pub seed: u64,
+    /// How links are made; `None`: as usual.
+    pub setup: Option<LinkSetup>,
+}
+
+impl Ground {
+    /// A radio on a calm day. `None`: no such rate.
+    pub fn new(radio: Radio, bits_per_second: u32, sites: usize) -> Option<Self> {
+        let weather = radio.weather(bits_per_second)?;
+        Some(Self { weather, bits_per_second, turnaround: radio.turn, sites, seed: SEED, setup: None })
+    }
 }
 
 /// What a transfer took.
@@ -61,21 +88,23 @@ pub struct Account {
 impl Sites {
     /// So many sites with chat and mail over HF, on a calm day. `None`: no such rate.
     pub fn new(radio: Radio, bits_per_second: u32, sites: usize) -> Option<Self> {
-        Some(Self::under(&radio.weather(bits_per_second)?, bits_per_second, radio.turn, sites))
+        Some(Self::on(&Ground::new(radio, bits_per_second, sites)?))
     }
 
-    /// The same under a weather.
-    pub fn under(weather: &Weather, bits_per_second: u32, turnaround: Duration, sites: usize) -> Self {
+    /// The same on any ground.
+    pub fn on(ground: &Ground) -> Self {
         let plan = Plan {
             links: vec![LinkKind::Hf],
             chat: Some(ChatPlan::default()),
-            bits_per_second,
-            turnaround,
-            ..Plan::new(&NAMES[..sites.clamp(2, NAMES.len())])
+            bits_per_second: ground.bits_per_second,
+            turnaround: ground.turnaround,
+            ..Plan::new(&NAMES[..ground.sites.clamp(2, NAMES.len())])
         };
-        let mut weather = weather.clone();
+        let mut weather = ground.weather.clone();
         plan.fit(&mut weather);
-        let mut world = World::new(SEED, &weather);
+        let mut world = World::new(ground.seed, &weather);
+        world.take_no_digest();
+        (world.air.setup, world.air.on_air) = (ground.setup, Some(Vec::new()));
         for (index, name) in plan.names.iter().enumerate() {
             let mut config = plan.site(index);
             config.capture = true;
@@ -128,23 +157,28 @@ impl Sites {
 
     /// A conversation between two sites: equal messages to and fro, each `delay` after the one before has arrived.
     pub fn ping_pong(&mut self, payload: usize, delay: Duration, turns: u32) -> Option<RoundTrips> {
-        let (anna, bob) = ((0, "anna"), (1, "bob"));
         let mut trips = Vec::new();
         for _ in 0..turns {
-            let there = self.cross(anna, bob, payload)?;
-            self.world.run_for(delay);
-            let back = self.cross(bob, anna, payload)?;
-            trips.push(there + delay.as_secs_f64() + back);
-            self.world.run_for(delay);
+            trips.push(self.round_trip(payload, delay)?);
         }
         let later = trips.get(1..)?;
         Some(RoundTrips { first: *trips.first()?, average: later.iter().sum::<f64>() / later.len() as f64 })
     }
 
+    /// A message and its answer, each `delay` before the next; the seconds, one delay among them.
+    pub fn round_trip(&mut self, payload: usize, delay: Duration) -> Option<f64> {
+        let (anna, bob) = ((0, "anna"), (1, "bob"));
+        let there = self.cross(anna, bob, payload)?;
+        self.world.run_for(delay);
+        let back = self.cross(bob, anna, payload)?;
+        self.world.run_for(delay);
+        Some(there + delay.as_secs_f64() + back)
+    }
+
     /// So many messages said at once: from the first word to the last arrival.
     pub fn backlog(&mut self, payload: usize, messages: u32) -> Option<Transfer> {
         self.cross((0, "anna"), (1, "bob"), 0)?;
-        let (before, began) = (self.octets_on_sis(), self.world.at());
+        let (before, began) = (self.octets_on_sis(0), self.world.at());
         let mut last = String::new();
         for _ in 0..messages {
             last = self.text(payload);
@@ -153,15 +187,20 @@ impl Sites {
         let count = self.world.sites[1].xmpp.got().len() + messages as usize;
         self.world.run_until(began + PATIENCE, |world| world.sites[1].xmpp.got().len() >= count);
         let seconds = self.heard(1, &last)?.since(began).as_secs_f64();
-        Some(Transfer { seconds, octets: self.octets_on_sis() - before })
+        Some(Transfer { seconds, octets: self.octets_on_sis(0) - before })
     }
 
-    /// Octets of the U_PDUs that the first site has given its node.
-    fn octets_on_sis(&self) -> u64 {
+    /// Octets of the U_PDUs that all sites have given their nodes.
+    pub fn octets_to_transport(&self) -> u64 {
+        (0..self.world.sites.len()).map(|site| self.octets_on_sis(site)).sum()
+    }
+
+    /// Octets of the U_PDUs that a site has given its node.
+    fn octets_on_sis(&self, site: usize) -> u64 {
         let mut reader = FrameReader::new();
         let mut octets = 0;
         let sent = |packet: &&Capture| packet.sent;
-        for packet in self.world.sites[0].captured.iter().filter(sent) {
+        for packet in self.world.sites[site].captured.iter().filter(sent) {
             reader.push(&packet.octets);
             while let Some(Ok(frame)) = reader.next_frame() {
                 if let Ok(Primitive::UnidataRequest(request) | Primitive::ExpeditedUnidataRequest(request)) =
@@ -261,6 +300,11 @@ impl Sites {
     /// Octets that all stations put on air.
     pub fn octets_on_air(&self) -> u64 {
         self.world.air.octets_on_air()
+    }
+
+    /// Everything that went on the air.
+    pub fn on_air(&self) -> &[OnAir] {
+        self.world.air.on_air.as_deref().unwrap_or_default()
     }
 
     /// Octets to transport of all mails that hops have begun to send.

@@ -22,6 +22,8 @@ struct Shared {
     /// Towards the target, and back.
     octets: [AtomicU64; 2],
     connections: AtomicU64,
+    /// Of each connection: who spoke (0 towards the target) and how many octets, until the other did.
+    flights: Mutex<Vec<Vec<(usize, u64)>>>,
     cut: AtomicBool,
     over: AtomicBool,
     open: Mutex<Vec<TcpStream>>,
@@ -49,6 +51,7 @@ impl Wire {
             target,
             octets: [AtomicU64::new(0), AtomicU64::new(0)],
             connections: AtomicU64::new(0),
+            flights: Mutex::new(Vec::new()),
             cut: AtomicBool::new(false),
             over: AtomicBool::new(false),
             open: Mutex::new(Vec::new()),
@@ -77,6 +80,17 @@ impl Wire {
     /// Connections taken so far.
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// The flights of each connection so far: octets of the one that opened it and of the other in turn; none of the
+    /// first where the other spoke first.
+    pub fn flights(&self) -> Vec<Vec<u64>> {
+        let flights = self.shared.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let turns = |connection: &Vec<(usize, u64)>| {
+            let silent = connection.first().is_some_and(|(direction, _)| *direction == 1).then_some(0);
+            silent.into_iter().chain(connection.iter().map(|(_, octets)| *octets)).collect()
+        };
+        flights.iter().map(turns).collect()
     }
 
     /// Breaks every connection and takes no new one.
@@ -112,11 +126,12 @@ fn connect(shared: &Arc<Shared>, near: TcpStream) -> std::io::Result<()> {
     near.set_nodelay(true)?;
     far.set_nodelay(true)?;
     let ready = shared.now().saturating_add(2 * shared.delay_micros);
+    let number = shared.begin();
     shared.open.lock().unwrap_or_else(PoisonError::into_inner).extend([near.try_clone()?, far.try_clone()?]);
     for (direction, from, to) in [(0, near.try_clone()?, far.try_clone()?), (1, far, near)] {
         let (sender, receiver) = mpsc::channel();
         let (reading, writing) = (Arc::clone(shared), Arc::clone(shared));
-        thread::spawn(move || read(&reading, direction, ready, from, &sender));
+        thread::spawn(move || read(&reading, (number, direction), ready, from, &sender));
         thread::spawn(move || write(&writing, to, &receiver));
     }
     Ok(())
@@ -125,11 +140,18 @@ fn connect(shared: &Arc<Shared>, near: TcpStream) -> std::io::Result<()> {
 /// What goes over a wire: octets and when they arrive; none when the sender closed.
 type Parcel = (u64, Vec<u8>);
 
-fn read(shared: &Shared, direction: usize, ready: u64, mut from: TcpStream, parcels: &mpsc::Sender<Parcel>) {
+fn read(
+    shared: &Shared,
+    (connection, direction): (usize, usize),
+    ready: u64,
+    mut from: TcpStream,
+    parcels: &mpsc::Sender<Parcel>,
+) {
     let mut octets = [0; 16 << 10];
     loop {
         let count = from.read(&mut octets).unwrap_or(0);
         shared.octets[direction].fetch_add(count as u64, Ordering::Relaxed);
+        shared.speak(connection, direction, count as u64);
         let due = shared.now().max(ready).saturating_add(shared.delay_micros);
         if parcels.send((due, octets[..count].to_vec())).is_err() || count == 0 {
             return;
@@ -150,6 +172,22 @@ fn write(shared: &Shared, mut to: TcpStream, parcels: &mpsc::Receiver<Parcel>) {
 }
 
 impl Shared {
+    /// A connection begins; its number.
+    fn begin(&self) -> usize {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        flights.push(Vec::new());
+        flights.len() - 1
+    }
+
+    fn speak(&self, connection: usize, direction: usize, octets: u64) {
+        let mut flights = self.flights.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(flights) = flights.get_mut(connection).filter(|_| octets > 0) else { return };
+        match flights.last_mut() {
+            Some((last, sum)) if *last == direction => *sum += octets,
+            _other => flights.push((direction, octets)),
+        }
+    }
+
     fn now(&self) -> u64 {
         self.clock.now().mono.as_micros()
     }
@@ -187,6 +225,7 @@ mod tests {
         assert_eq!(&back, b"hello");
         assert!(clock.now().mono.as_micros() >= 40_000, "the handshake, there and back");
         assert_eq!((wire.octets(), wire.connections()), ((5, 5), 1));
+        assert_eq!(wire.flights(), [[5, 5]]);
         wire.cut();
         assert_eq!(stream.read(&mut back).unwrap_or(0), 0);
         let mut refused = TcpStream::connect(wire.address).unwrap();

@@ -117,7 +117,7 @@ pub struct AckPart {
 }
 
 /// A reset or resynchronisation of the windows.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Default)]
 pub struct ResetPart {
     /// Both windows go back to their beginning.
     pub full_command: bool,

@@ -1,9 +1,11 @@
 //! Both ends of the ARQ windows, walked through exhaustively at modulus 8 and window 4.
 //!
-//! First one direction over a channel that loses, repeats and delays; then two nodes that take turns, with resets begun
-//! by either at any time. Checked in every state: no frame is taken twice, none is acknowledged that was not taken, and
-//! once nothing is lost any more everything arrives. As the windows are values without payload, what was taken is kept
-//! beside them, bit by bit.
+//! First one direction over a channel that loses, repeats and delays; then two nodes that take turns. In each turn any set
+//! of its messages is lost, either end begins a reset of any kind at any time, once each, and data or an
+//! acknowledgement of it may be heard once more a turn later. Data goes from one end around the modulus, or from both. Checked in every state: no frame is taken
+//! twice, none is acknowledged that was not taken, and once nothing is lost any more everything arrives. As the windows are
+//! values without payload, what was taken is kept beside them, bit by bit. Not in the model: the queues of C_PDUs above the
+//! windows, times, the limit of resets, and doubtful numbers that start a reset when there are three in a row.
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::Hash;
@@ -168,44 +170,67 @@ struct End {
     whims: u8,
     /// New frames that it may still send: enough to come around the modulus.
     fresh: u16,
+    /// What of its last turn will be heard once more, before anything of its next.
+    late: Option<Message>,
     /// Its connection counts as lost: the walk ends.
     lost: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 enum Message {
     Reset(ResetPart),
-    Ack { lwe: u8, above: Vec<u8> },
-    Data { fsn: u8, upper: bool, lower: bool, place: u16 },
+    Ack {
+        lwe: u8,
+        above: Vec<u8>,
+    },
+    /// Its place in the sender's window, negative once it has left it.
+    Data {
+        fsn: u8,
+        upper: bool,
+        lower: bool,
+        place: i16,
+    },
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct TwoWay {
     ends: [End; 2],
     turn: usize,
+    /// How many messages may still be heard once more.
+    lates: u8,
 }
 
 const RESET_RETRIES: u32 = 0;
 /// Both windows begin here, so that they soon come around.
 const FIRST: u8 = 6;
-const FRESH: u16 = 3;
+/// Messages of a turn at most: an acknowledgement of a reset, one of frames, and a window.
+const MESSAGES_MAX: usize = 2 + WINDOW as usize;
 
 impl End {
-    fn new(fresh: u16) -> Self {
+    fn new(fresh: u16, whims: u8) -> Self {
         Self {
             tx: SendWindow::new(WINDOW, FIRST),
             rx: ReceiveWindow::new(WINDOW, FIRST),
             resets: Resets::new(0),
             owes: false,
             taken: 0,
-            whims: 1,
+            whims,
             fresh,
+            late: None,
             lost: false,
         }
     }
 
     fn restart_tx(&mut self, first: u8) {
         (self.tx, self.taken) = (SendWindow::new(WINDOW, first), 0);
+        self.age_late(MODULUS);
+    }
+
+    /// The window has moved on below what will be heard once more.
+    fn age_late(&mut self, count: u16) {
+        if let Some(Message::Data { place, .. }) = &mut self.late {
+            *place = (*place - count as i16).max(-9);
+        }
     }
 
     fn resync_tx(&mut self) {
@@ -248,7 +273,7 @@ impl End {
             fsn: self.tx.fsn(place),
             upper: self.tx.upper_edge() == Some(place),
             lower: place == 0,
-            place,
+            place: place as i16,
         }));
         messages
     }
@@ -270,6 +295,7 @@ impl End {
                 Acknowledged::Advanced(count) => {
                     assert!(u16::from(self.taken.trailing_ones() as u8) >= count, "lost {self:?} {other:?}");
                     self.taken >>= count;
+                    self.age_late(count);
                     let lie = (0..self.tx.assigned()).find(|&at| self.tx.is_acked(at) && self.taken >> at & 1 == 0);
                     assert_eq!(lie, None, "lost {self:?} {other:?}");
                 }
@@ -280,7 +306,7 @@ impl End {
                 self.owes = true;
                 match self.rx.judge(*fsn, *upper, *lower) {
                     Arrival::New(at) => {
-                        assert_eq!(other.taken >> place & 1, 0, "taken twice {self:?} {other:?}");
+                        assert!(*place >= 0 && other.taken >> place & 1 == 0, "taken twice {self:?} {other:?}");
                         other.taken |= 1 << place;
                         self.rx.take(at);
                     }
@@ -293,28 +319,50 @@ impl End {
 }
 
 impl TwoWay {
-    /// A turn: so many new frames, a reset begun or not, and which messages are lost: none, all, one, or all but one.
-    fn turn(&self, new: u16, whim: u8, lost: impl Fn(usize) -> bool) -> (Self, usize) {
+    /// Two ends that may send so many frames each, with so many resets begun by either and so many messages heard late.
+    fn new(fresh: [u16; 2], whims: u8, lates: u8) -> Self {
+        Self { ends: fresh.map(|fresh| End::new(fresh, whims)), turn: 0, lates }
+    }
+
+    /// A turn: so many new frames, a reset begun or not, which messages are lost, and which is heard once more later.
+    /// How many messages there were.
+    fn turn(&self, new: u16, whim: u8, lost: usize, again: Option<usize>) -> (Self, usize) {
         let mut next = self.clone();
         let [first, second] = &mut next.ends;
         let (here, there) = if self.turn == 0 { (first, second) } else { (second, first) };
+        if let Some(message) = here.late.take() {
+            there.hear(here, &message);
+        }
         here.begin(whim);
         let messages = here.compose(new);
         for (at, message) in messages.iter().enumerate() {
-            if !lost(at) {
+            if lost >> at & 1 == 0 {
                 there.hear(here, message);
             }
         }
         // The other one's turn begins: what it asked before and did not hear answered counts as missed.
         there.lost |= there.resets.unanswered(RESET_RETRIES);
+        here.late = again.map(|at| messages[at].clone());
+        next.lates -= u8::from(again.is_some());
         next.turn = 1 - self.turn;
         (next, messages.len())
+    }
+
+    /// The same with a message heard again: data or an acknowledgement of it. Of a reset nothing may come late: its
+    /// acknowledgement names no number, by the standard, so that one which is late, or which a late command called forth,
+    /// counts for a reset begun since, and then a frame is taken twice. On a channel whose transmissions follow one
+    /// another nothing is late by a turn.
+    fn turn_again(&self, new: u16, whim: u8, lost: usize, at: usize) -> Option<Self> {
+        let (next, _) = self.turn(new, whim, lost, Some(at));
+        (!matches!(next.ends[self.turn].late, Some(Message::Reset(_)))).then_some(next)
     }
 
     fn is_over(&self) -> bool {
         self.ends.iter().any(|end| end.lost)
     }
 
+    /// Everything that a turn can be: all numbers of new frames, all resets, all sets of messages lost, and any of them
+    /// heard again.
     fn next(&self) -> Vec<Self> {
         if self.is_over() {
             return Vec::new();
@@ -323,11 +371,12 @@ impl TwoWay {
         let whims = if self.ends[self.turn].whims > 0 { 0..4 } else { 0..1 };
         for whim in whims {
             for new in 0..=self.ends[self.turn].fresh.min(2) {
-                let (_, messages) = self.turn(new, whim, |_| false);
-                all.push(self.turn(new, whim, |_| true).0);
-                for one in 0..=messages {
-                    all.push(self.turn(new, whim, |at| at == one).0);
-                    all.push(self.turn(new, whim, |at| at != one).0);
+                let (_, messages) = self.turn(new, whim, 0, None);
+                assert!(messages <= MESSAGES_MAX, "{messages} messages: {self:?}");
+                for lost in 0..1 << messages {
+                    all.push(self.turn(new, whim, lost, None).0);
+                    let again = (0..messages).filter(|_| self.lates > 0);
+                    all.extend(again.filter_map(|at| self.turn_again(new, whim, lost, at)));
                 }
             }
         }
@@ -341,17 +390,37 @@ impl TwoWay {
             if state.is_over() {
                 return;
             }
-            state = state.turn(0, 0, |_| false).0;
+            state = state.turn(0, 0, 0, None).0;
         }
         for end in &state.ends {
             assert!(end.tx.assigned() == 0 && end.resets.pending().is_none(), "{self:?} ends as {state:?}");
         }
     }
+
+    /// Walks through everything; how many states there are, and whether frames of either end came around the modulus.
+    fn walk_all(self) -> (usize, [bool; 2]) {
+        let mut around = [false; 2];
+        let states = walk(self, Self::next, |state| {
+            state.check_calm();
+            for (around, end) in around.iter_mut().zip(&state.ends) {
+                *around |= end.tx.fsn(end.tx.assigned()) < FIRST && end.resets == Resets::new(0);
+            }
+        });
+        (states, around)
+    }
 }
 
+/// Resets begun by either at any time, and all losses: data of one end that comes around the modulus, a window of it and
+/// more; data of both ends at once; and one message of any turn heard again a turn later.
 #[test]
 fn resets_from_both_ends_at_any_time_lose_and_repeat_nothing() {
-    let first = TwoWay { ends: [End::new(FRESH), End::new(0)], turn: 0 };
-    let states = walk(first, TwoWay::next, TwoWay::check_calm);
-    assert!(states > 10_000, "{states} states");
+    for (fresh, whims, lates, expected, comes_around) in [
+        ([5, 0], 1, 0, 100_000, [true, false]),
+        ([2, 1], 1, 0, 10_000, [true, false]),
+        ([1, 1], 1, 1, 10_000, [false, false]),
+    ] {
+        let (states, around) = TwoWay::new(fresh, whims, lates).walk_all();
+        assert!(states > expected, "{fresh:?} {whims} {lates}: {states} states");
+        assert_eq!(around, comes_around, "{fresh:?}");
+    }
 }
