@@ -57,8 +57,8 @@ struct Running {
     first: u32,
     /// The dictionary that it began with.
     dictionary: u32,
-    /// Whether its first block, which tells the peer of it, has left.
-    is_told: bool,
+    /// Blocks with numbers below it have left in it.
+    told: u32,
 }
 
 /// One context, outwards.
@@ -157,7 +157,7 @@ impl Sender {
             envelopes: Envelopes::default(),
             first,
             dictionary: dictionary.digest,
-            is_told: false,
+            told: first,
         });
         vec![(Key::Epoch(self.context).octets(), Some(number_octets(self.epoch.into())))]
     }
@@ -193,7 +193,7 @@ impl Sender {
     pub(super) fn unit(&mut self, number: u32, instance: u32, ack: Option<Stored>) -> Option<Vec<u8>> {
         let running = self.running.as_mut()?;
         let block = self.blocks.iter().find(|block| block.number == number)?;
-        running.is_told |= number == running.first;
+        running.told = running.told.max(number + 1);
         let text = &block.composition.text;
         let more = block.composition.cuts.last().is_some_and(|cut| !cut.ends);
         let (context, epoch) = (self.context, self.epoch);
@@ -228,10 +228,10 @@ impl Sender {
         self.running.as_ref().is_some_and(|running| running.first != number)
     }
 
-    /// Whether the peer can never learn of the running epoch: it acknowledged the first block, which it had from an
-    /// earlier epoch, before that left.
+    /// Whether the peer can never read the running epoch: it acknowledged a block, which it had from an earlier epoch,
+    /// before that left in this one.
     pub(super) fn is_untold(&self) -> bool {
-        self.running.as_ref().is_some_and(|running| !running.is_told && running.first < self.base)
+        self.running.as_ref().is_some_and(|running| running.told < self.base)
     }
 
     /// Whether a unit with this digest was sent in the running epoch.
