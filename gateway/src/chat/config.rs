@@ -54,6 +54,16 @@ impl ChatConfig {
         *self == other
     }
 
+    /// Whether another configuration can take its place while it runs: it differs in nothing but secrets and the rules
+    /// of far sites.
+    pub fn can_become(&self, other: &Self) -> bool {
+        let mut other = other.clone();
+        for (theirs, ours) in other.peers.iter_mut().zip(&self.peers) {
+            theirs.take_rules(ours);
+        }
+        self.is_same_but_for_secrets(&other)
+    }
+
     /// Whether the gateway's own domain is a name of its own, at which local servers can ask it: no server's and no far
     /// site's.
     pub fn fronts_itself(&self) -> bool {
@@ -174,6 +184,16 @@ pub enum EmconRule {
 }
 
 impl PeerConfig {
+    /// Takes what can change while a site runs: nothing of it concerns links, or what is on them already.
+    pub fn take_rules(&mut self, other: &Self) {
+        self.filter.clone_from(&other.filter);
+        self.presence.clone_from(&other.presence);
+        self.precedence.clone_from(&other.precedence);
+        self.lives.clone_from(&other.lives);
+        self.presence_precedence = other.presence_precedence;
+        (self.queue, self.mixed_scripts, self.errors) = (other.queue, other.mixed_scripts, other.errors);
+    }
+
     /// Whether a far domain belongs to it.
     pub fn has_domain(&self, domain: &str) -> bool {
         self.domains.iter().any(|pattern| covers(pattern, domain))

@@ -69,13 +69,11 @@ impl Peer {
         gateway: &Gateway,
         random: &mut dyn FnMut() -> Box<dyn Random>,
     ) -> Result<Self, String> {
-        let filter = Filter::new(&config.filter)
-            .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+        let (filter, precedence) = rules(&config, gateway)?;
         let labels = LabelGroups::new(&config.label_groups)
             .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
-        let precedence = PrecedenceTable::new(&config.precedence).map_err(|mistakes| format!("{mistakes:?}"))?;
         Ok(Self {
-            filter: filter.with_gateway(gateway.clone()),
+            filter,
             labels,
             precedence,
             presence: PresenceCache::new(config.presence.clone()),
@@ -93,6 +91,21 @@ impl Peer {
             counters: Counters::default(),
             config,
         })
+    }
+
+    /// Takes other rules; a filter that stays the same keeps its report and what it counts.
+    ///
+    /// # Errors
+    /// What they cannot be built of; then nothing changes.
+    fn reconfigure(&mut self, config: &PeerConfig, gateway: &Gateway) -> Result<(), String> {
+        let (filter, precedence) = rules(config, gateway)?;
+        if self.config.filter != config.filter {
+            self.filter = filter;
+        }
+        self.precedence = precedence;
+        self.presence.reconfigure(config.presence.clone());
+        self.config.take_rules(config);
+        Ok(())
     }
 
     /// Itself, or the first link and that for units, which have one mark.
@@ -261,7 +274,32 @@ impl Peer {
     }
 }
 
+/// What a peer's rules are made into.
+fn rules(config: &PeerConfig, gateway: &Gateway) -> Result<(Filter, PrecedenceTable), String> {
+    let filter = Filter::new(&config.filter)
+        .map_err(|mistakes| mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))?;
+    let precedence = PrecedenceTable::new(&config.precedence).map_err(|mistakes| format!("{mistakes:?}"))?;
+    Ok((filter.with_gateway(gateway.clone()), precedence))
+}
+
 impl Chat {
+    /// Takes other rules for its far sites, where [`ChatConfig::can_become`] says that they can change; they hold for
+    /// what comes from now on.
+    ///
+    /// [`ChatConfig::can_become`]: super::config::ChatConfig::can_become
+    //= xmpp/CHAT-010
+    pub fn reconfigure(&mut self, now: Now, peers: &[PeerConfig]) {
+        for config in peers {
+            let Some(peer) = self.peers.iter_mut().find(|peer| peer.config.name == config.name) else { continue };
+            // What the configuration's check lets through can be built: nobody sees this.
+            if let Err(why) = peer.reconfigure(config, &self.gateway) {
+                self.notice(&config.name, true, "rules_unusable", why);
+            }
+        }
+        self.config.peers = peers.to_vec();
+        self.settle(now);
+    }
+
     /// A peer's side, to change.
     pub(super) fn side_mut(&mut self, line: Line) -> Option<&mut Side> {
         self.peers.get_mut(line.peer)?.side_mut(line.way)

@@ -103,7 +103,7 @@ impl Node {
             Command::LinkPing { link, site, timeout_seconds } => {
                 self.ping(now, reply_to, &link, &site, timeout_seconds);
             }
-            Command::Reload { config } => self.reload(reply_to, config),
+            Command::Reload { config } => self.reload(now, reply_to, config),
         }
     }
 
@@ -497,7 +497,7 @@ impl Node {
         }
     }
 
-    fn reload(&mut self, reply_to: ReplyTo, config: Option<Box<super::config::SiteConfig>>) {
+    fn reload(&mut self, now: Now, reply_to: ReplyTo, config: Option<Box<super::config::SiteConfig>>) {
         let Some(config) = config else { return self.reply_error(reply_to, "no configuration was given", USAGE) };
         let same_shape = config.site == self.config.site
             && config.links == self.config.links
@@ -506,16 +506,19 @@ impl Node {
             && config.mail.listen == self.config.mail.listen
             && config.mail.submission == self.config.mail.submission
             && match (&self.config.chat, &config.chat) {
-                (Some(ours), Some(theirs)) => ours.is_same_but_for_secrets(theirs),
+                (Some(ours), Some(theirs)) => ours.can_become(theirs),
                 (ours, theirs) => ours.is_none() && theirs.is_none(),
             };
         if !same_shape {
-            let why =
-                "site, listeners, links, radios, local MTAs and chat change only at a restart; nothing was changed";
+            let why = "site, listeners, links, radios, local servers and what chat has of them change only at a restart; \
+                       nothing was changed";
             return self.reply_error(reply_to, why, 78);
         }
         self.server_config = super::mail_door::server_config(&config.mail);
         self.submission_config = super::mail_door::submission_config(&self.server_config);
+        if let (Some(chat), Some(theirs)) = (&mut self.chat.chat, &config.chat) {
+            chat.reconfigure(now, &theirs.peers);
+        }
         self.config = *config;
         self.reply_ok(reply_to, json!({ "reloaded": true }));
     }

@@ -153,3 +153,30 @@ fn senders_are_told_of_what_is_given_up_only_where_they_are_to_be() {
         assert_eq!(pair.lines(HQ, StanzaFate::Returned).last().map(|line| line.id.as_str()), Some("2"));
     }
 }
+
+/// Rules change while both sites run: for what comes from then on.
+#[test]
+//= xmpp/CHAT-010
+fn rules_change_without_a_restart_and_links_do_not() {
+    let mut pair = Pair::new(config("hq.test", &["field.test"]), config("field.test", &["hq.test"]));
+    let before = pair.chats[HQ].config().clone();
+    pair.bring(HQ, &message("1", ANN, BOB, ""));
+    let mut after = before.clone();
+    after.peers[0].filter =
+        toml::from_str("[[to_link.rule]]\nmatch = { type = \"chat\" }\naction = \"reject\"").unwrap();
+    after.peers[0].errors = ErrorPolicy::Silent;
+    after.peers[0].lives.chat_seconds = 60;
+    assert!(before.can_become(&after));
+    let now = pair.now;
+    pair.chats[HQ].reconfigure(now, &after.peers);
+    pair.bring(HQ, &message("2", ANN, BOB, ""));
+    pair.run(600);
+    assert_eq!(pair.arrived(FIELD), ["1"]);
+    assert_eq!(pair.lines(HQ, StanzaFate::Sent).len(), 1, "what was taken before is confirmed all the same");
+    assert_eq!(*pair.chats[HQ].config(), after);
+    let mut elsewhere = before.clone();
+    elsewhere.peers[0].link = "sat".into();
+    let mut more = before.clone();
+    more.peers.push(before.peers[0].clone());
+    assert!(!before.can_become(&elsewhere) && !before.can_become(&more));
+}

@@ -111,6 +111,11 @@ impl PresenceCache {
         }
     }
 
+    /// Takes other rules for what comes from now on; what is known stays.
+    pub fn reconfigure(&mut self, config: PresenceConfig) {
+        self.config = config;
+    }
+
     /// Takes its own rows after a restart. What cannot be read is deleted by the next [`Self::changes`].
     //= xmpp/PRES-008
     pub fn restore(&mut self, rows: Vec<(Vec<u8>, Bytes)>) {
