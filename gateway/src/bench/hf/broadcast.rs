@@ -3,6 +3,7 @@
 //! The sender's gateway knows that they keep silence and repeats the mail as ACP 142 does towards them; their nodes hear
 //! and emit nothing. Everything between the sender's door and the receivers' MTAs runs as in the program.
 
+use skywave_protocols::acp142::config::SilentPlan;
 use skywave_protocols::acp142::limits::DATA_HEADER_OCTETS;
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::random::{Random as _, Seeded};
@@ -107,7 +108,7 @@ fn world(names: &[&str], loss: f64, times: u32, seed: u64) -> Option<World> {
         config.capture = true;
         for link in &mut config.links {
             if let TransportConfig::Acp142Radio { acp142, .. } = &mut link.transport {
-                (acp142.emcon_repeats, acp142.emcon_interval) = (times.saturating_sub(1), INTERVAL);
+                acp142.emcon = [SilentPlan { interval: INTERVAL, repeats: times.saturating_sub(1) }; 6];
             }
         }
         world.add(name, config, false);
