@@ -23,6 +23,8 @@ use crate::shell::radio::RadioStation;
 
 /// A week: what is idle longer might as well stay.
 const IDLE_SECONDS_MAX: u64 = 604_800;
+/// Largest U_PDU of a node that only broadcasts, in octets.
+const MTU_BROADCAST_OCTETS: u16 = 4096;
 /// What an S_PDU can say (15 days).
 const TTL_SECONDS_MAX: u64 = 1_296_000;
 
@@ -81,6 +83,10 @@ struct RawStation {
     ttl_max_seconds: u64,
     /// Rank that counts for hard links that other nodes ask for.
     hard_link_rank: u8,
+    /// After so long without a confirmation clients are told that the other node does not respond.
+    confirm_wait_seconds: Option<u64>,
+    /// It has no links: all goes without ARQ.
+    broadcast_only: bool,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -108,6 +114,8 @@ impl Default for RawStation {
             clients_max: server.clients_max,
             ttl_max_seconds: server.ttl_max.as_secs(),
             hard_link_rank: server.hard_link_rank.number(),
+            confirm_wait_seconds: server.confirm_wait.map(|wait| wait.as_secs()),
+            broadcast_only: server.broadcast_only,
         }
     }
 }
@@ -146,6 +154,16 @@ impl RawStation {
         config.server.ttl_max = Duration::from_secs(self.ttl_max_seconds);
         let rank = Rank::try_from(self.hard_link_rank).map_err(|error| error.to_string());
         config.server.hard_link_rank = found.take(&key.at("hard_link_rank"), rank).unwrap_or_default();
+        if let Some(wait) = self.confirm_wait_seconds {
+            if !(1..=TTL_SECONDS_MAX).contains(&wait) {
+                found.wrong(&key.at("confirm_wait_seconds"), format!("cannot be {wait}: 1 to {TTL_SECONDS_MAX}"));
+            }
+            config.server.confirm_wait = Some(Duration::from_secs(wait));
+        }
+        if self.broadcast_only {
+            (config.cas.broadcast_only, config.server.broadcast_only) = (true, true);
+            config.server.mtu = MTU_BROADCAST_OCTETS;
+        }
         config.emcon = self.emcon;
         config
     }

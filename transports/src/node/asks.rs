@@ -2,6 +2,7 @@
 
 use skywave_protocols::s5066::node::cpdu::{CPdu, LinkMessage};
 use skywave_protocols::s5066::node::dpdu::{Body, DPdu};
+use skywave_protocols::s5066::node::mark::Mark;
 
 /// Kinds of answers; whoever asks for several may get one and not the other.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -57,6 +58,14 @@ pub(super) fn asks(pdu: &DPdu) -> Kinds {
 
 /// What it answers of what its destination asked.
 pub(super) fn answers(pdu: &DPdu) -> Kinds {
+    let link = match Mark::of(pdu.eow) {
+        Some(Mark::Answers(_)) if is_of_arq(pdu) => Kinds::LINK,
+        Some(Mark::Answers(_) | Mark::Asks(_)) | None => Kinds::NONE,
+    };
+    link.and(answers_by_body(pdu))
+}
+
+fn answers_by_body(pdu: &DPdu) -> Kinds {
     match &pdu.body {
         Body::Ack(_) | Body::DataAck(..) => Kinds::ARQ,
         Body::ExpeditedAck(_) => Kinds::EXPEDITED,
@@ -80,6 +89,13 @@ pub(super) const fn is_of_arq(pdu: &DPdu) -> bool {
 /// Whether it carries something for clients, and not just a message about a link.
 pub(super) fn is_data(pdu: &DPdu) -> bool {
     pdu.body.segment().is_some_and(|segment| !segment.is_empty()) && link_message(pdu).is_none()
+}
+
+/// The link that it asks for in the standard's way, with the number that data behind it says.
+pub(super) fn rides(pdu: &DPdu) -> Option<LinkMessage> {
+    let Some(Mark::Asks(number)) = Mark::of(pdu.eow) else { return None };
+    let plain = LinkMessage::Request { exclusive: false, number: 0 };
+    link_message(pdu).filter(|message| *message == plain).map(|_| LinkMessage::Request { exclusive: false, number })
 }
 
 /// The message about a link that it carries.

@@ -15,4 +15,6 @@ pub struct LinkCounters {
     pub expired: u64,
     /// Transmissions that ended before the end that they had announced.
     pub ends_early: u64,
+    /// Announced ends that were not waited for, since too many had been that nobody heard.
+    pub ends_disbelieved: u64,
 }

@@ -17,6 +17,10 @@ pub const OTHERS_FOR: Duration = Duration::from_secs(900);
 pub const OPENING_MAX: Duration = Duration::from_secs(8);
 /// Segments of a transmission that is longer than others would wait for, while it is not known what gets through.
 pub const SEGMENTS_UNKNOWN_MAX: usize = 4;
+/// Announced ends that were not heard keep a station silent for so long in sum, two transmissions of the longest kind,
+pub const UNHEARD_SILENCE_MAX: Duration = Duration::from_secs(255);
+/// within this time: who forges announcements leaves more than half of it.
+pub const UNHEARD_SILENCE_SPAN: Duration = Duration::from_secs(600);
 /// Octets of one client that may wait in a node, whatever the rate: what two transmissions carry, but no more than this.
 pub const QUEUE_OCTETS_MAX: usize = 2 << 20;
 /// Stations of which is kept when they were heard and whether they have data to send.
@@ -40,6 +44,8 @@ pub const SLOTS_ROUTINE: u64 = 6;
 pub const SLOTS_POLITE: u64 = 2;
 /// Slots that who ended the turns of two stations leaves to its partner besides: all that the partner may draw.
 pub const SLOTS_CLOSER: u64 = SLOTS_ROUTINE + SLOTS_POLITE;
+/// A channel that was free for so many slots is one on which nobody waits: all that anybody draws who met nobody.
+pub const SLOTS_QUIET: u32 = 2 * (SLOTS_ROUTINE + 2 * SLOTS_POLITE + SLOTS_CLOSER) as u32;
 /// How often the number of slots is doubled at most.
 pub const DOUBLINGS_MAX: u32 = 3;
 /// First pause before a link is asked for again that was refused; doubled each time.
@@ -52,6 +58,10 @@ pub const LINK_PDU_OCTETS: usize = 31;
 pub const LINK_MESSAGE_LIFE: Duration = Duration::from_secs(300);
 /// How long what is said about a U_PDU of a peer is worth saying.
 pub const REPLY_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// Peers to which something is to be said about U_PDUs of theirs once there is a link again,
+pub const REPLY_PEERS_MAX: usize = 64;
+/// and how many such words for each.
+pub const REPLIES_MAX: usize = 256;
 /// How wrong the clocks of two nodes may be before a U_PDU is taken for dead too early.
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 /// Wishes of clients that manage the node, of one read; the others are told to ask again.

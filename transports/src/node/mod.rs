@@ -23,6 +23,7 @@ mod segments;
 pub mod simulator;
 mod stack;
 pub mod station;
+mod unheard;
 
 #[cfg(test)]
 mod joined_tests;

@@ -13,6 +13,7 @@
 
 mod arrivals;
 mod links;
+mod outcomes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -24,9 +25,9 @@ use skywave_protocols::s5066::management::Ask;
 use skywave_protocols::s5066::node::cas::{Cas, CasConfig};
 use skywave_protocols::s5066::node::cpdu::{CPdu, LinkBreak};
 use skywave_protocols::s5066::node::dpdu::{DPdu, Received};
-use skywave_protocols::s5066::node::dts::limits::EOW_RIDING;
-use skywave_protocols::s5066::node::dts::{CPduNumber, Dts, DtsEvent, Plan, SendFault, Sending, Service, Waiting};
+use skywave_protocols::s5066::node::dts::{CPduNumber, Dts, DtsEvent, Plan, Sending, Service, Waiting};
 use skywave_protocols::s5066::node::limits::{PRIORITY_URGENT, QUEUE_SHARES_MAX};
+use skywave_protocols::s5066::node::mark::Mark;
 use skywave_protocols::s5066::node::sis_server::{ServerCounters, ServerOutput, SisServer};
 use skywave_protocols::s5066::node::spdu::{self, SPdu, TimeToDie};
 use skywave_protocols::s5066::node::{Carriage, ClientId, Content, Outcome, Outgoing, RequestId};
@@ -34,7 +35,7 @@ use skywave_protocols::s5066::sis::fields::{Rank, SapId};
 use skywave_protocols::time::{Instant, Now, Wakeup};
 
 use self::arrivals::Arrival;
-use super::asks::is_of_arq;
+use super::asks::{is_of_arq, rides};
 use super::config::StationConfig;
 use super::limits::{LINK_PDU_OCTETS, ORDERS_MAX};
 
@@ -88,17 +89,21 @@ pub(super) struct StackCounters {
     links: u64,
     /// U_PDUs that were handed to another link, as theirs had ended.
     begun_again: u64,
+    /// Changes of rate, frequency or waveform that were asked of us by the orderwire, and refused.
+    changes_refused: u64,
+    /// U_PDUs whose link ended while they were on the air: reported, since nobody knows whether they arrived.
+    doubtful: u64,
 }
 
 /// What a C_PDU in the data transfer sublayer is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Load {
     /// A U_PDU of a client, or a message about the hard link.
     Unit(RequestId),
     /// A message about the link with a peer.
     Link(NodeAddress),
     /// What we say to a peer about a U_PDU of its.
-    Reply,
+    Reply(Box<Sending>),
 }
 
 /// A U_PDU that is not finished.
@@ -112,6 +117,12 @@ struct Unit {
     at_node: bool,
     /// What the peer's SIS says of it.
     at_client: Option<Outcome>,
+}
+
+impl Unit {
+    const fn is_data(&self) -> bool {
+        matches!(self.outgoing.content, Content::Data(_))
+    }
 }
 
 /// Units that wait for a link, and when it is asked for again after a refusal.
@@ -136,12 +147,19 @@ pub(super) struct Stack {
     /// Units that their peer's client confirms, in the order of their numbers.
     confirming: BTreeMap<(NodeAddress, u8), BTreeSet<RequestId>>,
     deadlines: BTreeSet<(Instant, RequestId)>,
+    /// When clients are told that nothing was confirmed.
+    confirms: BTreeSet<(Instant, RequestId)>,
+    /// What is said to peers about U_PDUs of theirs on the next link.
+    replies: BTreeMap<NodeAddress, Vec<Sending>>,
     waiters: BTreeMap<NodeAddress, Waiters>,
+    /// Nodes that there is a link with.
     linked: BTreeSet<NodeAddress>,
     next_number: u64,
     /// D_PDUs in front of those that the data transfer sublayer put together.
     riding: usize,
     emcon: bool,
+    /// What leads a transmission says at which rate to answer.
+    says_rates: bool,
     counters: StackCounters,
     orders: VecDeque<Order>,
     outputs: VecDeque<(ClientId, ClientOutput)>,
@@ -161,11 +179,14 @@ impl Stack {
             loads: BTreeMap::new(),
             confirming: BTreeMap::new(),
             deadlines: BTreeSet::new(),
+            confirms: BTreeSet::new(),
+            replies: BTreeMap::new(),
             waiters: BTreeMap::new(),
             linked: BTreeSet::new(),
             next_number: 0,
             riding: 0,
             emcon: false,
+            says_rates: !config.rates.is_empty(),
             counters: StackCounters::default(),
             orders: VecDeque::new(),
             outputs: VecDeque::new(),
@@ -209,13 +230,16 @@ impl Stack {
     pub(super) fn heard(&mut self, now: Now, received: &Received) {
         let pdu = &received.pdu;
         if pdu.destination == self.address && is_of_arq(pdu) {
-            self.cas.data_moved(now, pdu.source);
+            let takes = self.cas.data_heard(now, pdu.source, Mark::of(pdu.eow));
             self.settle(now);
-            let mark = (pdu.eow.kind == EOW_RIDING).then_some(pdu.eow.data);
-            if self.cas.is_stale(pdu.source, mark) {
+            if !takes {
                 self.counters.stale += 1;
                 return;
             }
+        }
+        if let Some(request) = rides(pdu).filter(|_| pdu.destination == self.address && received.segment_intact) {
+            self.cas.heard(now, pdu.source, request);
+            return self.settle(now);
         }
         self.dts.heard(now, pdu, received.segment_intact);
         self.settle(now);
@@ -249,7 +273,8 @@ impl Stack {
     /// The most urgent D_PDUs that fit a transmission.
     pub(super) fn compose(&mut self, now: Now, plan: &Plan) -> Vec<DPdu> {
         self.dts.set_marks(|peer| self.cas.mark(peer));
-        let request = self.dts.partner(now, plan).and_then(|peer| Some((peer, self.cas.ride(peer)?)));
+        let ride = |peer| Some((peer, self.cas.ride(peer, self.says_rates)?));
+        let request = self.dts.partner(now, plan).and_then(ride);
         let room = if request.is_some() { LINK_PDU_OCTETS } else { 0 };
         let mut pdus = self.dts.compose(now, &Plan { octets: plan.octets.saturating_sub(room), ..*plan });
         self.riding = 0;
@@ -295,9 +320,10 @@ impl Stack {
 
     pub(super) fn next_wakeup(&self) -> Option<Wakeup> {
         let deadline = self.deadlines.first().map(|&(at, _)| Wakeup { at, why: "time to live" });
+        let confirm = self.confirms.first().map(|&(at, _)| Wakeup { at, why: "confirmation" });
         let retry = self.waiters.values().filter_map(|waiters| waiters.retry_at).min();
         let retry = retry.filter(|_| !self.emcon).map(|at| Wakeup { at, why: "link asked for again" });
-        let below = [self.cas.next_wakeup(), self.dts.next_wakeup(), deadline, retry];
+        let below = [self.cas.next_wakeup(), self.dts.next_wakeup(), deadline, confirm, retry];
         below.into_iter().fold(self.server.next_wakeup(), Wakeup::earlier)
     }
 
@@ -390,6 +416,7 @@ impl Stack {
         };
         let (id, peer) = (outgoing.id, outgoing.destination);
         self.deadlines.insert((outgoing.deadline, id));
+        self.confirms.extend(outgoing.confirm_by.map(|at| (at, id)));
         if outgoing.client_confirm {
             self.confirming.entry(confirming_key(&outgoing)).or_default().insert(id);
         }
@@ -415,8 +442,15 @@ impl Stack {
             }
             return;
         }
-        let units = self.waiters.remove(&peer).unwrap_or_default().units;
-        for id in units {
+        // A link that is for certain clients alone leaves the others waiting for its end.
+        let (units, server) = (&self.units, &self.server);
+        let carries = |id: &RequestId| units.get(id).is_some_and(|unit| server.carries(&unit.outgoing));
+        let (free, held): (BTreeSet<_>, _) = std::mem::take(&mut waiters.units).into_iter().partition(carries);
+        waiters.units = held;
+        if waiters.units.is_empty() {
+            self.waiters.remove(&peer);
+        }
+        for id in free {
             self.hand_down(now, id);
         }
     }
@@ -449,89 +483,24 @@ impl Stack {
             }
             DtsEvent::Delivered(number) => match self.loads.remove(&number) {
                 Some(Load::Unit(id)) => self.at_node(id),
-                Some(Load::Link(_) | Load::Reply) | None => {}
+                Some(Load::Link(_) | Load::Reply(_)) | None => {}
             },
             DtsEvent::Sent(number) => match self.loads.remove(&number) {
                 Some(Load::Unit(id)) => self.finish(id, Outcome::Sent),
                 Some(Load::Link(peer)) => self.cas.sent(now, peer),
-                Some(Load::Reply) | None => {}
+                Some(Load::Reply(_)) | None => {}
             },
             DtsEvent::Failed { number, why, begun } => match self.loads.remove(&number) {
                 Some(Load::Unit(id)) => self.on_failed(now, id, why, begun),
                 Some(Load::Link(peer)) => self.cas.sent(now, peer),
-                Some(Load::Reply) | None => {}
+                Some(Load::Reply(reply)) => self.reply_again(now, why, *reply),
+                None => {}
             },
             DtsEvent::PeerUnconnected(peer) => self.cas.peer_unconnected(now, peer),
             DtsEvent::ConnectionLost(peer) => self.cas.release(now, peer, LinkBreak::Unknown),
-            // Rates are not negotiated: receivers find them by themselves.
-            DtsEvent::Advised { .. } | DtsEvent::ManagementDone { .. } => {}
+            DtsEvent::Advised { peer, eow, .. } => self.on_advised(now, peer, eow),
+            DtsEvent::ManagementDone { .. } => {}
         }
-    }
-
-    fn on_failed(&mut self, now: Now, id: RequestId, why: SendFault, begun: bool) {
-        let Some(unit) = self.units.get_mut(&id) else { return };
-        unit.number = None;
-        match why {
-            SendFault::NotConnected | SendFault::Disconnected => self.wait_again(now, id),
-            SendFault::Reset => {
-                self.take_back(id);
-                self.wait_again(now, id);
-            }
-            SendFault::Expired => self.end_late(id, begun),
-            SendFault::TooLarge | SendFault::Group | SendFault::Full => self.finish(id, Outcome::NotResponding),
-        }
-    }
-
-    /// The peer's node has a U_PDU.
-    fn at_node(&mut self, id: RequestId) {
-        let Some(unit) = self.units.get_mut(&id) else { return };
-        (unit.number, unit.at_node) = (None, true);
-        match unit.at_client {
-            Some(outcome) => self.finish(id, outcome),
-            None if unit.outgoing.client_confirm => {}
-            None => self.finish(id, Outcome::Delivered),
-        }
-    }
-
-    fn finish(&mut self, id: RequestId, outcome: Outcome) {
-        let Some(unit) = self.units.remove(&id) else { return };
-        self.deadlines.remove(&(unit.outgoing.deadline, id));
-        if unit.outgoing.client_confirm {
-            let key = confirming_key(&unit.outgoing);
-            if let Some(ids) = self.confirming.get_mut(&key) {
-                ids.remove(&id);
-                if ids.is_empty() {
-                    self.confirming.remove(&key);
-                }
-            }
-        }
-        let peer = unit.outgoing.destination;
-        if let Some(waiters) = self.waiters.get_mut(&peer) {
-            waiters.units.remove(&id);
-            if waiters.units.is_empty() {
-                self.waiters.remove(&peer);
-            }
-        }
-        self.server.finish(id, outcome);
-    }
-
-    /// Gives up what is worth nothing any more and is not below; what is below ends there.
-    fn expire(&mut self, now: Now) {
-        while let Some(&(at, id)) = self.deadlines.first().filter(|(at, _)| *at <= now.mono) {
-            self.deadlines.remove(&(at, id));
-            if self.units.get(&id).is_some_and(|unit| unit.number.is_none()) {
-                self.end_late(id, false);
-            }
-        }
-    }
-
-    fn end_late(&mut self, id: RequestId, begun: bool) {
-        let Some(unit) = self.units.get(&id) else { return };
-        // A non-ARQ U_PDU that left at least once was sent.
-        let sent = begun && unit.outgoing.carriage != Carriage::Arq;
-        let outcome = unit.at_client.unwrap_or(if sent { Outcome::Sent } else { Outcome::Expired });
-        self.counters.expired += u64::from(outcome == Outcome::Expired);
-        self.finish(id, outcome);
     }
 }
 

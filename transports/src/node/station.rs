@@ -39,6 +39,7 @@ use super::lines::lines;
 use super::reception::Reception;
 use super::segments;
 use super::stack::{ClientInput, ClientOutput, Order, Stack};
+use super::unheard::Unheard;
 use crate::modem::limits::TRANSMISSION_SECONDS_MAX;
 use crate::modem::{Modem, ModemEvent, Waveform};
 
@@ -90,6 +91,7 @@ pub struct Station {
     idle_since: Instant,
     /// Whose transmissions ended early, and when they would have ended for certain.
     cut_short: BTreeMap<NodeAddress, Instant>,
+    unheard: Unheard,
     /// Who transmitted last asked for an answer, as far as was heard: that comes before all others begin.
     answer_due: bool,
     /// When stations were heard last, and whether they sent data then, and not mere answers.
@@ -120,6 +122,7 @@ impl Station {
             opened_at: Instant::ZERO,
             idle_since: Instant::ZERO,
             cut_short: BTreeMap::new(),
+            unheard: Unheard::new(),
             answer_due: false,
             heard: BTreeMap::new(),
             contending_urgently: false,
@@ -324,6 +327,7 @@ impl Station {
 
     fn on_carrier_on(&mut self, now: Now, waveform: &Waveform) {
         self.timers.clear(Timer::Contend);
+        self.unheard.carrier(now.mono);
         self.reception = Reception { begun: now.mono, ..Reception::default() };
         // An answer begins at once, so that no slot comes before it.
         let answer = now.mono < self.contention_free(waveform);
@@ -381,7 +385,12 @@ impl Station {
                 }
             }
         }
-        self.idle_since = self.cut_short.values().fold(now, |last, &end| last.max(end));
+        let end = self.cut_short.values().fold(now, |last, &end| last.max(end));
+        self.idle_since = self.unheard.wait(now, end);
+        if self.idle_since < end {
+            self.counters.ends_disbelieved += 1;
+            self.cut_short.clear();
+        }
     }
 
     fn note_heard(&mut self, now: Instant, source: NodeAddress, talks: bool) {

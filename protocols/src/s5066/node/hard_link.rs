@@ -89,6 +89,18 @@ impl Link {
         self.client.map(|client| client.id)
     }
 
+    /// Whether a U_PDU is of those whom the link is for.
+    fn is_for(&self, source_sap: SapId, destination: NodeAddress, sap: SapId) -> bool {
+        let HardLink { kind, remote_sap, node, .. } = self.link;
+        let is_ours = self.client.is_some_and(|client| client.sap == source_sap);
+        match kind {
+            HardLinkType::Reservation => true,
+            HardLinkType::Partial if self.by_us => destination == node && is_ours,
+            HardLinkType::Partial => destination == node && sap == remote_sap,
+            HardLinkType::Full | HardLinkType::Undefined => destination == node && is_ours && sap == remote_sap,
+        }
+    }
+
     fn request(&self) -> Option<HardLinkMessage> {
         let HardLink { kind, priority, remote_sap, .. } = self.link;
         let requesting = self.client?.sap;
@@ -184,15 +196,17 @@ impl HardLinkState {
     /// Whether a U_PDU may go while the hard link is as it is: types 1 and 2 are for their clients alone.
     //= s5066/HL-002
     pub fn permits(&self, source_sap: SapId, destination: NodeAddress, sap: SapId) -> bool {
-        let Some(current) = self.current.as_ref().filter(|current| current.phase == Phase::Up) else { return true };
-        let HardLink { kind, remote_sap, node, .. } = current.link;
-        let is_ours = current.client.is_some_and(|client| client.sap == source_sap);
-        match kind {
-            HardLinkType::Reservation => true,
-            HardLinkType::Partial if current.by_us => destination == node && is_ours,
-            HardLinkType::Partial => destination == node && sap == remote_sap,
-            HardLinkType::Full | HardLinkType::Undefined => destination == node && is_ours && sap == remote_sap,
-        }
+        let up = self.current.as_ref().filter(|current| current.phase == Phase::Up);
+        up.is_none_or(|current| current.is_for(source_sap, destination, sap))
+    }
+
+    /// Whether a U_PDU may go on the physical link with its destination, which is perhaps only being made for a hard
+    /// link: before the other node has said for whom, nothing does.
+    //= s5066/HL-002
+    pub fn carries(&self, source_sap: SapId, destination: NodeAddress, sap: SapId) -> bool {
+        let current = self.current.as_ref().filter(|current| current.link.node == destination);
+        let nobodys = !self.exclusive.contains(&destination);
+        current.map_or(nobodys, |current| current.is_for(source_sap, destination, sap))
     }
 
     /// A client ends a link; only who asked for it may, or (type 2) who was asked. `false` for others.

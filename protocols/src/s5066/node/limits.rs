@@ -24,5 +24,6 @@ pub const LINK_MESSAGES_UNSENT_MAX: usize = 64;
 pub const LINK_MESSAGE_AGE_MAX: Duration = Duration::from_secs(600);
 /// A made link is believed in for so long, whatever warnings come.
 pub const LINK_WARNING_GAP: Duration = Duration::from_secs(10);
-/// The number of a link on which data rides with the request: 1 to this.
-pub const LINK_NUMBER_MAX: u16 = u16::MAX;
+/// Every so many transmissions of which nothing was heard, the request in front of riding data is the standard's: the
+/// first one goes without any.
+pub const RIDES_PLAIN_EVERY: u32 = 2;

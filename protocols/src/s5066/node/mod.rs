@@ -12,6 +12,7 @@ pub mod dpdu;
 pub mod dts;
 pub mod hard_link;
 pub mod limits;
+pub mod mark;
 pub mod queue;
 pub mod sis_server;
 pub mod spdu;
@@ -52,6 +53,8 @@ pub struct Outgoing {
     pub client_confirm: bool,
     /// When it is worth nothing any more.
     pub deadline: Instant,
+    /// When its client is told that the other node does not respond, unless something is confirmed before.
+    pub confirm_by: Option<Instant>,
     /// What it is.
     pub content: Content,
 }

@@ -119,6 +119,7 @@ mod tests {
             in_order: false,
             client_confirm: false,
             deadline: Instant::from_micros(deadline),
+            confirm_by: None,
             content: Content::Data(Bytes::new()),
         }
     }

@@ -6,8 +6,9 @@ use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::node::cas::{Cas, CasConfig, CasOutput, LinkSetup};
 use skywave_protocols::s5066::node::cpdu::{CPdu, LinkBreak};
 use skywave_protocols::s5066::node::dpdu::split::Splitter;
-use skywave_protocols::s5066::node::dpdu::{DPdu, Received, SYNC, decode};
+use skywave_protocols::s5066::node::dpdu::{DPdu, Eow, Received, SYNC, decode};
 use skywave_protocols::s5066::node::dts::{CPduNumber, Dts, DtsConfig, DtsEvent, Plan, Sending, Service};
+use skywave_protocols::s5066::node::mark::Mark;
 use skywave_protocols::s5066::node::spdu::SPdu;
 use skywave_protocols::time::{Duration, Now};
 
@@ -182,10 +183,12 @@ fn one(cas: &mut Cas, now: Now, peer: NodeAddress, octet: u8) {
         6 => cas.want(now, peer, flag),
         7 => cas.release(now, peer, LinkBreak::HigherLayer),
         8 => cas.sent(now, peer),
-        9 => cas.data_moved(now, peer),
+        9 => {
+            cas.data_heard(now, peer, Mark::of(Eow { kind: octet & 0xf, data: octet }));
+        }
         10 => cas.peer_unconnected(now, peer),
         11 => cas.set_silent(now, flag),
-        12 => cas.others_wait(flag),
+        12 => cas.missed(now, peer),
         _ => {
             if let Ok(CPdu::Link(message)) = CPdu::decode(&Bytes::copy_from_slice(&[octet])) {
                 cas.heard(now, peer, message);

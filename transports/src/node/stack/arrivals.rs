@@ -3,7 +3,9 @@
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::node::cpdu::{self, CPdu};
-use skywave_protocols::s5066::node::dts::{Block, Brought, CPduNumber, Sending, Service};
+use skywave_protocols::s5066::node::dpdu::Eow;
+use skywave_protocols::s5066::node::dpdu::eow::{EowMessage, RateResponse};
+use skywave_protocols::s5066::node::dts::{Block, Brought, CPduNumber, SendFault, Sending, Service};
 use skywave_protocols::s5066::node::limits::PRIORITY_URGENT;
 use skywave_protocols::s5066::node::spdu::{self, Delivery, DeliveryFailure, SPdu};
 use skywave_protocols::s5066::node::{Content, Incoming, Outcome, RequestId};
@@ -11,7 +13,10 @@ use skywave_protocols::s5066::sis::fields::TransmissionMode;
 use skywave_protocols::time::{Now, WallTime};
 
 use super::{Load, Stack, saps};
-use crate::node::limits::{CLOCK_TOLERANCE, REPLY_LIFE};
+use crate::node::limits::{CLOCK_TOLERANCE, REPLIES_MAX, REPLY_LIFE, REPLY_PEERS_MAX};
+
+/// "Cannot change", of a rate as of a waveform (table C-5).
+const REASON_CANNOT_CHANGE: u8 = 2;
 
 /// How a C_PDU arrived.
 #[derive(Debug)]
@@ -50,7 +55,12 @@ impl Stack {
             Ok(SPdu::Data(data)) => self.on_data(now, arrival, data),
             Ok(SPdu::DeliveryConfirm(delivery)) => self.at_client(arrival.source, &delivery, Outcome::Delivered),
             Ok(SPdu::DeliveryFail(_, delivery)) => self.at_client(arrival.source, &delivery, Outcome::NotBound),
-            Ok(SPdu::HardLink(message)) => self.server.handle_hard_link(now, arrival.source, message),
+            Ok(SPdu::HardLink(message)) => {
+                self.server.handle_hard_link(now, arrival.source, message);
+                // It may say for whom the link is.
+                self.hold_others(arrival.source);
+                self.link(now, arrival.source);
+            }
             Err(_) => self.counters.unreadable += 1,
         }
     }
@@ -102,20 +112,70 @@ impl Stack {
         } else {
             SPdu::DeliveryFail(DeliveryFailure::NotBound, delivery)
         };
-        self.next_number += 1;
-        let number = CPduNumber(self.next_number);
-        self.loads.insert(number, Load::Reply);
-        self.dts.submit(
+        let service = if arrival.is_expedited() { Service::ExpeditedArq } else { Service::Arq { in_order: false } };
+        self.send_reply(
             now,
             Sending {
-                number,
+                number: CPduNumber(0),
                 destination: arrival.source,
-                service: if arrival.is_expedited() { Service::ExpeditedArq } else { Service::Arq { in_order: false } },
+                service,
                 priority,
                 deadline: now.mono + REPLY_LIFE,
                 c_pdu: CPdu::Data(s_pdu.encode()).encode(),
             },
         );
+    }
+
+    fn send_reply(&mut self, now: Now, reply: Sending) {
+        self.next_number += 1;
+        let number = CPduNumber(self.next_number);
+        let reply = Sending { number, ..reply };
+        self.loads.insert(number, Load::Reply(Box::new(reply.clone())));
+        self.dts.submit(now, reply);
+    }
+
+    /// What a peer has not heard of its U_PDUs is said again on the next link: twice does no harm.
+    pub(super) fn reply_again(&mut self, now: Now, why: SendFault, reply: Sending) {
+        let may = matches!(why, SendFault::NotConnected | SendFault::Disconnected | SendFault::Reset);
+        if !may || reply.deadline <= now.mono {
+            return;
+        }
+        if self.linked.contains(&reply.destination) {
+            return self.send_reply(now, reply);
+        }
+        if self.replies.len() >= REPLY_PEERS_MAX {
+            self.replies.pop_first();
+        }
+        let waiting = self.replies.entry(reply.destination).or_default();
+        if waiting.len() < REPLIES_MAX {
+            waiting.push(reply);
+        }
+    }
+
+    /// A link is there: what waited for it to be said.
+    pub(super) fn send_replies(&mut self, now: Now, peer: NodeAddress) {
+        for reply in self.replies.remove(&peer).unwrap_or_default() {
+            self.send_reply(now, reply);
+        }
+    }
+
+    /// The orderwire of a peer asks for something: nothing is negotiated, since receivers find rates by themselves.
+    //= s5066/NODE-027
+    pub(super) fn on_advised(&mut self, now: Now, peer: NodeAddress, eow: Eow) {
+        let answer = match eow.meaning() {
+            EowMessage::RateChange(change) if change.advisory => return,
+            EowMessage::RateChange(_) | EowMessage::WaveformChange { .. } => {
+                EowMessage::RateResponse { response: RateResponse::Refuse, reason: REASON_CANNOT_CHANGE }
+            }
+            EowMessage::Frequency { response: false, .. } => EowMessage::Unrecognised(eow.kind),
+            // The sublayer below has answered what users agree on.
+            EowMessage::User(_) | EowMessage::None => return,
+            EowMessage::RateResponse { .. } | EowMessage::Unrecognised(_) | EowMessage::Capability(_) => return,
+            EowMessage::Frequency { .. } | EowMessage::Reserved(_) => return,
+        };
+        if !self.emcon && self.dts.message(now, peer, answer.into(), None) {
+            self.counters.changes_refused += 1;
+        }
     }
 
     /// The peer's SIS says what became of a U_PDU, which it names by its leading octets; the oldest is meant.

@@ -2,8 +2,8 @@
 
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::node::RequestId;
-use skywave_protocols::s5066::node::cas::{CasOutput, LinkRefusal};
-use skywave_protocols::s5066::node::cpdu::CPdu;
+use skywave_protocols::s5066::node::cas::{CasOutput, LinkEnd, LinkRefusal};
+use skywave_protocols::s5066::node::cpdu::{CPdu, LinkMessage};
 use skywave_protocols::s5066::node::dts::{CPduNumber, Sending, Service};
 use skywave_protocols::time::Now;
 
@@ -14,6 +14,10 @@ impl Stack {
     pub(super) fn on_cas(&mut self, now: Now, output: CasOutput) {
         match output {
             CasOutput::Send { peer, message } => {
+                if matches!(message, LinkMessage::Request { .. }) {
+                    // Its D_PDU says more than the message.
+                    self.dts.meet(now, peer);
+                }
                 self.next_number += 1;
                 let number = CPduNumber(self.next_number);
                 self.loads.insert(number, Load::Link(peer));
@@ -49,18 +53,22 @@ impl Stack {
                 if let Some(waiters) = self.waiters.get_mut(&peer) {
                     (waiters.refusals, waiters.retry_at) = (0, None);
                 }
-                self.link(now, peer);
+                // It may be for certain clients alone.
                 self.server.link_made(now, peer, exclusive);
+                self.send_replies(now, peer);
+                self.link(now, peer);
             }
             CasOutput::Refused { peer, reason } => {
                 let is_busy = matches!(reason, LinkRefusal::Rejected(_));
                 self.server.link_refused(peer, is_busy);
                 self.link_later(now, peer);
             }
-            CasOutput::Disconnected { peer, .. } => {
+            CasOutput::Disconnected { peer, reason } => {
                 self.server.link_lost(peer);
                 self.linked.remove(&peer);
-                self.dts.disconnect(now, peer);
+                self.dts.disconnect(now, peer, matches!(reason, LinkEnd::Rejected(_)));
+                // What waited for the end of a link that was for others.
+                self.link(now, peer);
             }
         }
     }
@@ -88,6 +96,22 @@ impl Stack {
                 self.units.get_mut(&id).into_iter().for_each(|unit| unit.number = None);
                 self.waiters.entry(peer).or_default().units.insert(id);
             }
+        }
+    }
+
+    /// What must not go on the link with a peer any more, and has not begun, waits for its end.
+    //= s5066/HL-002
+    pub(super) fn hold_others(&mut self, peer: NodeAddress) {
+        let (server, dts) = (&self.server, &mut self.dts);
+        let is_meant = |unit: &Unit| {
+            let is_arq = matches!(service(&unit.outgoing), Service::Arq { .. });
+            unit.outgoing.destination == peer && is_arq && !server.carries(&unit.outgoing)
+        };
+        for (&id, unit) in self.units.iter_mut().filter(|(_, unit)| is_meant(unit)) {
+            let Some(number) = unit.number.filter(|&number| dts.take_back(number)) else { continue };
+            self.loads.remove(&number);
+            unit.number = None;
+            self.waiters.entry(peer).or_default().units.insert(id);
         }
     }
 

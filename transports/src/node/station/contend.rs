@@ -4,7 +4,7 @@ use skywave_protocols::random::Random as _;
 use skywave_protocols::time::{Duration, Instant, Now};
 
 use super::super::limits::{
-    CONTENTION_GUARD, DOUBLINGS_MAX, SLOT_GUARD, SLOTS_CLOSER, SLOTS_POLITE, SLOTS_ROUTINE, SLOTS_URGENT,
+    CONTENTION_GUARD, DOUBLINGS_MAX, SLOT_GUARD, SLOTS_CLOSER, SLOTS_POLITE, SLOTS_QUIET, SLOTS_ROUTINE, SLOTS_URGENT,
 };
 use super::{Station, Timer};
 use crate::modem::{Modem, Waveform};
@@ -31,13 +31,16 @@ impl Station {
         }
         let waveform = modem.waveform();
         let slot = waveform.key_up + SLOT_GUARD;
-        let slots = u32::try_from(self.draw_slots(now, urgent)).unwrap_or(u32::MAX);
-        let slot_at = at.max(self.contention_free(&waveform)) + slot * slots;
+        let free = self.contention_free(&waveform);
+        // On a channel that nobody took for as long as somebody waits who waits, nobody waits.
+        let is_quiet = at >= free + slot * SLOTS_QUIET;
+        let slots = u32::try_from(self.draw_slots(now, urgent, is_quiet)).unwrap_or(u32::MAX);
+        let slot_at = at.max(free) + slot * slots;
         self.contending_urgently = urgent;
         self.timers.set(Timer::Contend, planned.map_or(slot_at, |planned| planned.min(slot_at).max(at)));
     }
 
-    fn draw_slots(&mut self, now: Now, urgent: bool) -> u64 {
+    fn draw_slots(&mut self, now: Now, urgent: bool, is_quiet: bool) -> u64 {
         let window = if urgent { SLOTS_URGENT } else { SLOTS_ROUTINE } << self.collisions.min(DOUBLINGS_MAX);
         // Who ended the turns of two that are alone leaves the first slots to a partner that has more to say.
         let (partner, talks) = match self.heard.first_key_value() {
@@ -46,7 +49,7 @@ impl Station {
         };
         let leaves = if self.closed_last && talks && self.is_alone(now, partner) { SLOTS_CLOSER } else { 0 };
         let opened = if self.opened_last { SLOTS_POLITE } else { 0 };
-        let polite = if urgent { 0 } else { SLOTS_POLITE + opened + leaves };
+        let polite = if urgent || is_quiet { 0 } else { SLOTS_POLITE + opened + leaves };
         polite + self.random.below(window)
     }
 }

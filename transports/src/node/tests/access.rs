@@ -124,7 +124,7 @@ fn nobody_transmits_before_an_end_that_it_heard_announced() {
                 ((from + 1 + number % 3) % 4) as u16,
                 6 + 3 * (number % 3) as u8,
                 600,
-                unit(number, 400),
+                unit(number, 150),
             );
         }
         bench.run(600.0);

@@ -1,6 +1,7 @@
 //! Frames that somebody hostile made.
 
 use proptest::prelude::*;
+use skywave_protocols::s5066::node::dpdu::eow::{self, EowMessage, RateChange, RateResponse};
 
 use super::*;
 
@@ -120,6 +121,115 @@ fn hostile_frame(random: &mut Seeded) -> Bytes {
     let group = matches!(body, Body::NonArq(_) | Body::ExpeditedNonArq(_));
     let destination = if destination.is_group() && !group { address(0) } else { destination };
     DPdu { eow: Eow::default(), eot: random.below(256) as u8, destination, source, body }.encode()
+}
+
+/// A station with a client, and the modem whose other end is the test.
+struct Alone {
+    station: Station,
+    modem: Bare,
+    now: Now,
+}
+
+impl Alone {
+    fn new() -> Self {
+        let waveform = Waveform::new(1200, Interleaver::Short).unwrap();
+        let modem = Bare { waveform, events: VecDeque::new(), sent: Vec::new(), transmitting: false };
+        let mut config = StationConfig::new(address(0));
+        config.server.keep_alive = None;
+        let mut alone = Self { station: Station::new(config, Seeded::new(1)), modem, now: Now::default() };
+        let service = ServiceType { mode: DeliveryMode::ARQ_NODE, retransmissions: 0 };
+        let bind = Primitive::BindRequest { sap: SapId::RCOP, rank: Rank::default(), service };
+        alone.client(ClientInput::Accepted);
+        alone.client(ClientInput::Read(bind.encode().unwrap()));
+        alone
+    }
+
+    fn client(&mut self, input: ClientInput) {
+        self.station.handle_client(self.now, ClientId(1), input, &mut self.modem);
+    }
+
+    /// A frame is heard that takes 0.6 s.
+    fn hear(&mut self, frame: Bytes) {
+        self.modem.events.push_back(ModemEvent::CarrierOn);
+        self.station.handle_modem(self.now, &mut self.modem);
+        self.now = self.now.after(Duration::from_millis(600));
+        self.modem.events.extend([ModemEvent::Received(frame), ModemEvent::CarrierOff]);
+        self.station.handle_modem(self.now, &mut self.modem);
+    }
+
+    /// Lets time pass; what is transmitted leaves within half a second.
+    fn pass(&mut self, seconds: u64) {
+        for _ in 0..2 * seconds {
+            self.now = self.now.after(Duration::from_millis(500));
+            if self.station.next_wakeup().is_some_and(|wakeup| wakeup.at <= self.now.mono) {
+                self.station.handle_wakeup(self.now, &mut self.modem);
+            }
+            if std::mem::take(&mut self.modem.transmitting) {
+                self.modem.events.push_back(ModemEvent::Sent);
+                self.station.handle_modem(self.now, &mut self.modem);
+            }
+        }
+    }
+}
+
+/// Somebody announces every two minutes that he is going to transmit for two, and does not.
+#[test]
+fn false_ends_do_not_silence_a_station_for_ever() {
+    let mut alone = Alone::new();
+    let mode = DeliveryMode::new(TransmissionMode::Arq, Confirmation::Node, Order::InOrder);
+    let request = UnidataRequest {
+        priority: 6,
+        sap: SapId::RCOP,
+        destination: address(1),
+        mode,
+        retransmissions: 0,
+        ttl: Ttl::INFINITE,
+        u_pdu: unit(1, 100),
+    };
+    alone.client(ClientInput::Read(Primitive::UnidataRequest(request).encode().unwrap()));
+    let mut sent = Vec::new();
+    for turn in 0..120 {
+        let pdu = DPdu {
+            eow: Eow::default(),
+            eot: 255,
+            destination: address(7),
+            source: address(2 + turn % 5),
+            body: Body::Warning { received: 0, reason: 0 },
+        };
+        alone.hear(pdu.encode());
+        alone.pass(120);
+        sent.push(alone.modem.sent.len());
+    }
+    let link = alone.station.counters();
+    assert!(link.ends_early >= 120 && link.ends_disbelieved > 10, "{link:?}");
+    for (hour, pair) in sent.chunks(30).collect::<Vec<_>>().windows(2).enumerate() {
+        assert!(pair[1].last() > pair[0].last(), "nothing was sent in hour {hour}: {sent:?}");
+    }
+}
+
+/// A master that would change the rate gets an answer, and does not wait for ever.
+#[test]
+fn a_change_of_rate_is_refused() {
+    let change = RateChange { rate: 5, interleaver: eow::Interleaver::Long, advisory: false, same_both_ways: true };
+    let refusal = EowMessage::RateResponse { response: RateResponse::Refuse, reason: 2 };
+    for (asked, answer) in [
+        (EowMessage::RateChange(change), Some(refusal)),
+        (EowMessage::WaveformChange { waveform: 3, channels: 1 }, Some(refusal)),
+        (EowMessage::Frequency { response: false, data: 7 }, Some(EowMessage::Unrecognised(5))),
+        (EowMessage::RateChange(RateChange { advisory: true, ..change }), None),
+        (refusal, None),
+    ] {
+        let mut alone = Alone::new();
+        let part = ManagementPart { valid: true, ack: false, frame_id: 3, extended: None };
+        let body = Body::Management(part);
+        let pdu = DPdu { eow: asked.into(), eot: 2, destination: address(0), source: address(1), body };
+        alone.hear(pdu.encode());
+        alone.pass(20);
+        let sent: Vec<DPdu> = alone.modem.sent.iter().map(|frame| decode(frame).unwrap().pdu).collect();
+        let Body::Management(first) = &sent[0].body else { panic!("{sent:?}") };
+        assert!(first.ack && first.valid == answer.is_some(), "{sent:?}");
+        assert!(answer.is_none_or(|answer| sent[0].eow.meaning() == answer), "{asked:?}: {sent:?}");
+    }
 }
 
 proptest! {

@@ -18,6 +18,48 @@ fn a_u_pdu_arrives_and_is_confirmed() {
     assert!(bench.simulator.next_wakeup().is_none(), "{:?}", bench.simulator.next_wakeup());
 }
 
+/// More C_PDUs are open at once than a transmission asks about in eight: parts of dozens are lost and repeated at a time.
+#[test]
+fn dozens_of_open_c_pdus_arrive_once_and_in_order() {
+    let weather = "seed = 4\nbits_per_second = 2400\n[burst]\nloss_percent = 20.0\nmean_blocks = 3";
+    let mut bench = Bench::new(weather, 2);
+    for number in 0..100 {
+        bench.arq(0, 1, 6, 7200, unit(number, 300 + 7 * number as usize));
+        bench.arq(1, 0, 6, 7200, unit(1000 + number, 60));
+    }
+    let open = |bench: &Bench, from: u16| bench.number(from, &format!("/peers/{}/unacknowledged", address(1 - from)));
+    let mut most = [0, 0];
+    while bench.answered(0).0.len() + bench.answered(1).0.len() < 200 && bench.seconds() < 3600.0 {
+        bench.run(bench.seconds() + 1.0);
+        most = [most[0].max(open(&bench, 0)), most[1].max(open(&bench, 1))];
+    }
+    assert!(most[0] > 24 && most[1] > 24, "{most:?} segments were open");
+    assert!(bench.number(0, "/dts/segments_repeated") > 5 && bench.number(1, "/dts/segments_repeated") > 5);
+    for (from, base) in [(0, 0), (1, 1000)] {
+        let tags: Vec<u32> = (base..base + 100).collect();
+        let arrived: Vec<u32> = bench.arrived(1 - from, RCOP).iter().map(|(tag, _)| *tag).collect();
+        assert_eq!((arrived, bench.answered(from).1), (tags, vec![]), "from {from}");
+    }
+}
+
+/// Where a time for it is configured, a client hears that nothing was confirmed before its U_PDU has died.
+#[test]
+fn what_is_not_confirmed_in_time_is_rejected() {
+    for (wait, reason, seconds) in
+        [(Some(60), DataRejection::NotResponding, 60.0), (None, DataRejection::TtlExpired, 600.0)]
+    {
+        let mut bench = Bench::configured("[[outage]]\nat_seconds = 0.0\nfor_seconds = 9000.0", 2, |config| {
+            config.server.confirm_wait = wait.map(Duration::from_secs);
+        });
+        bench.arq(0, 1, 6, 600, unit(1, 40));
+        bench.run(900.0);
+        let told: Vec<_> = bench.told.iter().map(|told| (told.seconds.round(), &told.primitive)).collect();
+        let [(at, Primitive::UnidataRequestRejected(found, _))] = told[..] else { panic!("{told:?}") };
+        assert_eq!((*found, at), (reason, seconds), "{wait:?}");
+        assert_eq!(bench.simulator.view(StationId(0)).unwrap().queued(), 0, "{wait:?}");
+    }
+}
+
 #[test]
 fn a_short_u_pdu_takes_a_few_seconds_at_every_rate() {
     for (rate, seconds) in [(75, 25.0), (300, 6.0), (1200, 4.0), (9600, 4.0), (1_000_000, 2.5)] {

@@ -45,7 +45,7 @@ pub struct CasConfig {
     pub soft_idle: Duration,
     /// The same while there are several links.
     pub soft_idle_shared: Duration,
-    /// While others wait for a link, a soft link lasts so long at most.
+    /// While others wait for a link and there are as many as there may be, a soft link lasts so long at most.
     pub soft_max_when_others_wait: Duration,
     /// The side that was asked for a link waits so long more before it ends one.
     pub called_min: Duration,

@@ -12,8 +12,8 @@
 //!
 //! ```text
 //! caller                     called                caller, riding              called
-//!   |--- REQUEST ------------->| linked              |--- REQUEST 3, data ------->| linked
-//!   |<-- ACCEPTED -------------|                     |<-- ACCEPTED 3, ack --------|
+//!   |--- REQUEST ------------->| linked              |--- data that asks for 3 -->| linked
+//!   |<-- ACCEPTED -------------|                     |<-- ack that answers 3 -----|
 //!   |--- data ---------------->|                     |--- data ------------------>|
 //! ```
 
@@ -29,8 +29,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::cpdu::{LinkBreak, LinkMessage, LinkRejection};
 use super::limits::{
-    LINK_MESSAGE_AGE_MAX, LINK_MESSAGES_UNSENT_MAX, LINK_NUMBER_MAX, LINK_PEERS_MAX, LINK_WARNING_GAP,
+    LINK_MESSAGE_AGE_MAX, LINK_MESSAGES_UNSENT_MAX, LINK_PEERS_MAX, LINK_WARNING_GAP, RIDES_PLAIN_EVERY,
 };
+use super::mark::{LINK_NUMBER_MAX, Mark};
 use crate::random::{Random as _, Seeded};
 use crate::s5066::address::NodeAddress;
 use crate::time::{Instant, Now};
@@ -144,10 +145,12 @@ struct Peer {
     skipped: bool,
     /// Data rode with our request for it.
     rode: bool,
-    /// The number of the last request of ours with which data rode.
+    /// The number of the last request of ours for a link that is not exclusive.
     number: u16,
     /// The number in the request of theirs that made the link; 0 for none.
     their_number: u16,
+    /// It asked under that number when it was heard last: perhaps it does not know that we accept.
+    asks: bool,
     /// Data moved on this link.
     moved: bool,
     made_at: Instant,
@@ -160,8 +163,6 @@ struct Peer {
     breaking_for: LinkBreak,
     /// A link is wanted and not begun; whether it is to be exclusive.
     wanted: Option<bool>,
-    /// Asked for with this number in our silence: accepted after it.
-    owed: Option<u16>,
 }
 
 impl Peer {
@@ -174,6 +175,7 @@ impl Peer {
             rode: false,
             number,
             their_number: 0,
+            asks: false,
             moved: false,
             made_at: Instant::ZERO,
             moved_at: Instant::ZERO,
@@ -181,7 +183,6 @@ impl Peer {
             tries: 0,
             breaking_for: LinkBreak::Unknown,
             wanted: None,
-            owed: None,
         }
     }
 
@@ -205,7 +206,6 @@ pub struct Cas {
     /// What was handed down and has not left, and since when.
     unsent: BTreeMap<(NodeAddress, LinkMessage), Instant>,
     silent: bool,
-    others_wait: bool,
     counters: CasCounters,
     outputs: VecDeque<CasOutput>,
 }
@@ -219,7 +219,6 @@ impl Cas {
             peers: BTreeMap::new(),
             unsent: BTreeMap::new(),
             silent: false,
-            others_wait: false,
             counters: CasCounters::default(),
             outputs: VecDeque::new(),
         }
@@ -271,6 +270,7 @@ impl Cas {
             return;
         }
         match message {
+            LinkMessage::Request { .. } if self.silent => self.counters.ignored += 1,
             LinkMessage::Request { exclusive, number } => self.on_request(now, source, exclusive, number),
             LinkMessage::Accepted { number } => self.on_accepted(now, source, number),
             LinkMessage::Rejected(reason) => self.on_rejected(source, reason),
@@ -282,20 +282,36 @@ impl Cas {
         self.begin_all(now);
     }
 
-    /// A D_PDU of the ARQ (types 0 to 5) moved between `peer` and us. Said before the ARQ takes it.
-    pub fn data_moved(&mut self, now: Now, peer: NodeAddress) {
+    /// A D_PDU of the ARQ (types 0 to 5) came from `peer`, with what it says of its link. Said before the ARQ takes it:
+    /// `false` where it must not, since it is of another link than the one that we have. What finds no link goes to the
+    /// ARQ, which warns its sender.
+    //= s5066/CAS-007
+    pub fn data_heard(&mut self, now: Now, peer: NodeAddress, mark: Option<Mark>) -> bool {
+        if peer.is_group() || peer == self.config.address {
+            return true;
+        }
         let is_down = self.peers.get(&peer).is_none_or(|known| known.state == State::Idle);
-        if is_down && !peer.is_group() && self.config.setup_of(peer) == LinkSetup::Skip && self.admit(peer) {
+        if is_down && mark.is_none() && self.config.setup_of(peer) == LinkSetup::Skip && self.admit(peer) {
             self.start(now, peer, LinkSetup::Skip, false, false);
         }
-        if let Some(known) = self.peers.get_mut(&peer).filter(|known| known.state == State::Linked) {
+        let takes = match mark {
+            Some(Mark::Asks(number)) => self.on_asking(now, peer, number),
+            Some(Mark::Answers(number)) => self.on_answering(now, peer, number),
+            None => self.on_unmarked(peer),
+        };
+        if let Some(known) = self.peers.get_mut(&peer).filter(|known| takes && known.state == State::Linked) {
             (known.moved, known.moved_at) = (true, now.mono);
         }
+        takes
     }
 
     /// `peer` warned that it knows of no link with us (D_PDU type 15, reason 1): it is made anew.
     //= s5066/CAS-008
     pub fn peer_unconnected(&mut self, now: Now, peer: NodeAddress) {
+        if let Some(known) = self.peers.get_mut(&peer).filter(|known| known.state == State::Riding) {
+            // It understood nothing of what data says: the next one has a request in front.
+            known.tries = known.tries.max(1);
+        }
         let Some(known) = self.peers.get(&peer).copied().filter(|known| known.state == State::Linked) else { return };
         let is_new = now.mono.since(known.made_at) < LINK_WARNING_GAP;
         if is_new || !self.go(peer, On::Unconnected) {
@@ -317,11 +333,6 @@ impl Cas {
         self.start(now, peer, setup, known.exclusive, true);
     }
 
-    /// Data for other nodes waits, or waits no more: then soft links last only so long.
-    pub const fn others_wait(&mut self, others_wait: bool) {
-        self.others_wait = others_wait;
-    }
-
     /// The node begins or ends its silence (EMCON).
     //= s5066/CAS-009
     pub fn set_silent(&mut self, now: Now, silent: bool) {
@@ -338,9 +349,6 @@ impl Cas {
             let Some(known) = self.peers.get_mut(&peer) else { continue };
             known.moved_at = now.mono;
             let (state, exclusive, reason) = (known.state, known.exclusive, known.breaking_for);
-            if let Some(number) = known.owed.take().filter(|_| state == State::Linked) {
-                self.send(now, peer, LinkMessage::Accepted { number });
-            }
             match state {
                 State::Calling => self.send(now, peer, LinkMessage::Request { exclusive, number: 0 }),
                 State::Breaking => self.send(now, peer, LinkMessage::Break(reason)),
@@ -350,31 +358,27 @@ impl Cas {
         self.begin_all(now);
     }
 
-    /// The request that stands in front of every transmission with data for `peer`, until it is accepted.
+    /// The request that stands in front of the data of a transmission for `peer`, until it is accepted. The first time
+    /// what data says of its link is enough; after that it is the standard's own, which also nodes take that know nothing
+    /// of numbers. `always`: the D_PDU of the request has something else to say; then every other one has the number.
     //= s5066/CAS-007
-    pub fn ride(&self, peer: NodeAddress) -> Option<LinkMessage> {
+    pub fn ride(&self, peer: NodeAddress, always: bool) -> Option<LinkMessage> {
         let known = self.peers.get(&peer).filter(|known| known.state == State::Riding)?;
-        Some(LinkMessage::Request { exclusive: false, number: known.number })
+        let is_plain = known.tries % RIDES_PLAIN_EVERY == RIDES_PLAIN_EVERY - 1;
+        let number = if is_plain || !always { 0 } else { known.number };
+        (always || known.tries > 0).then_some(LinkMessage::Request { exclusive: false, number })
     }
 
-    /// What D_PDUs of the ARQ to `peer` say while data rides with a request: which link they are of.
+    /// What D_PDUs to `peer` say of the link that one of us asks for, until the caller knows that it is made. A request of
+    /// the standard is told by it from its repetition, where both nodes are ours.
     //= s5066/CAS-007
-    pub fn mark(&self, peer: NodeAddress) -> Option<u8> {
-        let known = self.peers.get(&peer).filter(|known| known.state == State::Riding)?;
-        Some(mark_of(known.number))
-    }
-
-    /// Whether a D_PDU of the ARQ that `peer` sent, with or without such a word, is of another link than the one that we
-    /// have with it: it asked for a new one, and we have not heard it ask; or data of ours rides with a request that it
-    /// has not accepted yet, and it speaks of a link that only it remembers.
-    //= s5066/CAS-007
-    pub fn is_stale(&self, peer: NodeAddress, mark: Option<u8>) -> bool {
-        let Some(known) = self.peers.get(&peer) else { return false };
+    pub fn mark(&self, peer: NodeAddress) -> Option<Mark> {
+        let known = self.peers.get(&peer)?;
         match known.state {
-            State::Riding => true,
-            State::Linked => mark.is_some_and(|mark| known.their_number == 0 || mark != mark_of(known.their_number)),
-            // There is no link: the other node is warned.
-            State::Idle | State::Calling | State::Breaking => false,
+            State::Riding => Some(Mark::Asks(known.number)),
+            State::Calling if !known.exclusive => Some(Mark::Asks(known.number)),
+            State::Linked if known.asks => Some(Mark::Answers(known.their_number)),
+            State::Idle | State::Calling | State::Linked | State::Breaking => None,
         }
     }
 
@@ -419,7 +423,8 @@ impl Cas {
             self.tell_down(peer, LinkEnd::Replaced);
         }
         let (skipped, rode) = (setup == LinkSetup::Skip, setup == LinkSetup::Ride);
-        let number = if rode { known.number % LINK_NUMBER_MAX + 1 } else { known.number };
+        let is_numbered = setup != LinkSetup::Skip && !exclusive;
+        let number = if is_numbered { known.number % LINK_NUMBER_MAX + 1 } else { known.number };
         if let Some(known) = self.peers.get_mut(&peer) {
             *known = Peer { state: known.state, exclusive, by_us, skipped, rode, ..Peer::new(number) };
             (known.made_at, known.moved_at) = (now.mono, now.mono);
@@ -535,9 +540,4 @@ impl Cas {
         self.peers.insert(peer, Peer::new(number));
         true
     }
-}
-
-/// What data says of the number of its link: links that follow each other differ in it.
-const fn mark_of(number: u16) -> u8 {
-    (number & 0xff) as u8
 }

@@ -14,16 +14,10 @@ impl Cas {
     //= s5066/CAS-003
     //= s5066/CAS-004
     pub(super) fn on_request(&mut self, now: Now, source: NodeAddress, exclusive: bool, number: u16) {
-        // A caller that waits for our word must not get it hours later; one whose data rides reads it whenever it comes.
-        if self.silent && (exclusive || number == 0) {
-            self.counters.ignored += 1;
-            return;
-        }
-        if let Some(known) = self.peers.get(&source).copied()
-            && known.state == State::Linked
-            && known.repeats(exclusive, number)
-        {
-            return self.accept(now, source, number);
+        let is_it = |known: &&mut Peer| known.state == State::Linked && known.repeats(exclusive, number);
+        if let Some(known) = self.peers.get_mut(&source).filter(is_it) {
+            known.asks = number != 0;
+            return self.send(now, source, LinkMessage::Accepted { number });
         }
         if let Some(reason) = self.refusal(now, source, exclusive) {
             self.counters.rejected += 1;
@@ -43,22 +37,67 @@ impl Cas {
         if let Some(known) = self.peers.get_mut(&source) {
             let (state, rode, wanted) = (known.state, is_ours && known.rode, known.wanted);
             let fresh = Peer { state, exclusive, by_us, rode, wanted, ..Peer::new(known.number) };
-            *known = Peer { their_number: number, made_at: now.mono, moved_at: now.mono, ..fresh };
+            let asks = number != 0;
+            *known = Peer { their_number: number, asks, made_at: now.mono, moved_at: now.mono, ..fresh };
         }
         if !is_ours {
             self.tell_up(source);
         }
-        self.accept(now, source, number);
+        self.send(now, source, LinkMessage::Accepted { number });
+    }
+
+    /// Data that rides with a request came: the link that it asks for is the one we have, or is made. `false` when it is
+    /// refused.
+    //= s5066/CAS-007
+    pub(super) fn on_asking(&mut self, now: Now, source: NodeAddress, number: u16) -> bool {
+        let is_it = |known: &&Peer| known.state == State::Linked && known.their_number == number;
+        match self.peers.get_mut(&source) {
+            Some(known) if is_it(&&*known) => known.asks = true,
+            Some(_) | None => self.on_request(now, source, false, number),
+        }
+        // What answers the data says that we accept: nothing else needs to.
+        let accepted = LinkMessage::Accepted { number };
+        if self.unsent.contains_key(&(source, accepted)) {
+            self.withdraw(source);
+        }
+        self.peers.get(&source).filter(is_it).is_some()
+    }
+
+    /// Data of a link that we asked for, by what it says.
+    //= s5066/CAS-007
+    pub(super) fn on_answering(&mut self, now: Now, source: NodeAddress, number: u16) -> bool {
+        let Some(known) = self.peers.get(&source).copied() else { return true };
+        let is_ours = known.number == number;
+        match known.state {
+            State::Riding | State::Calling if is_ours => {
+                self.on_accepted(now, source, number);
+                true
+            }
+            State::Riding => false,
+            // Where nothing of ours rode, others use these orderwire messages for something else.
+            State::Linked => !known.rode || is_ours,
+            // There is no link: the other node is warned.
+            State::Idle | State::Calling | State::Breaking => true,
+        }
+    }
+
+    /// Data that says nothing of its link: not one that rides, nor one that answers such.
+    //= s5066/CAS-007
+    pub(super) fn on_unmarked(&mut self, source: NodeAddress) -> bool {
+        let Some(known) = self.peers.get_mut(&source) else { return true };
+        known.asks = false;
+        // Of a link that only it remembers: ours it has not accepted yet.
+        known.state != State::Riding
     }
 
     //= s5066/CAS-005
     pub(super) fn on_accepted(&mut self, now: Now, source: NodeAddress, number: u16) {
         let Some(known) = self.peers.get(&source).copied() else { return };
-        // Our call says number 0 and is answered so; another number answers data that rode before it.
+        // Nodes that know of no numbers say 0; another number than ours answers what was asked before.
         let is_stale = number != 0
             && match known.state {
                 State::Riding => number != known.number,
-                State::Calling => true,
+                State::Calling => known.exclusive || number != known.number,
                 State::Idle | State::Linked | State::Breaking => false,
             };
         if is_stale || !self.go(source, On::Accepted) {
@@ -98,16 +137,6 @@ impl Cas {
             self.tell_down(source, LinkEnd::Broken(reason));
         }
         self.send(now, source, LinkMessage::BreakConfirm);
-    }
-
-    fn accept(&mut self, now: Now, source: NodeAddress, number: u16) {
-        if self.silent {
-            if let Some(known) = self.peers.get_mut(&source) {
-                known.owed = Some(number);
-            }
-        } else {
-            self.send(now, source, LinkMessage::Accepted { number });
-        }
     }
 
     /// Why a request is rejected; `None` accepts it, and then there is an entry for its sender.

@@ -19,6 +19,9 @@ impl Cas {
 
     /// Whoever waits for the answer of `peer` knows that it does not come: what it would answer is said again at once.
     pub fn missed(&mut self, now: Now, peer: NodeAddress) {
+        if let Some(known) = self.peers.get_mut(&peer).filter(|known| known.state == State::Riding) {
+            known.tries = known.tries.saturating_add(1);
+        }
         let is_waiting = |known: &Peer| matches!(known.state, State::Calling | State::Breaking);
         let has_left = !self.unsent.keys().any(|&(known, _)| known == peer);
         if !self.silent && has_left && self.peers.get(&peer).is_some_and(is_waiting) {
@@ -144,7 +147,7 @@ impl Cas {
                     return is_crowded.then_some(last);
                 }
                 let idle = self.idle_at(known);
-                Some(if is_crowded || self.others_wait { idle.min(last.max(self.called_until(known))) } else { idle })
+                Some(if is_crowded { idle.min(last.max(self.called_until(known))) } else { idle })
             }
             // Somebody asked for a hard link and never came back to it.
             State::Linked if known.exclusive && !known.skipped && !known.by_us && !known.moved => {

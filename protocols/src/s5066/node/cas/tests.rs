@@ -6,6 +6,7 @@ use crate::time::Duration;
 const A: NodeAddress = NodeAddress::individual(0x0102_0304);
 const B: NodeAddress = NodeAddress::individual(0x0102_0305);
 const C: NodeAddress = NodeAddress::individual(0x0102_0306);
+const A3: NodeAddress = NodeAddress::individual(0x0102_0307);
 
 /// One node, its clock, and what it said.
 struct Rig {
@@ -85,7 +86,7 @@ impl Rig {
     }
 
     fn move_data(&mut self, peer: NodeAddress) {
-        self.cas.data_moved(self.now, peer);
+        assert!(self.cas.data_heard(self.now, peer, None));
     }
 
     fn silent(&mut self, silent: bool) -> Vec<CasOutput> {
@@ -118,7 +119,7 @@ fn a_call_is_accepted_and_broken() {
     let mut rig = Rig::new(config(LinkSetup::Handshake));
     assert_eq!(rig.want(B), [send(B, request(0))]);
     assert_eq!(rig.want(B), [], "it is on its way");
-    assert!(!hears(&rig.cas, B) && rig.cas.ride(B).is_none());
+    assert!(!hears(&rig.cas, B) && rig.cas.ride(B, true).is_none());
     assert_eq!(rig.hear(B, accepted(0)), [up(B, true)]);
     assert!(hears(&rig.cas, B));
     assert_eq!(rig.hear(B, accepted(0)), [], "once is enough");
@@ -194,18 +195,18 @@ fn a_repeated_request_is_accepted_again_and_a_new_one_begins_anew() {
 fn data_rides_until_the_request_is_accepted_under_its_number() {
     let mut rig = Rig::new(config(LinkSetup::Ride));
     assert_eq!(rig.want(B), [up(B, true)]);
-    let Some(LinkMessage::Request { exclusive: false, number }) = rig.cas.ride(B) else { panic!("it rides") };
+    let Some(LinkMessage::Request { exclusive: false, number }) = rig.cas.ride(B, true) else { panic!("it rides") };
     assert!((1..=LINK_NUMBER_MAX).contains(&number) && !hears(&rig.cas, B));
     assert_eq!(rig.pass(100 * HOUR), [], "silence is no refusal");
     assert_eq!(rig.hear(B, accepted(number % LINK_NUMBER_MAX + 1)), []);
     assert!(!hears(&rig.cas, B), "that was another link");
     assert_eq!(rig.hear(B, accepted(number)), []);
-    assert!(hears(&rig.cas, B) && rig.cas.ride(B).is_none());
+    assert!(hears(&rig.cas, B) && rig.cas.ride(B, true).is_none());
     assert_eq!(rig.pass(100 * HOUR), [], "an idle link costs nothing");
     // The other node restarted: the next request has the next number.
     rig.cas.peer_unconnected(rig.now, B);
     assert_eq!(rig.said(), [down(B, LinkEnd::Unconnected), up(B, true)]);
-    assert_eq!(rig.cas.ride(B), Some(request(number % LINK_NUMBER_MAX + 1)));
+    assert_eq!(rig.cas.ride(B, true), Some(request(number % LINK_NUMBER_MAX + 1)));
     rig.cas.peer_unconnected(rig.now, B);
     assert_eq!(rig.said(), [], "it missed the request, which is repeated");
     assert_eq!(rig.hear(B, accepted(0)), [], "a node that knows no numbers");
@@ -214,6 +215,47 @@ fn data_rides_until_the_request_is_accepted_under_its_number() {
     assert_eq!(rig.hear(B, LinkMessage::Rejected(rejected)), [], "it is made");
     assert_eq!(rig.want(C), [up(C, true)]);
     assert_eq!(rig.hear(C, LinkMessage::Rejected(rejected)), [down(C, LinkEnd::Rejected(rejected))]);
+}
+
+#[test]
+fn what_data_says_of_its_link_asks_and_answers() {
+    let mut rig = Rig::new(config(LinkSetup::Ride));
+    rig.want(B);
+    let Some(Mark::Asks(number)) = rig.cas.mark(B) else { panic!("it asks") };
+    let (plain, numbered) = (Some(request(0)), Some(request(number)));
+    assert_eq!((rig.cas.ride(B, false), rig.cas.ride(B, true)), (None, numbered));
+    for wanted in [plain, numbered, plain] {
+        rig.cas.missed(rig.now, B);
+        assert_eq!((rig.cas.ride(B, false), rig.cas.ride(B, true)), (plain, wanted));
+    }
+    let other = number % LINK_NUMBER_MAX + 1;
+    assert!(!rig.cas.data_heard(rig.now, B, None) && !rig.cas.data_heard(rig.now, B, Some(Mark::Answers(other))));
+    assert!(rig.cas.data_heard(rig.now, B, Some(Mark::Answers(number))) && hears(&rig.cas, B));
+    assert_eq!((rig.cas.mark(B), rig.said()), (None, vec![]));
+    assert!(rig.cas.data_heard(rig.now, B, Some(Mark::Answers(number))), "it does not know yet that we know");
+    assert!(!rig.cas.data_heard(rig.now, B, Some(Mark::Answers(other))));
+    // The called side answers until it hears that the caller knows.
+    for moved in [false, true] {
+        assert!(rig.cas.data_heard(rig.now, C, Some(Mark::Asks(7))));
+        assert_eq!(rig.cas.mark(C), Some(Mark::Answers(7)));
+        assert_eq!(rig.said().contains(&up(C, false)), !moved, "the same link, and no word of its own");
+    }
+    assert!(rig.cas.data_heard(rig.now, C, None) && rig.cas.mark(C).is_none());
+    assert!(rig.cas.data_heard(rig.now, C, Some(Mark::Asks(8))));
+    assert_eq!(rig.said()[..2], [down(C, LinkEnd::Replaced), up(C, false)], "it began anew");
+    // Both asked: what rides with ours stays good.
+    rig.cas.want(rig.now, A3, false);
+    assert!(rig.cas.data_heard(rig.now, A3, Some(Mark::Asks(9))));
+    let connected = rig.said().iter().filter(|output| matches!(output, CasOutput::Connected { .. })).count();
+    assert_eq!((connected, rig.cas.mark(A3)), (1, Some(Mark::Answers(9))));
+}
+
+#[test]
+fn data_that_rides_is_refused_while_a_link_is_exclusive() {
+    let mut rig = Rig::new(config(LinkSetup::Ride));
+    rig.hear(C, HARD_REQUEST);
+    assert!(!rig.cas.data_heard(rig.now, B, Some(Mark::Asks(5))));
+    assert_eq!(rig.said(), [send(B, LinkMessage::Rejected(LinkRejection::Exclusive))]);
 }
 
 #[test]
@@ -314,16 +356,14 @@ fn a_break_is_repeated_until_confirmed_and_always_confirmed() {
 fn soft_links_end_by_time() {
     let base = config(LinkSetup::Handshake);
     let idle = LinkBreak::NoMoreData;
-    // Who asked, whether data moved, others wait; the seconds after which it ends and why.
+    // Who asked, whether data moved; the seconds after which it ends.
     let rows = [
-        (true, true, false, base.soft_idle, idle),
-        (true, false, false, base.soft_idle, idle),
-        (false, true, false, base.soft_idle + base.called_min, idle),
-        (false, false, false, base.first_data_wait, idle),
-        (true, true, true, base.soft_max_when_others_wait, LinkBreak::HigherLayer),
-        (false, true, true, base.soft_max_when_others_wait, LinkBreak::HigherLayer),
+        (true, true, base.soft_idle),
+        (true, false, base.soft_idle),
+        (false, true, base.soft_idle + base.called_min),
+        (false, false, base.first_data_wait),
     ];
-    for (by_us, moved, others_wait, span, reason) in rows {
+    for (by_us, moved, span) in rows {
         let mut rig = Rig::new(base.clone());
         if by_us {
             rig.want(B);
@@ -334,10 +374,9 @@ fn soft_links_end_by_time() {
         if moved {
             rig.move_data(B);
         }
-        rig.cas.others_wait(others_wait);
-        assert_eq!(rig.pass(span - Duration::from_micros(1)), [], "{by_us} {moved} {others_wait}");
+        assert_eq!(rig.pass(span - Duration::from_micros(1)), [], "{by_us} {moved}");
         let said = rig.pass(Duration::from_micros(1));
-        assert_eq!(said, [down(B, LinkEnd::Released(reason)), send(B, LinkMessage::Break(reason))]);
+        assert_eq!(said, [down(B, LinkEnd::Released(idle)), send(B, LinkMessage::Break(idle))]);
     }
     // Data holds a link; a second link shortens its idle time.
     let mut rig = Rig::new(base.clone());
@@ -382,11 +421,14 @@ fn a_silent_node_says_nothing() {
     assert_eq!(rig.hear(NodeAddress::individual(9), request(0)), [], "that caller will not wait for hours");
     assert_eq!(rig.hear(B, LinkMessage::Break(LinkBreak::Unknown)), []);
     let rider = NodeAddress::individual(10);
-    assert_eq!(rig.hear(rider, request(4)), [up(rider, false)], "what rides is heard");
+    assert_eq!(rig.hear(rider, request(4)), [], "nor that one");
+    assert!(rig.cas.data_heard(rig.now, rider, Some(Mark::Asks(4))));
+    assert_eq!(rig.said(), [up(rider, false)], "what rides is heard");
     assert_eq!(rig.pass(100 * HOUR), [], "no time runs");
     assert!(rig.cas.next_wakeup().is_none());
     let said = rig.silent(false);
-    assert_eq!(said, [send(rider, accepted(4)), send(B, request(0)), send(C, request(0))]);
+    assert_eq!(said, [send(B, request(0)), send(C, request(0))]);
+    assert_eq!(rig.cas.mark(rider), Some(Mark::Answers(4)), "what is owed to it says so");
     // A link that breaks in silence breaks without a word.
     rig.hear(B, accepted(0));
     rig.silent(true);
@@ -470,8 +512,8 @@ impl Pair {
     fn transmit(&mut self, side: usize, lost: bool) {
         let (own, other) = ([A, B][side], [A, B][1 - side]);
         self.collect(side);
-        let mut messages: Vec<LinkMessage> = self.sides[side].cas.ride(other).into_iter().collect();
-        messages.append(&mut self.waiting[side]);
+        let messages = std::mem::take(&mut self.waiting[side]);
+        let mark = self.sides[side].cas.mark(other);
         if self.sides[side].cas.silent {
             return;
         }
@@ -482,15 +524,19 @@ impl Pair {
             return;
         }
         for message in messages {
+            let message = match (message, mark) {
+                (LinkMessage::Request { exclusive: false, number: 0 }, Some(Mark::Asks(number))) => request(number),
+                (message, _) => message,
+            };
             let now = self.sides[1 - side].now;
             self.sides[1 - side].cas.heard(now, own, message);
             self.collect(1 - side);
         }
+        let takes = link.is_some() && self.sides[1 - side].cas.data_heard(self.sides[1 - side].now, own, mark);
+        self.collect(1 - side);
         if let (Some(from), Some(to)) = (link, self.links[1 - side])
-            && hears(&self.sides[1 - side].cas, own)
+            && takes
         {
-            let now = self.sides[1 - side].now;
-            self.sides[1 - side].cas.data_moved(now, own);
             // What nobody answered may be said to one that restarted; what one link takes is of one other link.
             let known = *self.matched.entry((1 - side, to)).or_insert(from);
             assert_eq!(known, from, "data of one link was taken for that of another");

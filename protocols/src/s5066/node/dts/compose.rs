@@ -6,7 +6,7 @@
 
 use super::arq::sender::{Chosen, Room};
 use super::event::DtsEvent;
-use super::limits::{ACKS_PER_TRANSMISSION_MAX, D_PDUS_PER_TRANSMISSION_MAX, EOW_RIDING};
+use super::limits::{ACKS_PER_TRANSMISSION_MAX, D_PDUS_PER_TRANSMISSION_MAX};
 use super::non_arq_send::Gone;
 use super::peer::PRIORITY_EXPEDITED;
 use super::{Dts, Plan};
@@ -14,6 +14,7 @@ use crate::s5066::address::NodeAddress;
 use crate::s5066::node::cpdu::LinkMessage;
 use crate::s5066::node::dpdu::{AckPart, Body, DPdu, Eow, ManagementPart, NonArqPart, ResetPart};
 use crate::s5066::node::limits::PRIORITY_URGENT;
+use crate::s5066::node::mark::Mark;
 use crate::time::{Instant, Now};
 
 /// Octets of a data D_PDU besides addresses and segment; without ARQ six more.
@@ -126,7 +127,7 @@ impl Dts {
     }
 
     /// A C_PDU about a link, to stand in front of what [`Dts::compose`] puts together. It is not counted among its
-    /// D_PDUs.
+    /// D_PDUs. Without a number of its own it says by the mark which link it asks for.
     pub fn link_pdu(&mut self, destination: NodeAddress, message: LinkMessage) -> DPdu {
         let segment = message.encode();
         let part = NonArqPart {
@@ -138,14 +139,18 @@ impl Dts {
             segment,
         };
         // What rides behind it says which link it is of, and not at which rate to answer.
-        let place = self.peers.get(&destination).map_or(self.config.rate_first, |peer| peer.rate.rate());
-        let eow = super::rate::advisory(&self.config.rates, place);
+        let peer = self.peers.get(&destination);
+        let place = peer.map_or(self.config.rate_first, |peer| peer.rate.rate());
+        let advice = super::rate::advisory(&self.config.rates, place);
+        let mark =
+            peer.and_then(|peer| peer.mark).filter(|_| matches!(message, LinkMessage::Request { number: 0, .. }));
+        let eow = mark.map_or(advice, Mark::eow);
         DPdu { eow, eot: 0, destination, source: self.config.address, body: Body::ExpeditedNonArq(part) }
     }
 
     /// What D_PDUs to each node say of the link that they ride on, from now on: nothing where `mark` has none.
     //= s5066/CAS-007
-    pub fn set_marks(&mut self, mark: impl Fn(NodeAddress) -> Option<u8>) {
+    pub fn set_marks(&mut self, mark: impl Fn(NodeAddress) -> Option<Mark>) {
         for (&address, peer) in &mut self.peers {
             peer.mark = mark(address);
         }
@@ -384,7 +389,7 @@ impl Dts {
     fn eow_to(&self, destination: NodeAddress) -> Eow {
         let Some(peer) = self.peers.get(&destination) else { return Eow::NONE };
         if let Some(mark) = peer.mark {
-            return Eow { kind: EOW_RIDING, data: mark };
+            return mark.eow();
         }
         if peer.eow != Eow::NONE {
             return peer.eow;

@@ -2,7 +2,7 @@
 
 use super::compose::asks;
 use super::event::{Brought, DtsEvent, SendFault};
-use super::limits::{EOW_RIDING, EVENTS_MAX, PEERS_MAX, WARNING_PAUSE, WARNINGS_MAX};
+use super::limits::{EVENTS_MAX, PEERS_MAX, WARNING_PAUSE, WARNINGS_MAX};
 use super::resets::{Pending, ResetOrder};
 use super::{Dts, arq::receiver::Taken};
 use crate::bytes::Bytes;
@@ -11,6 +11,7 @@ use crate::s5066::node::dpdu::eow::EowMessage;
 use crate::s5066::node::dpdu::{
     AckPart, Body, DPdu, DataPart, Eow, ExpeditedPart, ManagementPart, NonArqPart, ResetPart, WarningReason,
 };
+use crate::s5066::node::mark::Mark;
 use crate::time::{Instant, Now};
 
 /// Octets of an ordinary data D_PDU besides its segment, for the estimate of loss.
@@ -209,7 +210,7 @@ impl Dts {
     /// An orderwire message that rode with another D_PDU: every D_PDU of a transmission may repeat it.
     fn on_orderwire(&mut self, source: NodeAddress, eow: Eow) {
         let meaning = eow.meaning();
-        if meaning == EowMessage::None || eow.kind == EOW_RIDING || self.events.len() >= EVENTS_MAX {
+        if meaning == EowMessage::None || Mark::of(eow).is_some() || self.events.len() >= EVENTS_MAX {
             return;
         }
         let known = DtsEvent::Advised { peer: source, eow, extended: Bytes::new() };

@@ -2,9 +2,6 @@
 
 use crate::time::Duration;
 
-/// The orderwire message, of those left to users, with which D_PDUs between nodes of ours say on which link they ride.
-pub const EOW_RIDING: u8 = 8;
-
 /// Frames of the ARQ window at most: half of the frame numbers.
 pub const WINDOW_MAX: u16 = 128;
 /// Frames of a window of usual size that are kept free for what is urgent, so that a FLASH never waits for it.

@@ -23,13 +23,15 @@ pub(super) struct Management {
 }
 
 impl Management {
-    /// Takes a message; `false` when too many wait.
+    /// Takes a message, once if the same waits already; `false` when too many wait.
     pub(super) fn submit(&mut self, eow: Eow, extended: Option<Bytes>) -> bool {
+        let message = (eow, extended);
+        let is_there = self.waiting.contains(&message);
         let room = self.waiting.len() < MANAGEMENT_MESSAGES_MAX;
-        if room {
-            self.waiting.push_back((eow, extended));
+        if room && !is_there {
+            self.waiting.push_back(message);
         }
-        room
+        room || is_there
     }
 
     /// Whether a message could be sent now.

@@ -124,6 +124,8 @@ impl Dts {
         (known.owes_ack, known.owes_expedited_ack, known.unsure) = (false, false, false);
         known.agreed = false;
         known.heard(now.mono);
+        // What it is warned of has ended: it would take what it sends now for unread.
+        self.warnings.retain(|(to, ..)| *to != peer);
     }
 
     /// The same where nothing was said: the other node may remember windows of a link before it. A full reset goes
@@ -138,13 +140,24 @@ impl Dts {
         }
     }
 
-    /// The connection ended: everything with ARQ that is not acknowledged fails.
-    pub fn disconnect(&mut self, _now: Now, peer: NodeAddress) {
+    /// The connection ended: everything with ARQ that is not acknowledged fails. `refused`: the other node never had one,
+    /// so that nothing counts as begun.
+    pub fn disconnect(&mut self, _now: Now, peer: NodeAddress, refused: bool) {
         self.restart(peer, true, SendFault::Disconnected);
+        for event in self.events.iter_mut().filter(|_| refused) {
+            if let DtsEvent::Failed { why: SendFault::Disconnected, begun, .. } = event {
+                *begun = false;
+            }
+        }
         if let Some(known) = self.peers.get_mut(&peer) {
             known.connected = false;
             (known.owes_ack, known.owes_expedited_ack) = (false, false);
         }
+    }
+
+    /// A node that will be sent something: what is to be said to it can be noted.
+    pub fn meet(&mut self, now: Now, peer: NodeAddress) {
+        self.peer(now.mono, peer);
     }
 
     /// Whether a node has a connection.
@@ -181,6 +194,16 @@ impl Dts {
             Service::Arq { .. } => peer?.sender.cancel(number),
             Service::ExpeditedArq => peer?.expedited_out.cancel(number),
         }
+    }
+
+    /// Gives a C_PDU with ARQ up if none of it has been sent: whether that was so. No event follows.
+    pub fn take_back(&mut self, number: CPduNumber) -> bool {
+        let Some(entry) = self.entries.get(&number) else { return false };
+        let begun = self.peers.get(&entry.destination).is_none_or(|peer| match entry.service {
+            Service::Arq { .. } => peer.sender.has_begun(number),
+            Service::NonArq { .. } | Service::ExpeditedNonArq { .. } | Service::ExpeditedArq => true,
+        });
+        !begun && self.cancel(number).is_some()
     }
 
     /// Queues a management message; `false` when too many wait or too many nodes are known.

@@ -11,6 +11,7 @@ use super::resets::Resets;
 use crate::random::{Random as _, Seeded};
 use crate::s5066::node::dpdu::Eow;
 use crate::s5066::node::limits::PRIORITY_URGENT;
+use crate::s5066::node::mark::Mark;
 use crate::time::{Duration, Instant};
 
 /// Resets and management block what comes after them: they go like what is urgent.
@@ -37,7 +38,7 @@ pub(super) struct Peer {
     /// An orderwire message that rides with the next D_PDU.
     pub(super) eow: Eow,
     /// What every D_PDU says of the link that it rides on.
-    pub(super) mark: Option<u8>,
+    pub(super) mark: Option<Mark>,
     /// Its link is there by agreement: a reset makes both windows begin, and it is repeated until it is answered.
     pub(super) agreed: bool,
     /// Answers missing in a row.

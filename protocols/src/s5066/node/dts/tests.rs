@@ -404,7 +404,7 @@ proptest! {
             // A reset was not answered for long: both begin anew.
             if std::mem::take(&mut lost) {
                 for (dts, other) in [(&mut a, B), (&mut b, A)] {
-                    dts.disconnect(now, node(other));
+                    dts.disconnect(now, node(other), false);
                     dts.connect(now, node(other));
                 }
             }

@@ -48,6 +48,15 @@ impl SisServer {
         self.drain_hard_link();
     }
 
+    /// Whether a U_PDU that was handed down may go on the link with its destination as it is now.
+    //= s5066/HL-002
+    pub fn carries(&self, outgoing: &Outgoing) -> bool {
+        match outgoing.content {
+            Content::Data(_) => self.hard_link.carries(outgoing.source_sap, outgoing.destination, outgoing.sap),
+            Content::HardLink(_) => true,
+        }
+    }
+
     /// The node at the other end of the hard link, while there is one.
     pub fn hard_link_peer(&self) -> Option<NodeAddress> {
         self.hard_link.peer()
@@ -125,6 +134,7 @@ impl SisServer {
                         in_order: true,
                         client_confirm: false,
                         deadline,
+                        confirm_by: None,
                         content: Content::HardLink(message),
                     }));
                 }

@@ -67,6 +67,10 @@ pub struct SisServerConfig {
     pub hard_link_rank: Rank,
     /// How long another node or a client may take to answer about a hard link.
     pub hard_link_wait: Duration,
+    /// How long another node may take to confirm a U_PDU whose client asked for it; `None`: as long as the U_PDU lives.
+    pub confirm_wait: Option<Duration>,
+    /// The node has no links: it takes nothing with ARQ.
+    pub broadcast_only: bool,
 }
 
 impl SisServerConfig {
@@ -86,6 +90,8 @@ impl SisServerConfig {
             rank_max: Rank::MANAGER,
             hard_link_rank: Rank::default(),
             hard_link_wait: Duration::from_secs(120),
+            confirm_wait: None,
+            broadcast_only: false,
         }
     }
 }

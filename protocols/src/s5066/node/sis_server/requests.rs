@@ -115,6 +115,9 @@ impl SisServer {
             Some(BindRejection::Resources)
         } else if SAPS_RESERVED.contains(&sap.number()) {
             Some(BindRejection::InvalidSap)
+        } else if self.config.broadcast_only && service.mode.transmission == TransmissionMode::Arq {
+            //= s5066/NODE-026
+            Some(BindRejection::BroadcastSession)
         } else if self.bound_at(sap).is_some() {
             Some(BindRejection::SapAllocated)
         } else if self.bound().count() >= self.config.clients_max.min(CLIENTS_MAX) && !self.make_room(rank) {
@@ -209,7 +212,10 @@ impl SisServer {
         self.queued_octets += cost;
         self.counters.requests += 1;
         self.pending.insert(id, Pending { client, sap: binding.sap, cost, confirmation, expedited, returned });
-        let outgoing = outgoing(now, id, binding.sap, service, request, expedited, self.config.ttl_max);
+        let mut outgoing = outgoing(now, id, binding.sap, service, request, expedited, self.config.ttl_max);
+        //= s5066/NODE-025
+        let wait = self.config.confirm_wait.filter(|_| confirmation != Confirmation::None);
+        outgoing.confirm_by = wait.map(|wait| now.mono + wait);
         self.hand_down(outgoing);
         if switched_off {
             self.write(client, &Primitive::DataFlowOff);
@@ -219,7 +225,10 @@ impl SisServer {
     //= s5066/NODE-005
     fn check(&self, request: &UnidataRequest, service: ServiceType) -> Result<(), DataRejection> {
         match service.mode.transmission {
-            TransmissionMode::Arq if request.destination.is_group() => return Err(DataRejection::NotResponding),
+            //= s5066/NODE-026
+            TransmissionMode::Arq if request.destination.is_group() || self.config.broadcast_only => {
+                return Err(DataRejection::NotResponding);
+            }
             TransmissionMode::Arq | TransmissionMode::NonArq | TransmissionMode::NonArqWithErrors => {}
             TransmissionMode::Default | TransmissionMode::Reserved(_) => return Err(DataRejection::NoMode),
         }
@@ -284,6 +293,7 @@ fn outgoing(
         in_order: service.mode.order == Order::InOrder,
         client_confirm: carriage == Carriage::Arq && service.mode.confirmation == Confirmation::Client,
         deadline: now.mono + request.ttl.span().unwrap_or(ttl_max),
+        confirm_by: None,
         content: Content::Data(request.u_pdu),
     }
 }

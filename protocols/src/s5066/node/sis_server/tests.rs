@@ -109,6 +109,20 @@ fn returned(leading: &[u8]) -> Returned {
 }
 
 #[test]
+fn a_node_without_links_takes_nothing_with_arq() {
+    let mut rig = Rig::new(|config| (config.broadcast_only, config.mtu) = (true, 4096));
+    rig.connect(A);
+    let bind_with = |transmission| {
+        let mode = DeliveryMode::new(transmission, Confirmation::None, Order::AsTheyArrive);
+        Primitive::BindRequest { sap: sap(6), rank: Rank::default(), service: ServiceType { mode, retransmissions: 0 } }
+    };
+    let rejected = Primitive::BindRejected(BindRejection::BroadcastSession);
+    assert_eq!(rig.say(A, &bind_with(TransmissionMode::Arq)), [rejected]);
+    let accepted = Primitive::BindAccepted { sap: sap(6), mtu: 4096 };
+    assert_eq!(rig.say(A, &bind_with(TransmissionMode::NonArq)), [accepted, HALF_DUPLEX]);
+}
+
+#[test]
 fn binds_are_accepted_or_rejected_with_their_reason() {
     let mut rig = Rig::new(|config| (config.clients_max, config.rank_max) = (5, Rank::try_from(14).unwrap()));
     let accepted = |number| vec![Primitive::BindAccepted { sap: sap(number), mtu: 2048 }, HALF_DUPLEX];

@@ -312,10 +312,8 @@ impl ArqSender {
     /// Begins a new window at `first` and gives up what had begun. What had not waits on, unless `all`.
     pub(in super::super) fn restart(&mut self, first: u8, all: bool) -> Vec<(CPduNumber, bool)> {
         let mut failed: Vec<(CPduNumber, bool)> = Vec::new();
-        for (&number, under) in &self.under {
-            if !under.dropped {
-                failed.push((number, true));
-            }
+        for (&number, _) in self.under.iter().filter(|(_, under)| !under.dropped) {
+            failed.push((number, self.has_begun(number)));
         }
         if all {
             failed.extend(std::mem::take(&mut self.waiting).into_values().map(|sending| (sending.number, false)));
@@ -365,7 +363,8 @@ impl ArqSender {
         at.checked_sub(self.base).filter(|&place| place < self.frames.len() as u64).map(|place| place as u16)
     }
 
-    fn has_begun(&self, number: CPduNumber) -> bool {
+    /// Whether some of a C_PDU is or was on the air.
+    pub(in super::super) fn has_begun(&self, number: CPduNumber) -> bool {
         let mut frames = self.frames.iter().enumerate();
         frames.any(|(place, frame)| {
             frame.number == number && (frame.in_air || frame.acked || self.window.is_sent(place as u16))
