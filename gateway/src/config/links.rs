@@ -18,8 +18,8 @@ use super::raw::{Raw, RawDynamicGroups, RawLink, RawRadio, RawSilentPlan, RawSit
 use super::values::{domain_name, host_and_port, node_address, positive};
 use crate::node::build;
 use crate::node::config::{
-    Acp142LinkConfig, BatchMailConfig, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, RadioConfig, Route,
-    TransportConfig,
+    Acp142LinkConfig, BatchMailConfig, BatchPort, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, RadioConfig,
+    Route, TransportConfig,
 };
 
 /// Ranks of clients (STANAG 5066 annex A; 15 is for management).
@@ -256,11 +256,21 @@ impl LinkCheck<'_> {
             let reason = format!("cannot be {}: 1 to {BATCH_REPEATS_MAX}", self.link.repeats);
             found.wrong(&key.at("repeats"), reason);
         }
+        if self.link.repeat_gap_seconds > SESSION_SECONDS_MAX {
+            let reason = format!("cannot be {}: at most {SESSION_SECONDS_MAX}", self.link.repeat_gap_seconds);
+            found.wrong(&key.at("repeat_gap_seconds"), reason);
+        }
         Some(TransportConfig::BatchRadio {
             radio: radio?,
             sites,
             group: self.link.group.clone(),
             repeats: self.link.repeats,
+            repeat_gap: Duration::from_secs(self.link.repeat_gap_seconds),
+            at: BatchPort {
+                sap: self.link.sap,
+                connection_id: self.link.connection_id,
+                application_id: self.link.application_id,
+            },
             extensions: batch_extensions(&key.at("extensions"), &self.link.extensions, found),
         })
     }

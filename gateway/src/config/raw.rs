@@ -298,6 +298,8 @@ pub struct RawLink {
     pub dynamic_groups: Option<RawDynamicGroups>,
     /// How often a batch goes to a group.
     pub repeats: u8,
+    /// Time between the end of one sending of it and the next.
+    pub repeat_gap_seconds: u64,
     /// What a batch may use by agreement with the peers (`batch_radio`): `MT-PRIORITY`, `DELIVERBY`, `SMTPUTF8`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<String>,
@@ -409,6 +411,7 @@ impl Default for RawLink {
             bits_per_second: None,
             dynamic_groups: None,
             repeats: 3,
+            repeat_gap_seconds: 300,
             inflated_octets_max: 64 << 20,
             profile: None,
             compression: None,

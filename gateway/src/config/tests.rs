@@ -220,11 +220,7 @@ fn the_two_ends_of_a_link_are_compared() {
             "radio = \"hf\"\ngroup = \"17.0.0.2\"",
             "link.hf.group: 17.0.0.1 here, 17.0.0.2 at field.test",
         ),
-        (
-            "radio = \"hf\"",
-            "radio = \"hf\"\nacp142.rcop_sap = 2",
-            "link.hf.acp142.rcop_sap: nothing here, 2 at field.test",
-        ),
+        ("radio = \"hf\"", "radio = \"hf\"\nacp142.rcop_sap = 2", "link.hf.acp142.rcop_sap: 6 here, 2 at field.test"),
         ("radio = \"hf\"", "radio = \"hf\"\ninflated_octets_max = 1000", "link.hf.inflated_octets_max: hq.test takes"),
         ("site = \"field.test\"", "site = \"hq.test\"", "site: hq.test is the other site's name too"),
         (
@@ -270,4 +266,39 @@ fn what_is_said_of_acp_142_is_what_runs() {
     assert_eq!(said.options.obey_discards, Some(false));
     assert!(radio.zero_counters && radio.keep_alive.is_none());
     assert_eq!((radio.back_off.first.as_secs(), radio.back_off.longest.as_secs()), (5, 60));
+}
+
+/// Who writes down what is usual says nothing else than who leaves it out. The ports of batches are compared too.
+#[test]
+fn ends_are_compared_by_what_holds_and_not_by_what_is_written() {
+    let hq = loaded("hq.toml", HQ);
+    let same = "radio = \"hf\"\nacp142 = { rcop_sap = 6, application_id = 8192, unit_octets_max = 16777216 }";
+    assert_eq!(compare(&hq, &loaded("field.toml", &FIELD.replacen("radio = \"hf\"", same, 1))), Vec::new());
+    let batch = |text: &str, more: &str| {
+        let text = text.replacen("\"mule\"", "\"batch\"", 1).replacen("\"acp142_radio\"", "\"batch_radio\"", 1);
+        text.replacen("radio = \"hf\"", &format!("radio = \"hf\"\n{more}"), 1)
+    };
+    let group = "group = \"17.0.0.1\"\n";
+    let [hq, same, other, alone] = [
+        (HQ, String::new()),
+        (FIELD, format!("{group}connection_id = 2")),
+        (FIELD, format!("{group}application_id = 33000\nsap = 9")),
+        (FIELD, String::new()),
+    ]
+    .map(|(text, more)| loaded("a.toml", &batch(text, &more)));
+    let found = |field: &Loaded| compare(&hq, field).iter().map(ToString::to_string).collect::<Vec<_>>();
+    let port = |field: &Loaded| found(field).iter().filter(|one| one.contains("sap:") || one.contains("_id:")).count();
+    assert_eq!((port(&same), port(&other)), (0, 2), "{:?}", found(&other));
+    // Who has a group listens for broadcasts, who has none for what is confirmed: they do not hear each other.
+    assert_eq!(port(&alone), 1, "{:?}", found(&alone));
+    for (more, expected) in [
+        ("sap = 16", "link.hf.sap: cannot be 16: 1 to 15"),
+        ("connection_id = 16", "link.hf.connection_id: cannot be 16: 0 to 15"),
+        ("repeats = 17", "link.hf.repeats: cannot be 17: 1 to 16"),
+        ("repeat_gap_seconds = 90000", "link.hf.repeat_gap_seconds: cannot be 90000: at most"),
+        ("window = 3", "link.hf.window: is of no use"),
+    ] {
+        let found = mistakes(&batch(HQ, more));
+        assert!(found.iter().any(|mistake| mistake.contains(expected)), "{more}: {found:?}");
+    }
 }

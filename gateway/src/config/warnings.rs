@@ -14,7 +14,7 @@ use super::{Loaded, Mistake};
 use crate::node::config::{Carriage, LinkConfig, SiteConfig, TransportConfig};
 
 /// Keys of a link, and the transports on which they do something. Those of chat are mistakes elsewhere.
-const USED_BY: [(&str, &[&str]); 15] = [
+const USED_BY: [(&str, &[&str]); 16] = [
     ("radio", &["acp142_radio", "batch_radio", "xmpp_rcop"]),
     ("id", &["acp142_radio", "acp142_udp"]),
     ("group", &["acp142_radio", "acp142_udp", "batch_radio"]),
@@ -29,6 +29,7 @@ const USED_BY: [(&str, &[&str]); 15] = [
     ("ports", &["acp142_udp"]),
     ("bits_per_second", &["acp142_udp", "xmpp_tcp"]),
     ("repeats", &["batch_radio"]),
+    ("repeat_gap_seconds", &["batch_radio"]),
     ("extensions", &["batch_radio"]),
 ];
 /// Keys of `acp142` that are about the radio.

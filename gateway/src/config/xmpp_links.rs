@@ -7,7 +7,6 @@ use std::sync::Arc;
 use skywave_protocols::s5066::sis::fields::SapId;
 use skywave_protocols::time::Duration;
 use skywave_protocols::xmpp::slow::limits::{BLOCK_TEXT_OCTETS_MAX, STANZA_OCTETS_MAX};
-use skywave_transports::batch::BatchConfig;
 use skywave_transports::io::{Authority, Trust};
 use skywave_transports::radio::Service;
 use skywave_transports::stream::config::{APPLICATION, CONNECTION, CONNECTION_URGENT, SAP_STANDARD};
@@ -34,6 +33,8 @@ const LINGER_MILLISECONDS_MAX: u64 = 600_000;
 const APPLICATION_MIN: u16 = 0x8000;
 /// What confirms a unit over RCOP: the peer's node, or the client there.
 const DELIVERY: [(&str, bool); 2] = [("node", false), ("client", true)];
+/// Keys of `xmpp_rcop` that `batch_radio` has too.
+const BATCH_KEYS: [&str; 3] = ["sap", "connection_id", "application_id"];
 /// Digits of a SHA-256 digest.
 const PIN_DIGITS: usize = 64;
 /// Rate of an IP network that is not said.
@@ -145,7 +146,9 @@ impl LinkCheck<'_> {
             (transport == "xmpp_rcop", "is no xmpp_rcop", &rcop_keys(link)),
         ];
         for (fits, why, keys) in groups {
-            for name in keys.iter().filter(|_| !fits) {
+            // Batches have a port of RCOP's or UDOP's too.
+            let of_batch = |name: &str| transport == "batch_radio" && BATCH_KEYS.contains(&name);
+            for name in keys.iter().filter(|name| !fits && !of_batch(name)) {
                 found.wrong(&key.at(name), format!("is of no use: the link {why}"));
             }
         }
@@ -344,13 +347,10 @@ pub(super) fn check_shared(links: &[LinkConfig], found: &mut Found<'_>) {
                     .map(|port| (radio.clone(), port.service, port.sap.number(), port.connection, port.application))
                     .collect()
             }
-            // Those of the batches of defaults.md, one SAP for broadcasts and one for ARQ.
-            TransportConfig::BatchRadio { radio, group, .. } => {
-                let port = match group {
-                    Some(_) => BatchConfig::udop(BTreeMap::new(), None).port,
-                    None => BatchConfig::rcop(BTreeMap::new()).port,
-                };
-                vec![(radio.clone(), port.service, port.sap.number(), port.connection, port.application)]
+            TransportConfig::BatchRadio { radio, group, at, .. } => {
+                let port = build::batch_port(group.is_some(), *at).into_iter();
+                port.map(|port| (radio.clone(), port.service, port.sap.number(), port.connection, port.application))
+                    .collect()
             }
             TransportConfig::Acp142Udp { .. } | TransportConfig::XmppTcp { .. } => Vec::new(),
         }

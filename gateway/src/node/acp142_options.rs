@@ -8,7 +8,8 @@ use skywave_protocols::s5066::sis::fields::SapId;
 use skywave_protocols::time::Duration;
 use skywave_transports::acp142::AirConfig;
 
-const CONNECTION_MAX: u8 = 15;
+/// Connection ids of RCOP and UDOP have four bits.
+pub(super) const CONNECTION_MAX: u8 = 15;
 const NODE_REPEATS_MAX: u8 = 15;
 
 /// The keys. Ranges of what the engine has are those of [`EngineConfig::mistakes`].
@@ -144,20 +145,9 @@ impl Acp142Options {
         Ok(())
     }
 
-    /// What both ends must say alike: the key, and what this end says.
-    pub fn shared(&self) -> [(&'static str, String); 7] {
-        fn words<T: std::fmt::Display>(said: Option<T>) -> String {
-            said.map_or_else(|| "nothing".to_owned(), |said| said.to_string())
-        }
-        [
-            ("acp142.ack_delay_seconds", words(self.ack_delay_seconds)),
-            ("acp142.ack_delay_seconds_max", words(self.ack_delay_seconds_max)),
-            ("acp142.unit_octets_max", words(self.unit_octets_max)),
-            ("acp142.udop_sap", words(self.udop_sap)),
-            ("acp142.rcop_sap", words(self.rcop_sap)),
-            ("acp142.rcop_connection_id", words(self.rcop_connection_id)),
-            ("acp142.application_id", words(self.application_id)),
-        ]
+    /// Whether it says how acknowledgements wait for each other; without they do by the rate.
+    pub const fn says_ack_delay(&self) -> bool {
+        self.ack_delay_seconds.is_some() || self.ack_delay_seconds_max.is_some()
     }
 }
 

@@ -15,13 +15,14 @@ use skywave_protocols::s5066::sis::fields::{Rank, SapId};
 use skywave_protocols::time::{Duration, Now};
 use skywave_transports::acp142::{self, Acp142Link, Air, AirConfig, Group, Site, Udp, UdpConfig};
 use skywave_transports::batch::{BatchConfig, BatchLink};
-use skywave_transports::radio::{AirLink, Radio};
+use skywave_transports::radio::{AirLink, Port, Radio};
 use skywave_transports::stream::{RcopLink, TcpLink};
 use skywave_transports::transport::SiteName;
 
 use super::Node;
+use super::acp142_options::CONNECTION_MAX;
 use super::config::{
-    Acp142LinkConfig, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, RadioConfig, TransportConfig,
+    Acp142LinkConfig, BatchPort, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, RadioConfig, TransportConfig,
 };
 
 /// Application id of chat units over ACP 142 (defaults.md).
@@ -87,9 +88,11 @@ impl Node {
                 let link = Acp142Link::new(core, Udp::new(udp), now, self.seeded());
                 self.links.add_direct(config, Box::new(link));
             }
-            TransportConfig::BatchRadio { radio, sites, group, repeats, extensions: _ } => {
+            TransportConfig::BatchRadio { radio, sites, group, repeats, repeat_gap, at, extensions: _ } => {
                 let (carrier, radio) = carriers.get(radio).ok_or_else(|| format!("there is no radio {radio}"))?;
-                let batch = batch(sites, group.as_deref(), *repeats, radio)?;
+                let mut batch = batch(sites, group.as_deref(), *repeats, radio)?;
+                batch.port = batch_port(group.is_some(), *at).map_err(|(key, why)| format!("{key} {why}"))?;
+                batch.round_gap = *repeat_gap;
                 let link = BatchLink::new(batch, self.random.as_mut());
                 self.add_air_link(*carrier, config, Box::new(link));
             }
@@ -122,20 +125,59 @@ impl Node {
     }
 }
 
-/// What a link's own engine says against its configuration: key and reason.
-pub fn mistakes(link: &LinkConfig, radio: Option<&RadioConfig>) -> Vec<(String, String)> {
-    let medium = match (&link.transport, radio) {
+/// What carries the PDUs of an ACP 142 link.
+fn medium(link: &LinkConfig, radio: Option<&RadioConfig>) -> Option<Medium> {
+    match (&link.transport, radio) {
         (TransportConfig::Acp142Radio { .. }, Some(radio)) => {
-            acp142::radio_medium(radio.bits_per_second, radio.turnaround)
+            Some(acp142::radio_medium(radio.bits_per_second, radio.turnaround))
         }
-        (TransportConfig::Acp142Udp { bits_per_second, .. }, _) => acp142::ip_medium(*bits_per_second, IP_TURNAROUND),
+        (TransportConfig::Acp142Udp { bits_per_second, .. }, _) => {
+            Some(acp142::ip_medium(*bits_per_second, IP_TURNAROUND))
+        }
         (TransportConfig::Acp142Radio { .. }, None)
         | (
             TransportConfig::BatchRadio { .. } | TransportConfig::XmppTcp { .. } | TransportConfig::XmppRcop { .. },
             _,
-        ) => return Vec::new(),
-    };
-    let Some(acp142) = link.transport.acp142() else { return Vec::new() };
+        ) => None,
+    }
+}
+
+/// What both ends of a mail link must have alike: the key, and what this end has, said or not.
+pub fn agreed(link: &LinkConfig, radio: Option<&RadioConfig>) -> Vec<(&'static str, String)> {
+    if let TransportConfig::BatchRadio { group, at, .. } = &link.transport {
+        let port = batch_port(group.is_some(), *at).into_iter();
+        return port.flat_map(|port| port_rows(&["sap", "connection_id", "application_id"], port)).collect();
+    }
+    let (Some(medium), Some(acp142)) = (medium(link, radio), link.transport.acp142()) else { return Vec::new() };
+    let Ok(acp142::Config { engine, .. }) = engine(acp142, &medium) else { return Vec::new() };
+    let mut rows = vec![
+        ("acp142.ack_delay_seconds", format!("{:?}", engine.ack_delay_per_receiver)),
+        ("acp142.ack_delay_seconds_max", format!("{:?}", engine.ack_delay_max)),
+        ("acp142.unit_octets_max", engine.message_octets_max.to_string()),
+    ];
+    if let (TransportConfig::Acp142Radio { .. }, Ok(air)) = (&link.transport, ports(acp142, link.carriage)) {
+        rows.push(("acp142.udop_sap", air.udop.sap.number().to_string()));
+        rows.extend(port_rows(&["acp142.rcop_sap", "acp142.rcop_connection_id", "acp142.application_id"], air.rcop));
+    }
+    rows
+}
+
+fn port_rows(keys: &[&'static str; 3], port: Port) -> [(&'static str, String); 3] {
+    let [sap, connection, application] = *keys;
+    [
+        (sap, port.sap.number().to_string()),
+        (connection, port.connection.to_string()),
+        (application, port.application.to_string()),
+    ]
+}
+
+/// What a link's own engine says against its configuration: key and reason.
+pub fn mistakes(link: &LinkConfig, radio: Option<&RadioConfig>) -> Vec<(String, String)> {
+    if let TransportConfig::BatchRadio { group, at, .. } = &link.transport {
+        let wrong = batch_port(group.is_some(), *at).err();
+        return wrong.into_iter().map(|(key, why)| (key.to_owned(), why)).collect();
+    }
+    let (Some(medium), Some(acp142)) = (medium(link, radio), link.transport.acp142()) else { return Vec::new() };
     let mut mistakes = match engine(acp142, &medium) {
         Ok(config) => config.mistakes(),
         Err(why) => vec![("site".to_owned(), why)],
@@ -242,6 +284,29 @@ fn batch(sites: &[LinkSite], group: Option<&str>, repeats: u8, radio: &RadioConf
     batch.bits_per_second = radio.bits_per_second;
     batch.turnaround = radio.turnaround;
     Ok(batch)
+}
+
+/// Where batches go at the nodes.
+///
+/// # Errors
+/// A key, and what is wrong with it.
+pub fn batch_port(by_udop: bool, at: BatchPort) -> Result<Port, (&'static str, String)> {
+    let mut port = match by_udop {
+        true => BatchConfig::udop(BTreeMap::new(), None).port,
+        false => BatchConfig::rcop(BTreeMap::new()).port,
+    };
+    if let Some(sap) = at.sap {
+        let one = SapId::try_from(sap).ok().filter(|_| sap > 0);
+        port.sap = one.ok_or_else(|| ("sap", format!("cannot be {sap}: 1 to 15")))?;
+    }
+    if let Some(id) = at.connection_id {
+        port.connection = id;
+        if id > CONNECTION_MAX {
+            return Err(("connection_id", format!("cannot be {id}: 0 to {CONNECTION_MAX}")));
+        }
+    }
+    port.application = at.application_id.unwrap_or(port.application);
+    Ok(port)
 }
 
 fn node_address(text: &str) -> Result<NodeAddress, String> {

@@ -202,6 +202,10 @@ pub enum TransportConfig {
         group: Option<String>,
         /// How often a batch is sent by UDOP.
         repeats: u8,
+        /// Time between the end of one sending and the next.
+        repeat_gap: Duration,
+        /// Where at the nodes it goes.
+        at: BatchPort,
         /// What a batch may use: [`Extensions::BATCH`], and what is agreed with the peers.
         extensions: Extensions,
     },
@@ -493,6 +497,17 @@ pub struct LinkSite {
     pub quirks: String,
     /// The highest value taken from it, if that is less than the site's.
     pub precedence_ceiling: Option<MtPriority>,
+}
+
+/// Where batches go at the nodes, as far as it is not as usual (`defaults.md`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct BatchPort {
+    /// The SAP.
+    pub sap: Option<u8>,
+    /// The connection id.
+    pub connection_id: Option<u8>,
+    /// The application id.
+    pub application_id: Option<u16>,
 }
 
 /// Which way mail for a domain goes.

@@ -16,8 +16,8 @@ use skywave_transports::transport::SiteName;
 use super::plan::{GROUP_ADDRESS, LinkKind, Plan, full_name, host};
 use crate::node::acp142_options::Acp142Options;
 use crate::node::config::{
-    Acp142LinkConfig, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, LocalConfig, MailConfig, RadioConfig, Route,
-    SiteConfig, TransportConfig, XmppLinkConfig, XmppRcopConfig,
+    Acp142LinkConfig, BatchPort, Carriage, DynamicGroupsConfig, LinkConfig, LinkSite, LocalConfig, MailConfig,
+    RadioConfig, Route, SiteConfig, TransportConfig, XmppLinkConfig, XmppRcopConfig,
 };
 
 impl Plan {
@@ -131,6 +131,8 @@ impl Plan {
                 sites: self.link_sites(index, kind),
                 group: None,
                 repeats: 1,
+                repeat_gap: Duration::from_secs(300),
+                at: BatchPort::default(),
                 extensions: Extensions::BATCH,
             },
         };
