@@ -33,6 +33,9 @@ const TURN_MAX: usize = 256;
 const BACKLOG: u32 = 1024;
 /// A computation on fewer octets is short: short ones never wait for long ones.
 const SHORT_JOB_OCTETS: u64 = 256 << 10;
+/// When nothing has happened for so long, freed memory goes back to the system: a little more than the allocator keeps it
+/// for later (its `purge_delay` is a second).
+const REST: std::time::Duration = std::time::Duration::from_millis(1_200);
 /// Computations of each kind at once.
 const JOBS_AT_ONCE: usize = 2;
 
@@ -67,6 +70,8 @@ pub(super) struct Loop {
     short_jobs: Arc<Semaphore>,
     long_jobs: Arc<Semaphore>,
     wakeup: Option<skywave_protocols::time::Instant>,
+    /// When something last happened.
+    last: skywave_protocols::time::Instant,
     stopped: bool,
 }
 
@@ -85,6 +90,7 @@ impl Loop {
             short_jobs: Arc::new(Semaphore::new(JOBS_AT_ONCE)),
             long_jobs: Arc::new(Semaphore::new(JOBS_AT_ONCE)),
             wakeup: None,
+            last: skywave_protocols::time::Instant::ZERO,
             stopped: false,
         }
     }
@@ -106,7 +112,10 @@ impl Loop {
     async fn turn(&mut self) {
         let mut happened = Vec::with_capacity(TURN_MAX);
         let timer = tokio::time::sleep(std::time::Duration::ZERO);
-        tokio::pin!(timer);
+        let rest = tokio::time::sleep(REST);
+        tokio::pin!(timer, rest);
+        // Whether memory may have been freed since it was last given back.
+        let mut owes = true;
         self.feed(Input::Started);
         while !self.stopped {
             if let Some(at) = self.wakeup {
@@ -122,6 +131,17 @@ impl Loop {
                     let _turn = log::hold();
                     self.feed(Input::Woken);
                 }
+                () = &mut rest, if owes => {
+                    let idle = self.parts.clock.now().mono.since(self.last);
+                    let left = REST.saturating_sub(idle);
+                    owes = !left.is_zero();
+                    if owes {
+                        rest.set(tokio::time::sleep(left));
+                    } else {
+                        give_back_memory();
+                    }
+                    continue;
+                }
                 taken = self.parts.inbox.recv_many(&mut happened, TURN_MAX) => {
                     if taken == 0 {
                         return;
@@ -131,6 +151,9 @@ impl Loop {
                         self.happened(one);
                     }
                 }
+            }
+            if !std::mem::replace(&mut owes, true) {
+                rest.set(tokio::time::sleep(REST));
             }
             self.parts.flush_capture();
         }
@@ -164,6 +187,7 @@ impl Loop {
 
     fn feed_one(&mut self, input: Input) {
         let now = self.parts.clock.now();
+        self.last = now.mono;
         let outputs = &mut self.outputs;
         let wakeup = pump(&mut self.parts.node, now, input, |output| outputs.push(output));
         self.wakeup = wakeup.map(|wakeup| wakeup.at);
@@ -304,6 +328,12 @@ impl Loop {
         self.replies.retain(|_, waiting| !waiting.is_closed());
         self.feed(Input::Command(to, command));
     }
+}
+
+/// Has the allocator give freed memory back: mimalloc looks for what it has kept long enough when a thread ends, for all
+/// threads, and an idle program gives it no other occasion (ADR 68).
+fn give_back_memory() {
+    let _ = std::thread::Builder::new().name("give-back".to_owned()).spawn(|| {});
 }
 
 impl Drop for Loop {
