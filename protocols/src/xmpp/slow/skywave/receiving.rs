@@ -133,15 +133,14 @@ impl Skywave {
                 self.ask(now, context, digest, false);
                 Err(SlowFault::NoEpoch { context })
             }
-            // On a stream nothing comes before its turn: what is missing left in an earlier epoch and will not come again,
-            // as it was acknowledged.
-            //= xmpp/SLOW-025
-            Turn::Early(_) if self.medium.is_some_and(|medium| !medium.boundaries) => {
-                self.ask(now, context, digest, false);
-                Err(SlowFault::NoEpoch { context })
-            }
             Turn::Early(number) => {
                 self.receiver(context).keep(number, octets);
+                // On a stream hardly anything comes before its turn: what is missing may have left in an earlier epoch and
+                // not come again, as it was acknowledged.
+                //= xmpp/SLOW-025
+                if self.medium.is_some_and(|medium| !medium.boundaries) {
+                    self.ask(now, context, digest, false);
+                }
                 Ok(())
             }
             Turn::Old => {
