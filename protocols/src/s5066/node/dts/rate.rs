@@ -16,7 +16,8 @@ use crate::s5066::node::dpdu::eow::{Eow, EowMessage, Interleaver, RATES, RateCha
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, serde::Serialize)]
 pub struct Rate(pub u32);
 
-/// Segments of an acknowledgement below which nothing is concluded about the rate.
+/// Segments below which nothing is concluded about the rate; those of several acknowledgements are counted together, as a
+/// chat line is one segment.
 const SEGMENTS_MIN: u32 = 2;
 /// More than so many of a hundred lost: one rate down. Half the rate without loss would carry as much.
 const LOSS_DOWN_PERCENT: u32 = 45;
@@ -52,6 +53,8 @@ pub struct RateControl {
     rate: usize,
     clean: u32,
     clean_needed: u32,
+    /// Segments told and missed that were too few to conclude from.
+    few: (u32, u32),
     /// The last step was up and has not proved itself.
     trial: bool,
     /// A rate that held until answers were missing, as when two transmit at once: back to it few clean ones are enough.
@@ -72,6 +75,7 @@ impl RateControl {
             rate: if rate < rates || rates == 0 { rate } else { rates - 1 },
             clean: 0,
             clean_needed: CLEAN_FIRST,
+            few: (0, 0),
             trial: false,
             held: 0,
             used: usize::MAX,
@@ -110,9 +114,12 @@ impl RateControl {
             (self.quality.sent, self.quality.lost) = (self.quality.sent / 2, self.quality.lost / 2);
         }
         self.estimate(tried, missed, octets as f64 / f64::from(tried) + overhead as f64);
+        let (tried, missed) = (tried + self.few.0, missed + self.few.1);
         if tried < SEGMENTS_MIN {
+            self.few = (tried, missed);
             return;
         }
+        self.few = (0, 0);
         if missed * 100 > tried * LOSS_DOWN_PERCENT {
             self.down();
         } else if missed * 100 < tried * LOSS_CLEAN_PERCENT {
@@ -187,7 +194,7 @@ impl RateControl {
     }
 
     fn up(&mut self) {
-        self.clean = 0;
+        (self.clean, self.few) = (0, (0, 0));
         if self.rate + 1 < self.rates {
             self.rate += 1;
             self.trial = true;
@@ -195,7 +202,7 @@ impl RateControl {
     }
 
     fn down(&mut self) {
-        self.clean = 0;
+        (self.clean, self.few) = (0, (0, 0));
         if std::mem::take(&mut self.trial) {
             self.clean_needed = (self.clean_needed * 2).min(CLEAN_MOST);
             self.held = 0;
@@ -268,6 +275,21 @@ mod tests {
             control.rate() < held
         });
         assert!(steps.count() <= 2 * CLEAN_FIRST as usize, "{}", control.rate());
+    }
+
+    /// Lines of one segment each say by and by what one of many segments says at once.
+    #[test]
+    fn short_messages_raise_the_rate_too() {
+        let mut control = RateControl::new(3, 0);
+        let told = (0..).take_while(|_| {
+            control.acknowledged(1, 0, 80, OVERHEAD);
+            control.rate() < 2
+        });
+        assert!(told.count() <= 4 * CLEAN_FIRST as usize);
+        control.acknowledged(1, 1, 80, OVERHEAD);
+        assert_eq!(control.rate(), 2, "one is not enough to conclude from");
+        control.acknowledged(1, 1, 80, OVERHEAD);
+        assert_eq!(control.rate(), 1);
     }
 
     #[test]
