@@ -3,6 +3,8 @@
 //! A pure machine for one direction to one node. It is told how many segments each acknowledgement found missing and
 //! which answers never came. It goes one rate down when much is lost, and one up after some clean transmissions; each
 //! step up that failed doubles how many it takes for the next, up to a bound, and one that succeeded begins at few again.
+//! Answers that never come speak of collisions too, and of nobody being there: then it goes down rate by rate, begins again
+//! at the rate that had held when the slowest brought none either, and each answer is a step back to that rate.
 //! Receivers that find the rate by themselves need no
 //! handshake: the sender just changes (C.6.4), and says so in an advisory orderwire message, so that the other end answers
 //! at the same rate: who only acknowledges would never learn that its answers are lost.
@@ -57,7 +59,7 @@ pub struct RateControl {
     few: (u32, u32),
     /// The last step was up and has not proved itself.
     trial: bool,
-    /// A rate that held until answers were missing, as when two transmit at once: back to it few clean ones are enough.
+    /// A rate that held until answers were missing, as when two transmit at once: each clean one is a step back to it.
     held: usize,
     /// The place of the rate of the last transmission.
     used: usize,
@@ -130,8 +132,7 @@ impl RateControl {
                 self.clean_needed = CLEAN_FIRST;
                 self.clean = CLEAN_FIRST;
             }
-            let needed = if self.rate < self.held { CLEAN_FIRST } else { self.clean_needed };
-            if self.clean >= needed {
+            if self.rate < self.held || self.clean >= self.clean_needed {
                 self.up();
             }
         } else {
@@ -144,9 +145,18 @@ impl RateControl {
         self.silences += 1;
         self.clean = 0;
         // One silence may be a lost acknowledgement; more speak of the rate, or of nobody being there.
-        if self.trial || self.silences >= MISSES_BEFORE_PROBE {
-            self.silences = 0;
-            self.held = if self.trial { self.held } else { self.held.max(self.rate) };
+        if !self.trial && self.silences < MISSES_BEFORE_PROBE {
+            return;
+        }
+        self.silences = 0;
+        if self.trial {
+            return self.down();
+        }
+        self.held = self.held.max(self.rate);
+        if self.rate == 0 {
+            // Nobody is there: slower does not help, and takes the air from others.
+            (self.rate, self.few) = (self.held, (0, 0));
+        } else {
             self.down();
         }
     }
@@ -203,11 +213,16 @@ impl RateControl {
 
     fn down(&mut self) {
         (self.clean, self.few) = (0, (0, 0));
-        if std::mem::take(&mut self.trial) {
-            self.clean_needed = (self.clean_needed * 2).min(CLEAN_MOST);
-            self.held = 0;
-        }
         self.rate = self.rate.saturating_sub(1);
+        if !std::mem::take(&mut self.trial) {
+            return;
+        }
+        // It may have been a collision as well: what held is believed half as much.
+        self.held = usize::midpoint(self.held, self.rate);
+        if self.held <= self.rate {
+            self.held = 0;
+            self.clean_needed = (self.clean_needed * 2).min(CLEAN_MOST);
+        }
     }
 }
 
@@ -266,15 +281,19 @@ mod tests {
         }
         // Each of them is a short one.
         assert!(control.rate() >= 2 && above < 32, "{above} of 200 transmissions were too fast");
-        // It goes dead: down to the slowest. When it is back, what held before is soon reached.
+        // It goes dead: down to the slowest, and from the start again. When it is back, what held before is soon reached.
         let held = control.rate().min(3);
-        (0..20).for_each(|_| control.missed());
-        assert_eq!(control.rate(), 0);
-        let steps = (0..).take_while(|_| {
-            control.acknowledged(4, 0, 800, OVERHEAD);
-            control.rate() < held
+        let mut slowest = 0;
+        (0..40).for_each(|_| {
+            control.missed();
+            slowest += u32::from(control.rate() == 0);
         });
-        assert!(steps.count() <= 2 * CLEAN_FIRST as usize, "{}", control.rate());
+        assert!((1..30).contains(&slowest), "{slowest}: down to the slowest, and not for ever");
+        while control.rate() > 0 {
+            control.missed();
+        }
+        (0..held).for_each(|_| control.acknowledged(4, 0, 800, OVERHEAD));
+        assert_eq!(control.rate(), held, "each answer is a step back");
     }
 
     /// Lines of one segment each say by and by what one of many segments says at once.
@@ -290,6 +309,21 @@ mod tests {
         assert_eq!(control.rate(), 2, "one is not enough to conclude from");
         control.acknowledged(1, 1, 80, OVERHEAD);
         assert_eq!(control.rate(), 1);
+    }
+
+    /// What held before does so no longer: the fastest that does is found from above.
+    #[test]
+    fn in_a_fade_the_rate_below_is_found() {
+        let mut control = RateControl::new(5, 4);
+        for _ in 0..60 {
+            if control.rate() <= 1 { control.acknowledged(4, 0, 800, OVERHEAD) } else { control.missed() }
+        }
+        let mut above = 0;
+        for _ in 0..60 {
+            above += u32::from(control.rate() > 1);
+            if control.rate() <= 1 { control.acknowledged(4, 0, 800, OVERHEAD) } else { control.missed() }
+        }
+        assert!(control.rate() >= 1 && above <= 12, "{above} of 60");
     }
 
     #[test]
