@@ -436,7 +436,9 @@ impl Stack {
         let Some(waiters) = self.waiters.get_mut(&peer) else { return };
         if !self.linked.contains(&peer) {
             let may = !self.emcon && waiters.retry_at.is_none_or(|at| at <= now.mono);
-            if may {
+            if may && waiters.units.is_empty() {
+                self.waiters.remove(&peer);
+            } else if may {
                 waiters.retry_at = None;
                 self.cas.want(now, peer, false);
             }
@@ -447,7 +449,7 @@ impl Stack {
         let carries = |id: &RequestId| units.get(id).is_some_and(|unit| server.carries(&unit.outgoing));
         let (free, held): (BTreeSet<_>, _) = std::mem::take(&mut waiters.units).into_iter().partition(carries);
         waiters.units = held;
-        if waiters.units.is_empty() {
+        if waiters.units.is_empty() && waiters.refusals == 0 {
             self.waiters.remove(&peer);
         }
         for id in free {

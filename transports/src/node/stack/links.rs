@@ -3,7 +3,7 @@
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::node::RequestId;
 use skywave_protocols::s5066::node::cas::{CasOutput, LinkEnd, LinkRefusal};
-use skywave_protocols::s5066::node::cpdu::{CPdu, LinkMessage};
+use skywave_protocols::s5066::node::cpdu::{CPdu, LinkBreak, LinkMessage};
 use skywave_protocols::s5066::node::dts::{CPduNumber, Sending, Service};
 use skywave_protocols::time::Now;
 
@@ -44,14 +44,19 @@ impl Stack {
             }
             CasOutput::Connected { peer, exclusive, .. } => {
                 self.counters.links += 1;
-                self.linked.insert(peer);
                 if self.cas.is_agreed(peer) {
                     self.dts.connect_agreed(now, peer);
                 } else {
                     self.dts.connect(now, peer);
                 }
+                if !self.dts.is_connected(peer) {
+                    // No room for its windows.
+                    self.cas.release(now, peer, LinkBreak::HigherLayer);
+                    return self.link_later(now, peer);
+                }
+                self.linked.insert(peer);
                 if let Some(waiters) = self.waiters.get_mut(&peer) {
-                    (waiters.refusals, waiters.retry_at) = (0, None);
+                    waiters.retry_at = None;
                 }
                 // It may be for certain clients alone.
                 self.server.link_made(now, peer, exclusive);
@@ -66,7 +71,13 @@ impl Stack {
             CasOutput::Disconnected { peer, reason } => {
                 self.server.link_lost(peer);
                 self.linked.remove(&peer);
-                self.dts.disconnect(now, peer, matches!(reason, LinkEnd::Rejected(_)));
+                let rejected = matches!(reason, LinkEnd::Rejected(_));
+                self.dts.disconnect(now, peer, rejected);
+                if rejected {
+                    // Data rode with the request: at once again it would ride into a link that is for others.
+                    return self.link_later(now, peer);
+                }
+                self.waiters.get_mut(&peer).into_iter().for_each(|waiters| waiters.refusals = 0);
                 // What waited for the end of a link that was for others.
                 self.link(now, peer);
             }
@@ -75,7 +86,7 @@ impl Stack {
 
     /// No link was made: it is asked for again after a pause, longer each time.
     fn link_later(&mut self, now: Now, peer: NodeAddress) {
-        let Some(waiters) = self.waiters.get_mut(&peer) else { return };
+        let waiters = self.waiters.entry(peer).or_default();
         let wait = (LINK_RETRY_FIRST * (1 << waiters.refusals.min(DOUBLINGS_MAX))).min(LINK_RETRY_MAX);
         waiters.refusals = waiters.refusals.saturating_add(1);
         waiters.retry_at = Some(now.mono + wait);

@@ -207,6 +207,31 @@ fn false_ends_do_not_silence_a_station_for_ever() {
     }
 }
 
+/// Anybody may ask for answers under as many addresses as a node keeps in mind: it goes on all the same.
+#[test]
+fn answers_owed_to_strangers_do_not_stop_a_node() {
+    for emcon in [false, true] {
+        let mut alone = Alone::new();
+        alone.station.set_emcon(alone.now, emcon, &mut alone.modem);
+        for stranger in 0..300 {
+            let part = ManagementPart { valid: true, ack: false, frame_id: 3, extended: None };
+            let (source, body) = (NodeAddress::individual(10_000 + stranger), Body::Management(part));
+            let pdu = DPdu { eow: Eow::default(), eot: 0, destination: address(0), source, body };
+            alone.modem.events.push_back(ModemEvent::Received(pdu.encode()));
+            alone.station.handle_modem(alone.now, &mut alone.modem);
+        }
+        alone.station.set_emcon(alone.now, false, &mut alone.modem);
+        let mode = DeliveryMode::new(TransmissionMode::Arq, Confirmation::Node, Order::InOrder);
+        let (priority, sap, u_pdu) = (6, SapId::RCOP, unit(1, 100));
+        let (destination, ttl) = (address(1), Ttl::INFINITE);
+        let request = UnidataRequest { priority, sap, destination, mode, retransmissions: 0, ttl, u_pdu };
+        alone.client(ClientInput::Read(Primitive::UnidataRequest(request).encode().unwrap()));
+        alone.pass(600);
+        let sent = alone.modem.sent.iter().map(|frame| decode(frame).unwrap().pdu);
+        assert!(sent.filter(|pdu| pdu.destination == address(1)).count() > 0, "emcon: {emcon}");
+    }
+}
+
 /// A master that would change the rate gets an answer, and does not wait for ever.
 #[test]
 fn a_change_of_rate_is_refused() {

@@ -34,6 +34,9 @@ fn a_hard_link_keeps_the_air_for_its_clients() {
     bench.arq(1, 0, 3, 3600, unit(2, 200));
     bench.run(600.0);
     assert_eq!(bench.arrived(0, RCOP), [], "neither from without nor from another client");
+    // Five seconds, ten, twenty, and so on: its data rides with each request, and takes the air of those who have the link.
+    let asked = bench.number(2, "/layers/links");
+    assert!((1..=9).contains(&asked), "{asked}");
     bench.say(0, RCOP, &Primitive::HardLinkTerminate(address(1)));
     bench.run(1800.0);
     let mut tags: Vec<u32> = bench.arrived(0, RCOP).iter().map(|&(tag, _)| tag).collect();

@@ -49,6 +49,11 @@ impl Management {
         self.owed.is_some()
     }
 
+    /// Whether a message of ours waits, or its answer.
+    pub(super) fn waits(&self) -> bool {
+        !self.waiting.is_empty() || self.awaiting
+    }
+
     /// Nothing waits, nothing is owed.
     pub(super) fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.owed.is_none()

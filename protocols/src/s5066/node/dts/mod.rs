@@ -355,8 +355,9 @@ impl Dts {
         }
         if !self.peers.contains_key(&address) {
             if self.peers.len() >= PEERS_MAX {
-                let idle = self.peers.iter().filter(|(_, peer)| peer.is_idle());
-                let oldest = idle.min_by_key(|(_, peer)| peer.heard_at).map(|(&address, _)| address)?;
+                let spare = self.peers.iter().filter(|(_, peer)| peer.is_spare());
+                let oldest = spare.min_by_key(|(_, peer)| (!peer.is_idle(), peer.heard_at));
+                let oldest = oldest.map(|(&address, _)| address)?;
                 self.peers.remove(&oldest);
             }
             let mut peer = Peer::new(&self.config, &mut self.random);

@@ -115,6 +115,12 @@ impl Peer {
         !self.connected && !self.owes() && self.management.is_idle()
     }
 
+    /// Whether it may make room for another: nothing of ours is lost with it. Answers that are owed to somebody without a
+    /// link are no reason to keep it: anybody may ask for them under as many addresses as there are.
+    pub(super) fn is_spare(&self) -> bool {
+        !self.connected && !self.management.waits()
+    }
+
     /// It was heard.
     pub(super) const fn heard(&mut self, now: Instant) {
         (self.failures, self.retry_at, self.heard_at) = (0, Instant::ZERO, now);
