@@ -116,7 +116,9 @@ pub fn precedence(mail: &MailParameters, header: &Header, octets: &[u8], policy:
     ];
     let mut sources = said.into_iter().filter_map(|(source, says)| says.map(|says| (source, says)));
     let Some((source, asked)) = sources.next() else {
-        return Decision { precedence: policy.default, value: None, source: Source::SiteDefault, notes };
+        // What a carrier says in its place is not above the ceiling either.
+        let precedence = policy.default.min(policy.ceiling);
+        return Decision { precedence, value: None, source: Source::SiteDefault, notes };
     };
     let others = sources.filter(|(_, says)| *says != asked);
     notes.extend(others.map(|(with, says)| Note::Disagreement { with, says }));

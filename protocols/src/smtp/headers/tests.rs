@@ -52,6 +52,7 @@ fn precedence_has_one_outcome() {
     let mmhs = "MMHS-Primary-Precedence: routine\r\nMMHS-Copy-Precedence: 3\r\n";
     for (parameter, header, ceiling, expected, value, source, notes) in [
         (None, "", Override, Routine, None, Source::SiteDefault, 0),
+        (None, "", Deferred, Deferred, None, Source::SiteDefault, 0),
         (Some("0"), "", Override, Priority, Some(0), Source::Parameter, 0),
         (Some("-9"), "", Override, Deferred, Some(-9), Source::Parameter, 0),
         (Some("9"), "", Override, Override, Some(9), Source::Parameter, 0),
