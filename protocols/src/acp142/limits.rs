@@ -48,3 +48,5 @@ pub const SILENCE_PLANS_MAX: usize = 4_096;
 pub const DYNAMIC_GROUPS_MAX: usize = 64;
 /// Addresses asked for on behalf of one message.
 pub const DYNAMIC_GROUP_ATTEMPTS_MAX: u32 = 16;
+/// Data_PDUs of a message to several up to which the first acknowledgement may go without ARQ (`docs/adr/0060`).
+pub const FREE_ACK_PDUS_MAX: u16 = 2;

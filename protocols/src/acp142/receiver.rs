@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::EngineConfig;
 use super::event::{Arrival, Effects, Emission, Event};
-use super::limits::DONE_MESSAGES_MAX;
+use super::limits::{DONE_MESSAGES_MAX, FREE_ACK_PDUS_MAX};
 use super::pdu::{Data, MessageId, NodeId};
 use super::reception::{AckPlan, Done, Reception, Stage};
 use super::record::{self, Key};
@@ -194,7 +194,9 @@ impl Receiver {
         self.room.leave(&r);
         forget_rows(&r, effects);
         let forget = r.expiry + config.clock_grace * 2;
-        let (priority, before_us, first_of_many) = (r.priority, r.before_us, r.among_others);
+        // Its loss may have all of the message sent again: only where that is as cheap.
+        let first_of_many = r.among_others && r.total <= FREE_ACK_PDUS_MAX;
+        let (priority, before_us) = (r.priority, r.before_us);
         let done = Done { forget, priority, before_us, first_of_many, told: false, ack: AckPlan::default() };
         effects.put(Key::Done(id).octets(), record::write_done(&done));
         self.insert_done(id, done, effects);

@@ -279,16 +279,22 @@ fn one_site_is_reached_by_arq_and_several_by_the_group() {
     // Address, three Data_PDUs, acknowledgement, Ack-Ack.
     assert_eq!(radios.air.len(), 6);
     radios.air.clear();
-    radios.submit(1, unit(6, &[2, 3], Precedence::Flash, 1000));
+    radios.submit(1, unit(6, &[2, 3], Precedence::Flash, 500));
     radios.run(HOUR);
     assert_eq!(radios.gateway(1).delivered().len(), 3);
-    assert_eq!(radios.gateway(3).mails, [content(6, 1000)]);
+    assert_eq!(radios.gateway(3).mails, [content(6, 500)]);
     let first = &radios.air[0].1;
     assert_eq!((first.port.service, first.to, first.confirm), (Service::Udop, NodeAddress::group(0x0102_0304), false));
     assert_eq!(first.priority, Precedence::Flash.mt_priority());
     // One of many acknowledgements makes no link for itself.
     let acks = || radios.air.iter().filter(|(from, _)| *from != 1);
     assert!(acks().count() == 2 && acks().all(|(_, pdu)| !pdu.confirm && pdu.to == address(1)));
+    // Where much would be sent again for a lost one, it does.
+    radios.air.clear();
+    radios.submit(1, unit(7, &[2, 3], Precedence::Routine, 8000));
+    radios.run(HOUR);
+    let acks = || radios.air.iter().filter(|(from, _)| *from != 1);
+    assert!(acks().count() == 2 && acks().all(|(_, pdu)| pdu.confirm));
 }
 
 /// The first acknowledgements of a message to several may be lost; those that are asked for again go by ARQ. So do lists of
@@ -296,7 +302,7 @@ fn one_site_is_reached_by_arq_and_several_by_the_group() {
 #[test]
 fn acknowledgements_that_were_lost_come_by_arq() {
     let mut radios = Radios::new(1, 3, &[]);
-    radios.submit(1, unit(6, &[2, 3], Precedence::Routine, 1000));
+    radios.submit(1, unit(6, &[2, 3], Precedence::Routine, 500));
     while radios.gateway(2).mails.is_empty() || radios.gateway(3).mails.is_empty() {
         radios.run(Duration::from_millis(100));
     }
