@@ -94,10 +94,10 @@ pub fn run() -> Found {
             10 => 1,
             _ => 2,
         };
-        plot.series[at].points.push((loss * 100.0, repeats.into()));
+        plot.series[at + 6].points.push((loss * 100.0, repeats.into()));
         plot.series[at + 3].points.push((loss * 100.0, code));
         let times = played.map(|played| played.mean(|one| one.octets as f64 / one.message_octets.max(1) as f64));
-        plot.series[at + 6].points.extend(times.map(|times| (loss * 100.0, times)));
+        plot.series[at].points.extend(times.map(|times| (loss * 100.0, times)));
     }
     Found { tables: vec![table(rows)], plots: vec![plot] }
 }
@@ -133,7 +133,7 @@ fn row(
 fn plot() -> Plot {
     let series =
         |name: &str, receivers| Series { name: format!("{name}, {receivers}"), points: Vec::new(), line: true };
-    let series = ["plain repetition", "ideal code", "ours"]
+    let series = ["ours", "ideal code", "plain repetition"]
         .into_iter()
         .flat_map(|name| [1, 10, 50].map(|count| series(name, count)));
     Plot {

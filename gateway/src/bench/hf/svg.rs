@@ -49,6 +49,21 @@ pub struct Plot {
     pub series: Vec<Series>,
 }
 
+/// How a series is drawn.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Pen {
+    colour: &'static str,
+    /// What makes it dashed, where the colours begin again.
+    dash: &'static str,
+}
+
+impl Pen {
+    fn all() -> impl Iterator<Item = Self> {
+        let dashes = ["", " stroke-dasharray=\"7 4\""].into_iter();
+        dashes.flat_map(|dash| COLOURS.into_iter().map(move |colour| Self { colour, dash })).cycle()
+    }
+}
+
 impl Axis {
     /// Where a value lies between begin (0) and end (1); outside values at the edge.
     fn share(&self, value: f64) -> f64 {
@@ -70,8 +85,8 @@ impl Plot {
             escape(&self.title)
         );
         self.axes(&mut text);
-        for (series, colour) in self.series.iter().zip(COLOURS.iter().cycle()) {
-            self.draw(&mut text, series, colour);
+        for (series, pen) in self.series.iter().zip(Pen::all()) {
+            self.draw(&mut text, series, pen);
         }
         self.legend(&mut text);
         text.push_str("</svg>\n");
@@ -109,13 +124,15 @@ impl Plot {
         );
     }
 
-    fn draw(&self, text: &mut String, series: &Series, colour: &str) {
+    fn draw(&self, text: &mut String, series: &Series, Pen { colour, dash }: Pen) {
         let places: Vec<(f64, f64)> = series.points.iter().map(|&point| self.place(point)).collect();
         if series.line && !places.is_empty() {
             let points: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
             let points = points.join(" ");
-            let _ =
-                writeln!(text, "<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>");
+            let _ = writeln!(
+                text,
+                "<polyline points=\"{points}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dash}/>"
+            );
         }
         let radius = if series.line { 2.5 } else { 4.0 };
         for (x, y) in places {
@@ -125,10 +142,14 @@ impl Plot {
 
     fn legend(&self, text: &mut String) {
         let x = WIDTH - RIGHT + 14.0;
-        for (row, (series, colour)) in (0_u8..).zip(self.series.iter().zip(COLOURS.iter().cycle())) {
+        for (row, (series, Pen { colour, dash })) in (0_u8..).zip(self.series.iter().zip(Pen::all())) {
             let y = TOP + 10.0 + f64::from(row) * 20.0;
-            let _ = writeln!(text, "<circle cx=\"{x}\" cy=\"{y}\" r=\"4\" fill=\"{colour}\"/>");
-            let (x, y) = (x + 10.0, y + 4.0);
+            let _ = if series.line {
+                writeln!(text, "<path d=\"M{x} {y}h24\" stroke=\"{colour}\" stroke-width=\"2\"{dash}/>")
+            } else {
+                writeln!(text, "<circle cx=\"{}\" cy=\"{y}\" r=\"4\" fill=\"{colour}\"/>", x + 12.0)
+            };
+            let (x, y) = (x + 30.0, y + 4.0);
             let _ = writeln!(text, "<text x=\"{x}\" y=\"{y}\">{}</text>", escape(&series.name));
         }
     }
@@ -165,10 +186,18 @@ mod tests {
     }
 
     #[test]
+    fn where_colours_begin_again_lines_are_dashed() {
+        let pens: Vec<Pen> = Pen::all().take(9).collect();
+        assert_eq!((pens[0].colour, pens[6].colour), (COLOURS[0], COLOURS[0]));
+        assert!(pens[..6].iter().all(|pen| pen.dash.is_empty()) && pens[6..].iter().all(|pen| !pen.dash.is_empty()));
+    }
+
+    #[test]
     fn a_plot_is_written_and_words_are_escaped() {
         let svg = plot().svg();
         assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n"));
-        assert_eq!((svg.matches("<polyline").count(), svg.matches("<circle").count()), (1, 6));
+        assert_eq!((svg.matches("<polyline").count(), svg.matches("<circle").count()), (1, 5));
+        assert_eq!(svg.matches("<path").count(), 6, "four ticks, the axes, and a line in the legend");
         assert!(svg.contains("s &amp; &lt;m&gt;") && !svg.contains("<m>"));
         assert_eq!(svg, plot().svg());
         assert_eq!(["0", "0.5", "1200"], [0.0, 0.5, 1200.0].map(number).each_ref().map(String::as_str));
