@@ -88,8 +88,11 @@ pub struct Run {
 /// `skywave check`.
 #[derive(Clone, Debug, Args)]
 pub struct Check {
-    /// A configuration; several are compared with each other
-    #[arg(short, long, value_name = "FILE", default_value = CONFIGURATION)]
+    /// Configurations; several are compared with each other
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+    /// The same, as other commands have it
+    #[arg(short, long, value_name = "FILE", default_value = CONFIGURATION, conflicts_with = "files")]
     pub config: Vec<PathBuf>,
     /// Show the effective configuration
     #[arg(long)]

@@ -11,7 +11,8 @@ use crate::config::{Loaded, Mistake};
 pub(super) fn check(arguments: &Check) -> Result<(), Fault> {
     let mut loaded: Vec<Loaded> = Vec::new();
     let mut mistakes: Vec<Mistake> = Vec::new();
-    for path in &arguments.config {
+    let files = if arguments.files.is_empty() { &arguments.config } else { &arguments.files };
+    for path in files {
         match files::load(path) {
             Ok(one) => loaded.push(one),
             Err(found) => mistakes.extend(found),
