@@ -34,20 +34,28 @@ impl Station {
         let free = self.contention_free(&waveform);
         // On a channel that nobody took for as long as somebody waits who waits, nobody waits.
         let is_quiet = at >= free + slot * SLOTS_QUIET;
-        let slots = u32::try_from(self.draw_slots(now, urgent, is_quiet)).unwrap_or(u32::MAX);
+        let slots = u32::try_from(self.draw_slots(now, urgent, is_quiet, at > free)).unwrap_or(u32::MAX);
         let slot_at = at.max(free) + slot * slots;
         self.contending_urgently = urgent;
         self.timers.set(Timer::Contend, planned.map_or(slot_at, |planned| planned.min(slot_at).max(at)));
     }
 
-    fn draw_slots(&mut self, now: Now, urgent: bool, is_quiet: bool) -> u64 {
-        let window = if urgent { SLOTS_URGENT } else { SLOTS_ROUTINE } << self.collisions.min(DOUBLINGS_MAX);
+    /// `is_late`: what waits came when the channel was free already.
+    fn draw_slots(&mut self, now: Now, urgent: bool, is_quiet: bool, is_late: bool) -> u64 {
         // Who ended the turns of two that are alone leaves the first slots to a partner that has more to say.
         let (partner, talks) = match self.heard.first_key_value() {
             Some((partner, heard)) => (Some(*partner), Self::talks(now, heard)),
             None => (None, false),
         };
-        let leaves = if self.closed_last && talks && self.is_alone(now, partner) { SLOTS_CLOSER } else { 0 };
+        let alone = self.is_alone(now, partner);
+        // Each of the two could have gone on when the last transmission ended, and had nothing to say: who has something
+        // now meets the other by chance, if at all, and the same of them begins first.
+        let is_calm = self.collisions == 0 && !self.closed_last && !self.answer_due;
+        if let Some(partner) = partner.filter(|_| alone && is_calm && (is_late || !self.opened_last)) {
+            return u64::from(self.address() > partner);
+        }
+        let window = if urgent { SLOTS_URGENT } else { SLOTS_ROUTINE } << self.collisions.min(DOUBLINGS_MAX);
+        let leaves = if self.closed_last && talks && alone { SLOTS_CLOSER } else { 0 };
         let opened = if self.opened_last { SLOTS_POLITE } else { 0 };
         let polite = if urgent || is_quiet { 0 } else { SLOTS_POLITE + opened + leaves };
         polite + self.random.below(window)

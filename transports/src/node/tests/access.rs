@@ -134,3 +134,26 @@ fn nobody_transmits_before_an_end_that_it_heard_announced() {
     }
     assert!(cut_short > 10, "{cut_short} of 40 saw a transmission cut short");
 }
+
+/// Two that write to each other in turns, with time between: what comes when the channel is free waits for a slot at most.
+#[test]
+fn of_two_that_are_alone_nobody_leaves_slots_to_who_let_its_turn_pass() {
+    for pause in [5.0, 60.0] {
+        let mut bench = Bench::new("turnaround_seconds = 0.3", 2);
+        let (mut at, mut ways) = (60.0, Vec::new());
+        for tag in 0..20 {
+            let (from, to) = ((tag % 2) as u16, 1 - (tag % 2) as u16);
+            bench.run(at);
+            bench.arq(from, to, 6, 600, unit(tag, 20));
+            let heard = |bench: &Bench| bench.arrived(to, RCOP).iter().find(|(known, _)| *known == tag).copied();
+            while heard(&bench).is_none() && bench.seconds() < at + 60.0 {
+                bench.run(bench.seconds() + 0.05);
+            }
+            let (_, arrived) = heard(&bench).unwrap();
+            ways.push(arrived - at);
+            at = arrived + pause;
+        }
+        // In the air 1.35 s, a slot 0.18 s; the first did not know yet who is there.
+        assert!(ways[1..].iter().all(|way| *way < 1.55), "{pause} s: {ways:?}");
+    }
+}
