@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::limits::{
     ACK_DELAY, BLOCK_OCTETS_FAST, BLOCK_OCTETS_SLOW, BLOCK_TEXT_OCTETS_MAX, BLOCK_TEXT_OCTETS_MIN, LINGER,
-    LINGER_OCTETS, RADIO_UNIT_OCTETS_MAX, REPEAT_AFTER, REQUEST_AFTER, REQUEST_STANZAS, SLOW_BITS_PER_SECOND,
-    STANZA_OCTETS_MAX, UNIT_OCTETS_FULL, UNIT_OCTETS_MAX, WINDOW_BLOCKS_MAX,
+    LINGER_OCTETS, LINGER_WRITTEN, RADIO_UNIT_OCTETS_MAX, REPEAT_AFTER, REQUEST_AFTER, REQUEST_STANZAS,
+    SLOW_BITS_PER_SECOND, STANZA_OCTETS_MAX, UNIT_OCTETS_FULL, UNIT_OCTETS_MAX, WINDOW_BLOCKS_MAX,
 };
 use crate::time::Duration;
+use crate::xmpp::Stanza;
+use crate::xmpp::fate::Meaning;
 
 /// What is on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
@@ -56,8 +58,8 @@ pub struct SlowConfig {
     pub two_contexts: bool,
     /// `skywave`: ids stay on their side; short references cross.
     pub short_ids: bool,
-    /// How long an idle link waits for more stanzas before it sends a block; by the rate of the medium where nothing is
-    /// said. Not for Immediate and above.
+    /// How long an idle link waits for more stanzas before it sends a block; where nothing is said by the rate of the
+    /// medium, and at most 20 ms once somebody wrote something. Not for Immediate and above.
     pub linger: Option<Duration>,
     /// Octets of text in a block; by the rate of the medium where nothing is said.
     pub block_octets_max: Option<usize>,
@@ -113,11 +115,13 @@ impl SlowConfig {
         self.block_octets_max.unwrap_or(by_rate).clamp(BLOCK_TEXT_OCTETS_MIN, BLOCK_TEXT_OCTETS_MAX)
     }
 
-    /// How long an idle medium waits for more: as long as it would send [`LINGER_OCTETS`], so that a fast one
-    /// hardly waits.
-    pub(super) fn linger_on(&self, medium: Medium) -> Duration {
+    /// How long an idle medium waits for more behind a stanza: as long as it would send [`LINGER_OCTETS`], so that a fast
+    /// one hardly waits; and hardly where a person waits for what another wrote.
+    pub(super) fn linger_on(&self, medium: Medium, stanza: &Stanza) -> Duration {
+        let is_written = matches!(Meaning::of(stanza), Meaning::Chat | Meaning::ToRoom | Meaning::FromRoom);
+        let most = if is_written { LINGER_WRITTEN } else { LINGER };
         let sending = LINGER_OCTETS * 8 * 1_000_000 / u64::from(medium.bits_per_second.max(1));
-        self.linger.unwrap_or(Duration::from_micros(sending).min(LINGER))
+        self.linger.unwrap_or(Duration::from_micros(sending).min(most))
     }
 
     /// The largest stanza taken.
@@ -151,12 +155,25 @@ mod tests {
     fn a_slow_medium_waits_for_more_and_a_fast_one_hardly() {
         let mut config = SlowConfig::new(Profile::Skywave);
         let medium = |bits_per_second| Medium { boundaries: false, unit_octets_max: 1_000, bits_per_second };
-        for (bits_per_second, milliseconds) in [(0, 2_000), (75, 2_000), (1_200, 2_000), (9_600, 250), (1_000_000, 2)] {
-            let found = config.linger_on(medium(bits_per_second)).as_micros() / 1_000;
-            assert_eq!(found, milliseconds, "{bits_per_second}");
+        let stanza = |text: &str| Stanza::parse(text.as_bytes()).unwrap();
+        let presence = stanza("<presence from='anna@hq.test/a' to='bob@field.test'/>");
+        let line =
+            stanza("<message from='anna@hq.test/a' to='bob@field.test' type='chat'><body>hello</body></message>");
+        let receipt = stanza(
+            "<message from='anna@hq.test/a' to='bob@field.test/b'><received xmlns='urn:xmpp:receipts' id='1'/></message>",
+        );
+        for (bits_per_second, milliseconds, written) in
+            [(0, 2_000, 20), (75, 2_000, 20), (1_200, 2_000, 20), (9_600, 250, 20), (1_000_000, 2, 2)]
+        {
+            let found = |stanza: &Stanza| config.linger_on(medium(bits_per_second), stanza).as_micros() / 1_000;
+            let all = [found(&presence), found(&receipt), found(&line)];
+            assert_eq!(all, [milliseconds, milliseconds, written], "{bits_per_second}");
         }
+        // What was configured holds for all of them.
         config.linger = Some(Duration::from_secs(5));
-        assert_eq!(config.linger_on(medium(1_000_000)), Duration::from_secs(5));
+        for stanza in [&presence, &line] {
+            assert_eq!(config.linger_on(medium(1_000_000), stanza), Duration::from_secs(5));
+        }
     }
 
     #[test]

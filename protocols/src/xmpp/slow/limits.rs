@@ -85,6 +85,9 @@ pub const BLOCK_TEXT_OCTETS_MIN: usize = 64;
 pub const LINGER_OCTETS: u64 = 300;
 /// The longest that an idle link waits for more stanzas, unless configured.
 pub const LINGER: Duration = Duration::from_secs(2);
+/// The longest that an idle link waits for more where somebody wrote something, unless configured: what comes with it, as a
+/// room's copies of it for several of its occupants, leaves with it, but no person is waited for.
+pub const LINGER_WRITTEN: Duration = Duration::from_millis(20);
 /// For so long after something has arrived an idle link does not wait for more: the node below owes an answer, and what
 /// comes in time rides with it.
 pub const ANSWERS_FOR: Duration = Duration::from_secs(10);

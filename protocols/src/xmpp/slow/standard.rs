@@ -308,8 +308,7 @@ impl Standard {
         if is_urgent || !self.in_flight.is_empty() || self.queue.len() > LINGER_STANZAS_MAX {
             return Some(Instant::ZERO);
         }
-        let oldest = self.queue.iter().map(|waiting| waiting.since).min()?;
-        Some(oldest + self.config.linger_on(medium))
+        self.queue.iter().map(|waiting| waiting.since + self.config.linger_on(medium, &waiting.outgoing.stanza)).min()
     }
 
     //= xmpp/LINK-015

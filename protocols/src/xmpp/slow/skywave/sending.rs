@@ -60,15 +60,16 @@ impl Skywave {
         if sender.is_some_and(|sender| sender.fragment.is_some()) || !self.in_flight.is_empty() {
             return Some(Instant::ZERO);
         }
-        let mut waiting = self.waiting_in(context);
-        let first = waiting.next()?;
-        let oldest =
-            waiting.by_ref().take(LINGER_STANZAS_MAX).map(|waiting| waiting.since).fold(first.since, Instant::min);
+        let first = self.waiting_in(context).next()?;
+        let few = || self.waiting_in(context).take(1 + LINGER_STANZAS_MAX);
+        let oldest = few().map(|waiting| waiting.since).fold(first.since, Instant::min);
         let is_urgent = first.outgoing.priority.precedence() >= Precedence::Immediate;
         // Who was just heard is owed an answer below, and this may ride with it.
         let is_answer = self.heard_at.is_some_and(|at| oldest <= at + ANSWERS_FOR);
-        let at_once = is_urgent || is_answer || waiting.next().is_some();
-        Some(if at_once { Instant::ZERO } else { oldest + self.config.linger_on(medium) })
+        if is_urgent || is_answer || self.waiting_in(context).nth(1 + LINGER_STANZAS_MAX).is_some() {
+            return Some(Instant::ZERO);
+        }
+        few().map(|waiting| waiting.since + self.config.linger_on(medium, &waiting.outgoing.stanza)).min()
     }
 
     fn waiting_in(&self, context: u8) -> impl Iterator<Item = &Waiting> {
