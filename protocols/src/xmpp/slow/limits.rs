@@ -91,8 +91,8 @@ pub const LINGER_WRITTEN: Duration = Duration::from_millis(20);
 /// For so long after something has arrived an idle link does not wait for more: the node below owes an answer, and what
 /// comes in time rides with it.
 pub const ANSWERS_FOR: Duration = Duration::from_secs(10);
-/// How long an acknowledgement waits for a block to ride on.
-pub const ACK_DELAY: Duration = Duration::from_secs(60);
+/// How long an acknowledgement waits for a block to ride on: longer than a person takes to answer.
+pub const ACK_DELAY: Duration = Duration::from_secs(90);
 /// When a block that was delivered and not acknowledged is repeated. Long: a medium tells what it lost, and a peer that
 /// began anew asks; where turns are rare, acknowledgements take many minutes.
 pub const REPEAT_AFTER: Duration = Duration::from_secs(900);

@@ -3,7 +3,7 @@
 use super::super::block::{Stored, Unit, ack_digest, low};
 use super::super::config::unit_octets;
 use super::super::fault::SlowFault;
-use super::super::limits::{ANSWERS_FOR, BLOCK_STANZAS_MAX, LINGER_STANZAS_MAX, REPEATS_PER_EPOCH_MAX};
+use super::super::limits::{ANSWERS_FOR, BLOCK_STANZAS_MAX, LINGER, LINGER_STANZAS_MAX, REPEATS_PER_EPOCH_MAX};
 use super::super::queue::{Waiting, context_of};
 use super::super::record::{Composition, Cut, Fragment, Key};
 use super::super::sender::{self, Sender, State};
@@ -251,9 +251,10 @@ impl Skywave {
     }
 
     fn emit_ack(&mut self, now: Now) -> bool {
-        let due = self.receivers.iter().find(|(_, receiver)| receiver.ack_due.is_some_and(|at| at <= now.mono));
-        let Some((&context, receiver)) = due else { return false };
-        let Some(ack) = receiver.ack() else {
+        let Some(context) = self.acks_alone().find(|(_, at)| *at <= now.mono).map(|(context, _)| context) else {
+            return false;
+        };
+        let Some(ack) = self.receiver(context).ack() else {
             self.receiver(context).ack_due = None;
             return true;
         };
@@ -266,7 +267,25 @@ impl Skywave {
     /// When an acknowledgement leaves on its own, if only time is missing.
     pub(super) fn next_ack(&self) -> Option<Instant> {
         let has_room = self.medium.is_some() && self.room_units > 0 && self.room_octets > 0;
-        self.receivers.values().filter_map(|receiver| receiver.ack_due).min().filter(|_| has_room)
+        self.acks_alone().map(|(_, at)| at).min().filter(|_| has_room)
+    }
+
+    /// Contexts whose acknowledgement leaves on its own, and when.
+    fn acks_alone(&self) -> impl Iterator<Item = (u8, Instant)> {
+        let due = self.receivers.iter().filter_map(|(&context, receiver)| Some((context, receiver.ack_due?)));
+        due.filter(|&(context, at)| !self.rides_soon(context, at))
+    }
+
+    /// Whether a block is about to leave that carries the acknowledgement which is due: on its own that would be a unit for
+    /// nothing, and on a radio the block would wait for the turn after it.
+    fn rides_soon(&self, context: u8, due: Instant) -> bool {
+        let is_muted = self.muted.contains_key(&context);
+        let Some(sender) = self.senders.get(&context).filter(|_| !is_muted) else { return false };
+        let mut saving = sender.blocks.iter().filter(|block| matches!(block.state, State::Unsaved | State::Saving));
+        match saving.next() {
+            Some(block) => sender.carries_ack(block.number),
+            None => sender.carries_ack(sender.next) && self.form_at(context).is_some_and(|at| at <= due + LINGER),
+        }
     }
 
     fn emit_unit(&mut self, priority: MtPriority, context: u8, octets: Vec<u8>, block: Option<(u8, u32)>) -> u64 {

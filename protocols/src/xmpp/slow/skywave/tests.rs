@@ -157,6 +157,44 @@ fn many_stanzas_on_a_stream_are_acknowledged_at_once() {
     }
 }
 
+/// A line that is written just when the acknowledgement of the one before is due takes it along, whether it lingers or is
+/// being saved by then.
+#[test]
+fn an_acknowledgement_waits_for_the_block_that_is_about_to_leave() {
+    for milliseconds_before in [0, 10] {
+        let mut ends = [1, 2].map(|seed| Session::new(SlowConfig::new(Profile::Skywave), Box::new(Seeded::new(seed))));
+        let mut now = Now::default().after(Duration::from_secs(10));
+        ends.iter_mut().for_each(|end| {
+            end.medium_up(now, Medium { boundaries: true, unit_octets_max: 2_048, bits_per_second: 1_200 });
+        });
+        // The first of an epoch carries none, so both have said something before; number 0 hears the last of it.
+        for number in 1..=4_usize {
+            let from = (number + 1) % 2;
+            ends[from].set_room(now, 8, 1 << 20);
+            ends[from].submit(now, outgoing(number as u64));
+            now = now.after(Duration::from_secs(1));
+            ends[from].handle_wakeup(now);
+            units(&mut ends[from], now).iter().for_each(|octets| ends[1 - from].arrived(now, octets));
+            assert_eq!(units(&mut ends[1 - from], now), [Bytes::new(); 0]);
+        }
+        let here = &mut ends[0];
+        here.set_room(now, 8, 1 << 20);
+        let due = here.next_wakeup().filter(|wakeup| wakeup.why == "acknowledgement").unwrap().at;
+        let written = due.since(now.mono).saturating_sub(Duration::from_millis(milliseconds_before));
+        now = now.after(written);
+        here.submit(now, outgoing(5));
+        let mut sent = Vec::new();
+        for _ in 0..40 {
+            here.handle_wakeup(now);
+            sent.extend(units(here, now));
+            now = now.after(Duration::from_millis(1));
+        }
+        let read: Vec<Unit<'_>> = sent.iter().map(|unit| Unit::read(unit).unwrap()).collect();
+        assert!(matches!(read.as_slice(), [Unit::Data { .. }]), "{read:?}");
+        assert_ne!(here.next_wakeup().map(|wakeup| wakeup.why), Some("acknowledgement"));
+    }
+}
+
 /// What a session sends; its batches are stored at once.
 fn units(session: &mut Session, now: Now) -> Vec<Bytes> {
     let mut units = Vec::new();
