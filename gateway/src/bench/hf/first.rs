@@ -117,8 +117,14 @@ mod tests {
             (Radio::PAPER, 75, LinkSetup::Handshake),
             (Radio::PAPER, 1200, LinkSetup::Handshake),
             (Radio::PAPER, 9600, LinkSetup::Handshake),
+            (Radio::MODERN, 75, LinkSetup::Handshake),
+            (Radio::MODERN, 1200, LinkSetup::Handshake),
+            (Radio::MODERN, 9600, LinkSetup::Handshake),
+            (Radio::PAPER, 75, LinkSetup::Ride),
             (Radio::PAPER, 1200, LinkSetup::Ride),
             (Radio::PAPER, 9600, LinkSetup::Ride),
+            (Radio::MODERN, 75, LinkSetup::Ride),
+            (Radio::MODERN, 1200, LinkSetup::Ride),
             (Radio::MODERN, 9600, LinkSetup::Ride),
         ] {
             let begun = Begun::new(radio, rate, setup).unwrap();
