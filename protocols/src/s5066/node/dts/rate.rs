@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(control.rate(), 1);
     }
 
-    /// What held before does so no longer: the fastest that does is found from above.
+    /// What held before does so no longer: it settles at the fastest that does, and seldom tries what does not.
     #[test]
     fn in_a_fade_the_rate_below_is_found() {
         let mut control = RateControl::new(5, 4);
