@@ -175,6 +175,8 @@ pub enum TransportEvent {
         /// The octets.
         content: Bytes,
     },
+    /// A site that was believed to keep silence was heard: it does no more.
+    SilenceEnded(SiteName),
     /// Something an operator should see; counted by name.
     Notice(Notice),
 }

@@ -190,6 +190,7 @@ impl Node {
             TransportEvent::Arrived { arrival, from, source, priority, confirmed: _, key: _, content } => {
                 self.arrived(index, arrival, from, source, priority, content);
             }
+            TransportEvent::SilenceEnded(site) => self.unmark_silence(&name, &site),
             TransportEvent::Notice(notice) => self.tell(Event::Notice {
                 part: name,
                 alarm: notice.alarm,

@@ -212,8 +212,11 @@ impl Node {
                 let part = self.links.link(index).map_or_else(String::new, |link| link.name.to_string());
                 self.notice(&part, notice.alarm, notice.name, notice.detail);
             }
-            // Room and profile are looked at after every input: `watch_chat_links`.
-            TransportEvent::Profile(_) | TransportEvent::RoomChanged | TransportEvent::Progress(_) => {}
+            // Room and profile are looked at after every input: `watch_chat_links`. Whose silence ends is `chat_heard`.
+            TransportEvent::Profile(_)
+            | TransportEvent::RoomChanged
+            | TransportEvent::Progress(_)
+            | TransportEvent::SilenceEnded(_) => {}
         }
     }
 
@@ -451,7 +454,7 @@ impl Node {
             let Some(site) = self.chat.site(index, line) else { continue };
             let Some(link) = self.links.link(index).map(|link| link.name.to_string()) else { continue };
             self.links.with(now, index, |transport| transport.set_silence(now, &site, false));
-            self.mark(format!("mark/silence/{link}/{site}"), false, "");
+            self.mark(super::operator::silence_mark(&link, &site), false, "");
         }
     }
 

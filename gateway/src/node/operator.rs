@@ -393,23 +393,32 @@ impl Node {
     fn silence(&mut self, now: Now, reply_to: ReplyTo, link: &str, site: &str, on: bool, until: Option<WallTime>) {
         let Some(index) = self.links.index(link) else { return self.no_link(reply_to, link) };
         let name: SiteName = site.into();
+        let sites = self.config.links.iter().find(|it| *it.name == *link).map_or(&[][..], |it| it.transport.sites());
+        if !sites.iter().any(|it| it.site == name) {
+            return self.reply_error(reply_to, &format!("{link} does not reach {site}"), USAGE);
+        }
         self.links.with(now, index, |transport| {
             transport.plan_silence(&name, until);
             transport.set_silence(now, &name, on);
         });
         self.chat_silence(now, index, &name, on);
         let planned = until.map_or_else(String::new, |until| format!(" {}", until.unix_seconds()));
-        self.mark(format!("mark/silence/{link}/{site}"), on, &planned);
+        self.mark(silence_mark(link, site), on, &planned);
         self.reply_stored(reply_to, json!({ "link": link, "site": site, "silent": on }));
     }
 
     /// Keeps an operator's mark over restarts, and what else there is to it.
     pub(super) fn mark(&mut self, key: String, on: bool, more: &str) {
-        let write = Write {
-            space: Space::Site,
-            key: key.into_bytes(),
-            value: Some(format!("{}{more}", if on { "on" } else { "off" }).into()),
-        };
+        self.write_mark(key, Some(format!("{}{more}", if on { "on" } else { "off" })));
+    }
+
+    /// Who is heard keeps silence no more, after a restart neither: only what the configuration says holds then.
+    pub(super) fn unmark_silence(&mut self, link: &str, site: &str) {
+        self.write_mark(silence_mark(link, site), None);
+    }
+
+    fn write_mark(&mut self, key: String, value: Option<String>) {
+        let write = Write { space: Space::Site, key: key.into_bytes(), value: value.map(Into::into) };
         self.save(Batch { writes: vec![write], ..Batch::default() }, Saved::Notes(Vec::new()));
     }
 
@@ -538,4 +547,9 @@ impl Node {
         }
         self.out.push_back(Output::Reply(reply_to, Reply::Error { why: why.to_owned(), code }));
     }
+}
+
+/// The key of an operator's word that a site on a link keeps silence, or does no more.
+pub(super) fn silence_mark(link: &str, site: &str) -> String {
+    format!("mark/silence/{link}/{site}")
 }

@@ -373,6 +373,7 @@ impl Core {
                 self.silent.remove(&node);
                 let name = self.name(node);
                 self.notice(false, "silence_ended", format!("{name} answers"));
+                self.event(TransportEvent::SilenceEnded(name));
             }
             Event::Notice { alarm, name, detail } => self.notice(alarm, name, detail),
         }

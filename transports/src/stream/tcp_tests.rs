@@ -127,7 +127,9 @@ fn word(output: TransportOutput) -> Option<String> {
             TransportEvent::Failed { ticket, fault, .. } => format!("failed {}: {fault}", ticket.0),
             TransportEvent::Arrived { source, content, .. } => format!("from {source}: {}", text(&content)),
             TransportEvent::Notice(notice) => notice.name.to_owned(),
-            other @ (TransportEvent::Profile(_) | TransportEvent::Progress(_)) => panic!("{other:?}"),
+            other @ (TransportEvent::Profile(_) | TransportEvent::Progress(_) | TransportEvent::SilenceEnded(_)) => {
+                panic!("{other:?}")
+            }
         },
         other => panic!("{other:?}"),
     })
