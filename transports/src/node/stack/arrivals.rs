@@ -143,7 +143,7 @@ impl Stack {
         if self.linked.contains(&reply.destination) {
             return self.send_reply(now, reply);
         }
-        if self.replies.len() >= REPLY_PEERS_MAX {
+        if self.replies.len() >= REPLY_PEERS_MAX && !self.replies.contains_key(&reply.destination) {
             self.replies.pop_first();
         }
         let waiting = self.replies.entry(reply.destination).or_default();

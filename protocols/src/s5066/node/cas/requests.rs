@@ -20,8 +20,10 @@ impl Cas {
             return self.send(now, source, LinkMessage::Accepted { number });
         }
         if let Some(reason) = self.refusal(now, source, exclusive) {
-            self.counters.rejected += 1;
-            return self.send(now, source, LinkMessage::Rejected(reason));
+            let rejected = LinkMessage::Rejected(reason);
+            // Each D_PDU of a ride asks; they are answered at once.
+            self.counters.rejected += u64::from(!self.unsent.contains_key(&(source, rejected)));
+            return self.send(now, source, rejected);
         }
         let Some(known) = self.peers.get(&source).copied() else { return };
         if !self.go(source, On::Requested) {
