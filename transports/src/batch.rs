@@ -372,7 +372,7 @@ impl Transport for BatchLink {
     }
 
     fn handle_wakeup(&mut self, now: Now) {
-        self.incoming.handle_wakeup(now);
+        self.incoming.handle_wakeup(now).into_iter().for_each(|event| self.tell(event));
         self.expire(now);
         for leg in self.outgoing.values_mut().flat_map(|outgoing| &mut outgoing.legs) {
             leg.handle_wakeup(now.mono);

@@ -9,7 +9,8 @@ use super::args::Run;
 use super::exit::{self, Fault};
 use super::process::{Signals, log_to_stderr};
 use super::{files, runtime};
-use crate::config::Loaded;
+use crate::config::warnings::warnings;
+use crate::config::{Loaded, Mistake};
 use crate::node::command::Reply;
 use crate::shell::notify::notify;
 use crate::shell::{Site, StartFault};
@@ -19,9 +20,12 @@ use crate::telemetry::Event;
 /// Runs a site until it is told to stop.
 pub(super) fn run(arguments: &Run) -> Result<(), Fault> {
     // What it was made of goes: with a thousand domains that is some megabytes.
-    let Loaded { site: config, mut shell, .. } = files::load_or_tell(&arguments.config)?;
+    let loaded = files::load_or_tell(&arguments.config)?;
+    let warnings = warnings(&loaded);
+    let Loaded { site: config, mut shell, .. } = loaded;
     shell.capture.clone_from(&arguments.capture);
     log_to_stderr(shell.log);
+    tell_warnings(warnings);
     runtime()?.block_on(async {
         let mut signals = Signals::new().map_err(|error| Fault::new(exit::OS_ERROR, error.to_string()))?;
         let site = Site::start(config, shell).map_err(start_fault)?;
@@ -30,6 +34,13 @@ pub(super) fn run(arguments: &Run) -> Result<(), Fault> {
         notify("STOPPING=1");
         ended
     })
+}
+
+/// What `skywave check` warns of, for those who did not ask it.
+fn tell_warnings(warnings: Vec<Mistake>) {
+    for warning in warnings {
+        tracing::warn!("configuration: {warning}");
+    }
 }
 
 fn start_fault(fault: StartFault) -> Fault {
@@ -74,10 +85,16 @@ async fn serve(mut site: Site, signals: &mut Signals, config: &Path) -> Result<(
 async fn reload(site: &Site, config: &Path) {
     notify("RELOADING=1");
     match files::load(config) {
-        Ok(loaded) => match site.reload(loaded.site, &loaded.shell).await {
-            Reply::Ok(_) => tracing::info!("configuration reloaded"),
-            Reply::Error { why, .. } => tracing::error!("configuration not reloaded, the old one stays: {why}"),
-        },
+        Ok(loaded) => {
+            let warnings = warnings(&loaded);
+            match site.reload(loaded.site, &loaded.shell).await {
+                Reply::Ok(_) => {
+                    tracing::info!("configuration reloaded");
+                    tell_warnings(warnings);
+                }
+                Reply::Error { why, .. } => tracing::error!("configuration not reloaded, the old one stays: {why}"),
+            }
+        }
         Err(mistakes) => {
             for mistake in mistakes {
                 tracing::error!("configuration not reloaded, the old one stays: {mistake}");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
 use skywave_protocols::mule::RECIPIENTS_MAX as MULE_RECIPIENTS_MAX;
+use skywave_protocols::smtp::headers::{MmhsUnknown, Stand};
 use skywave_protocols::time::Duration;
 
 use super::links::{batch_mail, engines, links, radios, routes};
@@ -82,6 +83,7 @@ fn mail(raw: &Raw, site: &str, found: &mut Found<'_>) -> Option<MailConfig> {
         found.wrong(&key.at("certificate"), format!("there is no [certificate.{name}]"));
     }
     let (precedence_default, precedence_ceiling) = precedences(mail, &key, found);
+    let mmhs_unknown = mmhs_unknown(mail, &key, found);
     let postmaster = mail.postmaster.clone().unwrap_or_else(|| format!("postmaster@{site}"));
     found.take(&key.at("postmaster"), Mailbox::parse(&postmaster));
     let batch_address = mail.batch_address.as_deref();
@@ -99,6 +101,7 @@ fn mail(raw: &Raw, site: &str, found: &mut Found<'_>) -> Option<MailConfig> {
         auth_without_tls: mail.auth_without_tls,
         precedence_default: precedence_default?,
         precedence_ceiling: precedence_ceiling?,
+        mmhs_unknown,
         hops_max: mail.hops_max,
         batch_address,
         postmaster,
@@ -139,6 +142,19 @@ fn precedences(mail: &RawMail, key: &Key, found: &mut Found<'_>) -> (Option<Prec
         found.wrong(&key.at("precedence_default"), "is higher than precedence_ceiling");
     }
     (default, ceiling)
+}
+
+/// What numbers stand for that no table knows.
+fn mmhs_unknown(mail: &RawMail, key: &Key, found: &mut Found<'_>) -> MmhsUnknown {
+    let mut stand = |name, text: &str| {
+        let why = format!("{text:?} is neither ceiling nor default, and no precedence");
+        found.take(&key.at(name), Stand::parse(text).ok_or(why))
+    };
+    let usual = MmhsUnknown::default();
+    MmhsUnknown {
+        low: stand("mmhs_6_to_15", &mail.mmhs_6_to_15).unwrap_or(usual.low),
+        high: stand("mmhs_16_to_31", &mail.mmhs_16_to_31).unwrap_or(usual.high),
+    }
 }
 
 pub(super) fn no_precedence(text: &str) -> String {

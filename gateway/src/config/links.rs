@@ -5,16 +5,21 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use skywave_protocols::acp142::config::{EngineConfig, SILENT_USUAL, SilentPlan};
+use skywave_protocols::acp142::quirks::Quirks;
 use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::message::precedence::Precedence;
+use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::sis::event::BackOff;
 use skywave_protocols::s5066::sis::limits::KEEP_ALIVE_INTERVAL;
 use skywave_protocols::smtp::grammar::Extensions;
 use skywave_protocols::time::Duration;
+use skywave_transports::batch::BATCH_OCTETS_MAX;
+use skywave_transports::radio;
 
 use super::check;
 use super::mistake::{Found, Key};
-use super::raw::{Raw, RawDynamicGroups, RawLink, RawRadio, RawSilentPlan, RawSite};
+use super::raw::{Raw, RawLink, RawRadio};
+use super::raw_site::{RawDynamicGroups, RawQuirks, RawSilentPlan, RawSite};
 use super::values::{domain_name, host_and_port, node_address, positive};
 use crate::node::build;
 use crate::node::config::{
@@ -40,8 +45,6 @@ const PDU_OCTETS_UDP_MAX: usize = 65_000;
 const PDU_OCTETS_UDP: usize = 1_400;
 /// What a batch may use beyond what everybody reads.
 const BATCH_EXTENSIONS: [&str; 3] = ["MT-PRIORITY", "DELIVERBY", "SMTPUTF8"];
-/// Profiles of foreign peers.
-const QUIRKS: [&str; 2] = ["none", "libjpmul"];
 
 pub(super) fn radios(raw: &Raw, found: &mut Found<'_>) -> Vec<RadioConfig> {
     raw.radio.iter().filter_map(|(name, radio)| check_radio(name, radio, found)).collect()
@@ -73,6 +76,7 @@ fn check_radio(name: &str, raw: &RawRadio, found: &mut Found<'_>) -> Option<Radi
         found.wrong(&key.at("manage_sap"), format!("cannot be {sap}: 0 to {SAP_MAX}"));
     }
     check_session(&key, raw, found);
+    check_use(&key, raw, found);
     Some(RadioConfig {
         name: name.into(),
         node: node?,
@@ -81,6 +85,10 @@ fn check_radio(name: &str, raw: &RawRadio, found: &mut Found<'_>) -> Option<Radi
         bits_per_second: raw.bits_per_second,
         turnaround: Duration::from_millis(raw.turnaround_milliseconds),
         air_ahead: Duration::from_secs(raw.air_ahead_seconds),
+        confirm_ahead: Duration::from_secs(raw.confirm_ahead_seconds),
+        dscp: raw.dscp,
+        priorities: raw.priorities,
+        address_half_octets: raw.address_half_octets,
         hold_link: (raw.hold_link_seconds > 0).then(|| Duration::from_secs(raw.hold_link_seconds)),
         manage_sap: raw.manage_sap,
         zero_counters: raw.zero_counters,
@@ -90,6 +98,14 @@ fn check_radio(name: &str, raw: &RawRadio, found: &mut Found<'_>) -> Option<Radi
             longest: Duration::from_secs(raw.reconnect_longest_seconds),
         },
     })
+}
+
+/// How the node is used, as the radio itself sees it.
+fn check_use(key: &Key, raw: &RawRadio, found: &mut Found<'_>) {
+    let mut own = radio::RadioConfig::new("node:5066", NodeAddress::individual(1));
+    (own.dscp, own.priorities, own.address_half_octets) = (raw.dscp, raw.priorities, raw.address_half_octets);
+    own.confirm_ahead = Duration::from_secs(raw.confirm_ahead_seconds);
+    own.faults().into_iter().for_each(|(name, why)| found.wrong(&key.at(name), why));
 }
 
 /// How often, and how soon after each other, sessions with the node are tried and kept alive.
@@ -260,7 +276,12 @@ impl LinkCheck<'_> {
             let reason = format!("cannot be {}: at most {SESSION_SECONDS_MAX}", self.link.repeat_gap_seconds);
             found.wrong(&key.at("repeat_gap_seconds"), reason);
         }
+        let octets_max = self.link.batch_octets_max.unwrap_or(BATCH_OCTETS_MAX);
+        if !(1..=BATCH_OCTETS_MAX).contains(&octets_max) {
+            found.wrong(&key.at("batch_octets_max"), format!("cannot be {octets_max}: 1 to {BATCH_OCTETS_MAX}"));
+        }
         Some(TransportConfig::BatchRadio {
+            octets_max,
             radio: radio?,
             sites,
             group: self.link.group.clone(),
@@ -411,9 +432,7 @@ fn link_site(
     if let Some(address) = &address {
         medium.check(&key.at("address"), address, found);
     }
-    if !QUIRKS.contains(&raw.quirks.as_str()) {
-        found.wrong(&key.at("quirks"), format!("{:?} is none: {}", raw.quirks, QUIRKS.join(", ")));
-    }
+    let quirks = check_quirks(&key.at("quirks"), &raw.quirks, found);
     let address = address?;
     let id = raw.id.or_else(|| medium.id(&address)).unwrap_or_default();
     if with_ids && id == 0 {
@@ -421,8 +440,18 @@ fn link_site(
     }
     let ceiling = raw.precedence_ceiling.as_deref();
     let precedence_ceiling = ceiling.and_then(|text| check::ceiling(&key.at("precedence_ceiling"), text, found));
-    let quirks = raw.quirks.clone();
     Some(LinkSite { site: name.into(), id, address, silent: raw.silent, quirks, precedence_ceiling })
+}
+
+/// What a foreign peer does otherwise, all together.
+pub(super) fn check_quirks(key: &Key, raw: &RawQuirks, found: &mut Found<'_>) -> Quirks {
+    raw.names().iter().fold(Quirks::default(), |all, name| match Quirks::named(name) {
+        Some(one) => all.and(one),
+        None => {
+            found.wrong(key, format!("{name:?} is none: {}", Quirks::NAMES.join(", ")));
+            all
+        }
+    })
 }
 
 /// What addresses of a link look like.
@@ -502,6 +531,7 @@ pub(super) fn engines(links: &[LinkConfig], radios: &[RadioConfig], found: &mut 
                 "engine.ack_wait" | "engine.ack_wait_max" => "ack_wait_seconds",
                 "engine.back_off_percent" => "back_off_hundredths",
                 "engine.silent" => "emcon_interval_seconds",
+                "engine.priorities" => "acp142.priorities",
                 "engine.message_octets_max" => "acp142.unit_octets_max",
                 "engine.rounds_max" => "acp142.rounds_max",
                 "engine.missing_max" => "acp142.missing_max",

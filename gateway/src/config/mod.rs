@@ -14,6 +14,7 @@ mod links;
 pub mod mistake;
 pub mod raw;
 mod raw_chat;
+mod raw_site;
 pub(crate) mod slow;
 pub mod stations;
 mod values;

@@ -3,14 +3,15 @@
 //! Everything that must be there is optional here, so that one missing key does not hide the other mistakes.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::xmpp::rules::FilterConfig;
-use skywave_transports::acp142::udp::GLOBAL_GROUP;
 
 use super::raw_chat::RawChat;
+use super::raw_site::{RawDynamicGroups, RawSilentPlan, RawSite};
 use crate::node::acp142_options::Acp142Options;
 use crate::shell::hand_over::HandOverTls;
 use crate::shell::log::LogFormat;
@@ -113,6 +114,10 @@ pub struct RawMail {
     pub precedence_default: String,
     /// Highest precedence taken: a name, or a number from -9 to 9.
     pub precedence_ceiling: String,
+    /// What a precedence of an MMHS field stands for that no table knows, 6 to 15: `ceiling`, `default` or a precedence.
+    pub mmhs_6_to_15: String,
+    /// The same for those of nations, 16 to 31.
+    pub mmhs_16_to_31: String,
     /// Most Received fields.
     pub hops_max: usize,
     /// Mail to this address from who may relay is a batch (RFC 2442) and unpacked here.
@@ -137,6 +142,8 @@ impl Default for RawMail {
             auth_without_tls: false,
             precedence_default: "routine".to_owned(),
             precedence_ceiling: "override".to_owned(),
+            mmhs_6_to_15: "ceiling".to_owned(),
+            mmhs_16_to_31: "default".to_owned(),
             hops_max: 50,
             batch_address: None,
             postmaster: None,
@@ -215,6 +222,14 @@ pub struct RawRadio {
     pub turnaround_milliseconds: u64,
     /// Airtime that may lie in the node.
     pub air_ahead_seconds: u64,
+    /// The same of what the node confirms.
+    pub confirm_ahead_seconds: u64,
+    /// Code point of the packets to the node, 0 to 63.
+    pub dscp: u8,
+    /// Priority inside the node, from DEFERRED to OVERRIDE.
+    pub priorities: [u8; 6],
+    /// Half-octets that addresses of destinations are said to have.
+    pub address_half_octets: u8,
     /// A hard link is held with the one node that data goes to until nothing moved for so long; 0: never.
     pub hold_link_seconds: u64,
     /// A session of rank 15 at this SAP tells the node of our radio silence.
@@ -238,6 +253,10 @@ impl Default for RawRadio {
             bits_per_second: 1_200,
             turnaround_milliseconds: 1_000,
             air_ahead_seconds: 20,
+            confirm_ahead_seconds: 255,
+            dscp: 0,
+            priorities: Precedence::SIS_PRIORITIES,
+            address_half_octets: 7,
             hold_link_seconds: 0,
             manage_sap: None,
             zero_counters: false,
@@ -303,6 +322,9 @@ pub struct RawLink {
     /// What a batch may use by agreement with the peers (`batch_radio`): `MT-PRIORITY`, `DELIVERBY`, `SMTPUTF8`.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<String>,
+    /// Largest batch, both ways (`batch_radio`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub batch_octets_max: Option<usize>,
     /// What one unit may inflate to.
     pub inflated_octets_max: usize,
     /// Profile of chat: `skywave`, `standard`, `m-link-r17` or `units`.
@@ -412,6 +434,7 @@ impl Default for RawLink {
             dynamic_groups: None,
             repeats: 3,
             repeat_gap_seconds: 300,
+            batch_octets_max: None,
             inflated_octets_max: 64 << 20,
             profile: None,
             compression: None,
@@ -442,70 +465,6 @@ impl Default for RawLink {
             expedited: None,
             site: BTreeMap::new(),
         }
-    }
-}
-
-/// `[link.NAME.emcon_by_precedence.PRECEDENCE]`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawSilentPlan {
-    /// Full repeats.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub repeats: Option<u32>,
-    /// Interval of these.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub interval_seconds: Option<u64>,
-}
-
-/// `[link.NAME.dynamic_groups]`: groups that are asked for, announced and given back for each message.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawDynamicGroups {
-    /// The group of all, where groups are asked for and announced.
-    pub global_group: Ipv4Addr,
-    /// First and last group that may be asked for.
-    pub range: [Ipv4Addr; 2],
-    /// Silence for so long is consent.
-    pub wait_for_reject_seconds: u64,
-    /// From the first announcement to the message.
-    pub announce_delay_seconds: u64,
-    /// Announcements within that time.
-    pub announcements: u32,
-}
-
-impl Default for RawDynamicGroups {
-    fn default() -> Self {
-        Self {
-            global_group: GLOBAL_GROUP,
-            range: [Ipv4Addr::new(239, 192, 0, 0), Ipv4Addr::new(239, 192, 255, 255)],
-            wait_for_reject_seconds: 5,
-            announce_delay_seconds: 5,
-            announcements: 5,
-        }
-    }
-}
-
-/// `[link.NAME.site."SITE"]`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RawSite {
-    /// Its P_MUL id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub id: Option<u32>,
-    /// Its address on the medium.
-    pub address: Option<String>,
-    /// Whether it is in EMCON from the start.
-    pub silent: bool,
-    /// Profile of a foreign peer: `none` or `libjpmul`.
-    pub quirks: String,
-    /// Highest precedence taken from it, if that is less than the site's.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub precedence_ceiling: Option<String>,
-}
-
-impl Default for RawSite {
-    fn default() -> Self {
-        Self { id: None, address: None, silent: false, quirks: "none".to_owned(), precedence_ceiling: None }
     }
 }
 

@@ -268,6 +268,58 @@ fn what_is_said_of_acp_142_is_what_runs() {
     assert_eq!((radio.back_off.first.as_secs(), radio.back_off.longest.as_secs()), (5, 60));
 }
 
+/// What this house has chosen where the standards leave it open is a key each, and reaches what runs.
+#[test]
+fn what_was_chosen_can_be_configured() {
+    use skywave_protocols::acp142::quirks::Quirks;
+    use skywave_protocols::smtp::headers::{MmhsUnknown, Stand};
+    let usual = loaded("a.toml", HQ).site;
+    let said = HQ
+        .replacen("[mail]", "[mail]\nmmhs_6_to_15 = \"flash\"\nmmhs_16_to_31 = \"ceiling\"", 1)
+        .replacen(
+            "[radio.hf]",
+            "[radio.hf]\nconfirm_ahead_seconds = 30\ndscp = 46\npriorities = [0, 1, 2, 3, 4, 5]\n\
+             address_half_octets = 3",
+            1,
+        )
+        .replacen("address = \"1.1.0.3\"", "address = \"1.1.0.3\"\nquirks = [\"no_ranges\", \"shrinking_totals\"]", 1);
+    let site = loaded("a.toml", &said).site;
+    assert_eq!(usual.mail.mmhs_unknown, MmhsUnknown::default());
+    let mmhs = MmhsUnknown {
+        low: Stand::For(skywave_protocols::message::precedence::Precedence::Flash),
+        high: Stand::Ceiling,
+    };
+    assert_eq!(site.mail.mmhs_unknown, mmhs);
+    let radio = |site: &SiteConfig| {
+        let radio = &site.radios[0];
+        (radio.confirm_ahead.as_secs(), radio.dscp, radio.priorities, radio.address_half_octets)
+    };
+    assert_eq!(radio(&usual), (255, 0, [1, 3, 6, 9, 12, 15], 7));
+    assert_eq!(radio(&site), (30, 46, [0, 1, 2, 3, 4, 5], 3));
+    let quirks = site.links[0].transport.sites().iter().map(|site| site.quirks).collect::<Vec<_>>();
+    let both = Quirks { no_ranges: true, shrinking_totals: true, ..Quirks::default() };
+    assert!(quirks.contains(&both) && quirks.contains(&Quirks::default()), "{quirks:?}");
+    let batch = HQ.replacen("\"mule\"", "\"batch\"", 1).replacen("\"acp142_radio\"", "\"batch_radio\"", 1);
+    let batch = loaded("a.toml", &batch.replacen("radio = \"hf\"", "radio = \"hf\"\nbatch_octets_max = 9000", 1)).site;
+    assert_eq!(batch.links[0].mail_octets_max(), 9000);
+    let link = |key: &str| HQ.replacen("radio = \"hf\"", &format!("radio = \"hf\"\n{key}"), 1);
+    for (text, expected) in [
+        (HQ.replacen("[mail]", "[mail]\nmmhs_6_to_15 = \"high\"", 1), "mail.mmhs_6_to_15: \"high\" is neither"),
+        (
+            HQ.replacen("[radio.hf]", "[radio.hf]\npriorities = [1, 3, 3, 9, 12, 15]", 1),
+            "radio.hf.priorities: rises not",
+        ),
+        (HQ.replacen("[radio.hf]", "[radio.hf]\ndscp = 64", 1), "radio.hf.dscp: 64 is above 63"),
+        (HQ.replacen("[radio.hf]", "[radio.hf]\naddress_half_octets = 8", 1), "radio.hf.address_half_octets: 8 is not"),
+        (HQ.replacen("[radio.hf]", "[radio.hf]\nconfirm_ahead_seconds = 0", 1), "radio.hf.confirm_ahead_seconds: 0 s"),
+        (link("acp142.priorities = [0, 1, 2, 3, 4, 5]"), "link.hf.acp142.priorities: must be lower"),
+        (link("acp142.dscps = [0, 0, 0, 0, 0, 99]"), "link.hf.acp142.dscps: cannot be 99"),
+    ] {
+        let found = mistakes(&text);
+        assert!(found.iter().any(|mistake| mistake.contains(expected)), "{expected}: {found:?}");
+    }
+}
+
 /// Who writes down what is usual says nothing else than who leaves it out. The ports of batches are compared too.
 #[test]
 fn ends_are_compared_by_what_holds_and_not_by_what_is_written() {

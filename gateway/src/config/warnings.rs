@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
-use skywave_protocols::acp142::config::MESSAGE_OCTETS_USUAL;
 use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::message::domain::covers;
 use skywave_protocols::message::precedence::Precedence;
@@ -14,7 +13,7 @@ use super::{Loaded, Mistake};
 use crate::node::config::{Carriage, LinkConfig, SiteConfig, TransportConfig};
 
 /// Keys of a link, and the transports on which they do something. Those of chat are mistakes elsewhere.
-const USED_BY: [(&str, &[&str]); 16] = [
+const USED_BY: [(&str, &[&str]); 17] = [
     ("radio", &["acp142_radio", "batch_radio", "xmpp_rcop"]),
     ("id", &["acp142_radio", "acp142_udp"]),
     ("group", &["acp142_radio", "acp142_udp", "batch_radio"]),
@@ -31,10 +30,11 @@ const USED_BY: [(&str, &[&str]); 16] = [
     ("repeats", &["batch_radio"]),
     ("repeat_gap_seconds", &["batch_radio"]),
     ("extensions", &["batch_radio"]),
+    ("batch_octets_max", &["batch_radio"]),
 ];
 /// Keys of `acp142` that are about the radio.
-const RADIO_ONLY: [&str; 6] =
-    ["udop_sap", "rcop_sap", "rcop_connection_id", "application_id", "acks_by_arq", "node_repeats"];
+const RADIO_ONLY: [&str; 7] =
+    ["arq", "udop_sap", "rcop_sap", "rcop_connection_id", "application_id", "acks_by_arq", "node_repeats"];
 
 /// Everything about a configuration without mistakes that its owner may not expect, with its place.
 pub fn warnings(loaded: &Loaded) -> Vec<Mistake> {
@@ -101,7 +101,7 @@ fn sizes(site: &SiteConfig, found: &mut Found<'_>) {
 fn unit_octets_max(link: &LinkConfig) -> usize {
     match &link.transport {
         TransportConfig::Acp142Radio { acp142, .. } | TransportConfig::Acp142Udp { acp142, .. } => {
-            acp142.options.unit_octets_max.unwrap_or(MESSAGE_OCTETS_USUAL)
+            acp142.unit_octets_max()
         }
         TransportConfig::BatchRadio { .. } | TransportConfig::XmppTcp { .. } | TransportConfig::XmppRcop { .. } => {
             link.mail_octets_max()
@@ -115,7 +115,8 @@ fn unused_keys(loaded: &Loaded, found: &mut Found<'_>) {
         let (key, transport) = (Key::new("link").at(name), raw.transport.as_deref().unwrap_or_default());
         let unused = USED_BY.iter().filter(|(_, used)| !used.contains(&transport)).map(|(name, _)| key.at(name));
         let of_radio = RADIO_ONLY.iter().filter(|_| transport == "acp142_udp").map(|name| key.at("acp142").at(name));
-        for key in unused.chain(of_radio).filter(|key| loaded.places.has(key)) {
+        let of_udp = (transport == "acp142_radio").then(|| key.at("acp142").at("dscps"));
+        for key in unused.chain(of_radio).chain(of_udp).filter(|key| loaded.places.has(key)) {
             found.wrong(&key, format!("has no effect with transport {transport}"));
         }
         if transport == "batch_radio" && raw.group.is_none() && loaded.places.has(&key.at("repeats")) {

@@ -12,7 +12,7 @@ use skywave_transports::radio::Service;
 use skywave_transports::stream::config::{APPLICATION, CONNECTION, CONNECTION_URGENT, SAP_STANDARD};
 use skywave_transports::stream::{AcceptFrom, Opener, RcopConfig, TcpConfig, TcpTls};
 
-use super::links::{LinkCheck, Medium};
+use super::links::{LinkCheck, Medium, check_quirks};
 use super::mistake::{Found, Key};
 use super::raw::RawLink;
 use super::values::{SYSTEM_AUTHORITY, domain_name, host_and_port, network};
@@ -201,7 +201,7 @@ impl LinkCheck<'_> {
             id: 0,
             address,
             silent: raw.silent,
-            quirks: raw.quirks.clone(),
+            quirks: check_quirks(&key.at("site").at(name).at("quirks"), &raw.quirks, found),
             precedence_ceiling: None,
         };
         Some(TransportConfig::XmppTcp { sites: vec![site], listen, tcp })

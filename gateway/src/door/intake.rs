@@ -137,7 +137,7 @@ mod tests {
             priority: None,
             at: WallTime::default(),
         };
-        let policy = Policy { default: Precedence::Routine, ceiling: Precedence::Override };
+        let policy = Policy::default();
         let heading = heading(&text, &MailParameters::default(), policy, &received);
         assert_eq!((heading.priority.precedence(), heading.message_id.as_str()), (Precedence::Flash, "<1@x>"));
         let (from, to) = heading.mt_priority_fields[0];

@@ -6,11 +6,12 @@ use skywave_protocols::acp142::checksum::Checksum;
 use skywave_protocols::acp142::config::EngineConfig;
 use skywave_protocols::s5066::sis::fields::SapId;
 use skywave_protocols::time::Duration;
-use skywave_transports::acp142::AirConfig;
+use skywave_transports::acp142::{AirConfig, UdpConfig};
 
 /// Connection ids of RCOP and UDOP have four bits.
 pub(super) const CONNECTION_MAX: u8 = 15;
 const NODE_REPEATS_MAX: u8 = 15;
+const DSCP_MAX: u8 = 63;
 
 /// The keys. Ranges of what the engine has are those of [`EngineConfig::mistakes`].
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct Acp142Options {
     /// Checksum sent; both are read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checksum: Option<ChecksumName>,
+    /// Priority on the wire, from DEFERRED to OVERRIDE.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priorities: Option<[u8; 6]>,
     /// MM: whether acknowledgements go before the last PDU of a round.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub early_acks: Option<bool>,
@@ -64,7 +68,13 @@ pub struct Acp142Options {
     /// Whether PDUs are only taken when the medium names a site of the link as their sender.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub known_senders_only: Option<bool>,
-    /// SAP of what goes without ARQ (`acp142_radio`, as all below).
+    /// Code points of IP packets, from DEFERRED to OVERRIDE (`acp142_udp`).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dscps: Option<[u8; 6]>,
+    /// Whether anything goes by ARQ (`acp142_radio`, as all below).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arq: Option<bool>,
+    /// SAP of what goes without ARQ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub udop_sap: Option<u8>,
     /// SAP of what goes by ARQ.
@@ -103,6 +113,7 @@ impl Acp142Options {
         });
         let seconds = Duration::from_secs;
         set(&mut engine.checksum, checksum);
+        engine.priorities = self.priorities.or(engine.priorities);
         set(&mut engine.early_acks, self.early_acks);
         set(&mut engine.missing_max, self.missing_max);
         set(&mut engine.ack_delay_per_receiver, self.ack_delay_seconds.map(seconds));
@@ -125,6 +136,7 @@ impl Acp142Options {
     /// # Errors
     /// A key, and what is wrong with it.
     pub fn apply_to_air(&self, air: &mut AirConfig) -> Result<(), (&'static str, String)> {
+        set(&mut air.arq, self.arq);
         let sap = |key, number: Option<u8>| match number.map(|number| (number, SapId::try_from(number))) {
             None => Ok(None),
             Some((1.., Ok(sap))) => Ok(Some(sap)),
@@ -143,6 +155,23 @@ impl Acp142Options {
         air.acks_by_arq = self.acks_by_arq.or(air.acks_by_arq);
         set(&mut air.repeats, at_most("node_repeats", self.node_repeats, NODE_REPEATS_MAX)?);
         Ok(())
+    }
+
+    /// The same for what is the IP network's alone.
+    ///
+    /// # Errors
+    /// A key, and what is wrong with it.
+    pub fn apply_to_udp(&self, udp: &mut UdpConfig) -> Result<(), (&'static str, String)> {
+        if let Some(wrong) = self.dscps.iter().flatten().find(|&&point| point > DSCP_MAX) {
+            return Err(("dscps", format!("cannot be {wrong}: 0 to {DSCP_MAX}")));
+        }
+        set(&mut udp.dscps, self.dscps);
+        Ok(())
+    }
+
+    /// Whether anything goes by ARQ.
+    pub fn uses_arq(&self) -> bool {
+        self.arq != Some(false)
     }
 
     /// Whether it says how acknowledgements wait for each other; without they do by the rate.
@@ -165,10 +194,11 @@ mod tests {
     /// Every key of the struct is in the table, and has its effect on the engine or on the use of the radio.
     #[test]
     fn each_key_has_its_effect() {
-        let usual = (EngineConfig::new(NodeId(1)), AirConfig::new());
+        let usual = (EngineConfig::new(NodeId(1)), AirConfig::new(), UdpConfig::new());
         let mut said = serde_json::Map::new();
         for line in [
             "checksum = \"internet\"",
+            "priorities = [5, 4, 3, 2, 1, 0]",
             "early_acks = false",
             "missing_max = 9",
             "ack_delay_seconds = 9",
@@ -184,6 +214,8 @@ mod tests {
             "unit_octets_max = 900",
             "obey_discards = false",
             "known_senders_only = true",
+            "dscps = [0, 0, 10, 18, 26, 46]",
+            "arq = false",
             "udop_sap = 2",
             "rcop_sap = 2",
             "rcop_connection_id = 9",
@@ -192,11 +224,12 @@ mod tests {
             "node_repeats = 2",
         ] {
             let options: Acp142Options = toml::from_str(line).unwrap();
-            let (mut engine, mut air) = usual.clone();
+            let (mut engine, mut air, mut udp) = usual.clone();
             options.apply(&mut engine);
             assert_eq!(options.apply_to_air(&mut air), Ok(()), "{line}");
+            assert_eq!(options.apply_to_udp(&mut udp), Ok(()), "{line}");
             assert_eq!(engine.mistakes(), [], "{line}");
-            assert!((engine, air) != usual, "{line}");
+            assert!((engine, air, udp) != usual, "{line}");
             let written = serde_json::to_value(&options).unwrap();
             said.append(&mut written.as_object().unwrap().clone());
         }
@@ -216,5 +249,7 @@ mod tests {
             let options: Acp142Options = toml::from_str(line).unwrap();
             assert_eq!(options.apply_to_air(&mut AirConfig::new()).unwrap_err().0, key, "{line}");
         }
+        let options: Acp142Options = toml::from_str("dscps = [0, 0, 0, 0, 0, 64]").unwrap();
+        assert_eq!(options.apply_to_udp(&mut UdpConfig::new()).unwrap_err().0, "dscps");
     }
 }

@@ -186,7 +186,8 @@ impl Node {
         } else {
             opening.priority.precedence()
         };
-        let policy = Policy { default, ceiling: self.ceiling(&link, opening.from.as_ref()).precedence() };
+        let ceiling = self.ceiling(&link, opening.from.as_ref()).precedence();
+        let policy = Policy { default, ceiling, mmhs: self.config.mail.mmhs_unknown };
         let heading = heading(&beginning, &envelope.mail, policy, &received);
         envelope.mail.mt_priority = match carriage {
             // In a batch the field of RFC 6758 stands for a parameter that its writer could not use.

@@ -8,7 +8,6 @@ use std::net::IpAddr;
 use skywave_protocols::acp142::config::{EngineConfig, Medium};
 use skywave_protocols::acp142::dynamic_group::GroupConfig;
 use skywave_protocols::acp142::pdu::NodeId;
-use skywave_protocols::acp142::quirks::Quirks;
 use skywave_protocols::random::Seeded;
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::sis::fields::{Rank, SapId};
@@ -54,6 +53,10 @@ impl Node {
         radio.bits_per_second = config.bits_per_second;
         radio.turnaround = config.turnaround;
         radio.air_ahead = config.air_ahead;
+        radio.confirm_ahead = config.confirm_ahead;
+        radio.dscp = config.dscp;
+        radio.priorities = config.priorities;
+        radio.address_half_octets = config.address_half_octets;
         radio.hold_link = config.hold_link;
         radio.quirks.counters_in_every_indication = config.zero_counters;
         radio.keep_alive = config.keep_alive;
@@ -88,11 +91,12 @@ impl Node {
                 let link = Acp142Link::new(core, Udp::new(udp), now, self.seeded());
                 self.links.add_direct(config, Box::new(link));
             }
-            TransportConfig::BatchRadio { radio, sites, group, repeats, repeat_gap, at, extensions: _ } => {
+            TransportConfig::BatchRadio { radio, sites, group, repeats, repeat_gap, at, extensions: _, octets_max } => {
                 let (carrier, radio) = carriers.get(radio).ok_or_else(|| format!("there is no radio {radio}"))?;
                 let mut batch = batch(sites, group.as_deref(), *repeats, radio)?;
                 batch.port = batch_port(group.is_some(), *at).map_err(|(key, why)| format!("{key} {why}"))?;
                 batch.round_gap = *repeat_gap;
+                batch.unit_octets_max = *octets_max;
                 let link = BatchLink::new(batch, self.random.as_mut());
                 self.add_air_link(*carrier, config, Box::new(link));
             }
@@ -144,9 +148,10 @@ fn medium(link: &LinkConfig, radio: Option<&RadioConfig>) -> Option<Medium> {
 
 /// What both ends of a mail link must have alike: the key, and what this end has, said or not.
 pub fn agreed(link: &LinkConfig, radio: Option<&RadioConfig>) -> Vec<(&'static str, String)> {
-    if let TransportConfig::BatchRadio { group, at, .. } = &link.transport {
+    if let TransportConfig::BatchRadio { group, at, octets_max, .. } = &link.transport {
         let port = batch_port(group.is_some(), *at).into_iter();
-        return port.flat_map(|port| port_rows(&["sap", "connection_id", "application_id"], port)).collect();
+        let rows = port.flat_map(|port| port_rows(&["sap", "connection_id", "application_id"], port));
+        return rows.chain([("batch_octets_max", octets_max.to_string())]).collect();
     }
     let (Some(medium), Some(acp142)) = (medium(link, radio), link.transport.acp142()) else { return Vec::new() };
     let Ok(acp142::Config { engine, .. }) = engine(acp142, &medium) else { return Vec::new() };
@@ -154,8 +159,10 @@ pub fn agreed(link: &LinkConfig, radio: Option<&RadioConfig>) -> Vec<(&'static s
         ("acp142.ack_delay_seconds", format!("{:?}", engine.ack_delay_per_receiver)),
         ("acp142.ack_delay_seconds_max", format!("{:?}", engine.ack_delay_max)),
         ("acp142.unit_octets_max", engine.message_octets_max.to_string()),
+        ("acp142.priorities", engine.priorities.map_or_else(|| "as RFC 8494".to_owned(), |table| format!("{table:?}"))),
     ];
     if let (TransportConfig::Acp142Radio { .. }, Ok(air)) = (&link.transport, ports(acp142, link.carriage)) {
+        rows.push(("acp142.arq", air.arq.to_string()));
         rows.push(("acp142.udop_sap", air.udop.sap.number().to_string()));
         rows.extend(port_rows(&["acp142.rcop_sap", "acp142.rcop_connection_id", "acp142.application_id"], air.rcop));
     }
@@ -178,6 +185,8 @@ pub fn mistakes(link: &LinkConfig, radio: Option<&RadioConfig>) -> Vec<(String, 
         return wrong.into_iter().map(|(key, why)| (key.to_owned(), why)).collect();
     }
     let (Some(medium), Some(acp142)) = (medium(link, radio), link.transport.acp142()) else { return Vec::new() };
+    let wrong = acp142.options.apply_to_udp(&mut UdpConfig::new()).err();
+    let wrong = wrong.map(|(key, why)| (format!("acp142.{key}"), why));
     let mut mistakes = match engine(acp142, &medium) {
         Ok(config) => config.mistakes(),
         Err(why) => vec![("site".to_owned(), why)],
@@ -185,6 +194,7 @@ pub fn mistakes(link: &LinkConfig, radio: Option<&RadioConfig>) -> Vec<(String, 
     if let (TransportConfig::Acp142Radio { .. }, Err((key, why))) = (&link.transport, ports(acp142, link.carriage)) {
         mistakes.push((format!("acp142.{key}"), why));
     }
+    mistakes.extend(wrong);
     mistakes
 }
 
@@ -200,7 +210,7 @@ fn engine(link: &Acp142LinkConfig, medium: &Medium) -> Result<acp142::Config, St
     let Medium { bits_per_second, turnaround, .. } = *medium;
     let mut engine = EngineConfig::new(NodeId(link.id));
     engine.pdu_octets_max = link.pdu_octets_max;
-    engine.pdu_octets_arq = link.pdu_octets_arq;
+    engine.pdu_octets_arq = link.pdu_octets_arq.filter(|_| link.options.uses_arq());
     engine.back_off_percent = link.back_off_hundredths;
     engine.silent = link.emcon;
     engine.pace(medium);
@@ -210,11 +220,7 @@ fn engine(link: &Acp142LinkConfig, medium: &Medium) -> Result<acp142::Config, St
     }
     link.options.apply(&mut engine);
     for site in &link.sites {
-        let quirks = match site.quirks.as_str() {
-            "" | "none" => Quirks::default(),
-            name => Quirks::named(name).ok_or_else(|| format!("there is no peer profile {name}"))?,
-        };
-        engine.quirks.insert(NodeId(site.id), quirks);
+        engine.quirks.insert(NodeId(site.id), site.quirks);
     }
     let sites: Vec<Site> = link
         .sites
@@ -264,6 +270,7 @@ pub fn ports(link: &Acp142LinkConfig, carriage: Carriage) -> Result<AirConfig, (
 fn udp(link: &Acp142LinkConfig, bind: IpAddr, ports: [u16; 4]) -> Result<UdpConfig, String> {
     let address = |text: &str| text.parse::<IpAddr>().map_err(|error| format!("{text}: {error}"));
     let mut udp = UdpConfig::new();
+    link.options.apply_to_udp(&mut udp).map_err(|(key, why)| format!("{key} {why}"))?;
     udp.bind = bind;
     let [transmitters, receivers, data, acks] = ports;
     udp.ports = acp142::udp::Ports { transmitters, receivers, data, acks };

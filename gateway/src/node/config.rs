@@ -4,21 +4,27 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use skywave_protocols::acp142::config::SilentPlan;
+use skywave_protocols::acp142::config::{MESSAGE_OCTETS_USUAL, SilentPlan};
+use skywave_protocols::acp142::limits::{DATA_HEADER_OCTETS, DATA_PDUS_MAX};
+use skywave_protocols::acp142::quirks::Quirks;
 use skywave_protocols::message::address::Mailbox;
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::sis::event::BackOff;
 use skywave_protocols::s5066::sis::fields::SapId;
 use skywave_protocols::smtp::grammar::Extensions;
+use skywave_protocols::smtp::headers::MmhsUnknown;
 use skywave_protocols::time::Duration;
-use skywave_transports::batch::BATCH_OCTETS_MAX;
 use skywave_transports::radio::Port;
 use skywave_transports::stream::config::{APPLICATION, CONNECTION, CONNECTION_URGENT};
 use skywave_transports::stream::{RcopConfig, TcpConfig};
 use skywave_transports::transport::SiteName;
 
 use super::acp142_options::Acp142Options;
+
+/// How many times smaller a mail is believed to become at most when it is compressed: text becomes 3 to 5 times smaller,
+/// tables and logs 10 to 20.
+pub const COMPRESSION_MOST: usize = 20;
 
 /// Everything a node needs to know. Addresses of transports are inside [`LinkConfig::transport`].
 #[derive(Clone, PartialEq, Debug)]
@@ -72,6 +78,8 @@ pub struct MailConfig {
     pub precedence_default: Precedence,
     /// The highest value taken from clients and peers; higher ones are lowered to it.
     pub precedence_ceiling: MtPriority,
+    /// What precedences of MMHS fields stand for that no table knows.
+    pub mmhs_unknown: MmhsUnknown,
     /// Most Received fields before a mail is taken to loop.
     pub hops_max: usize,
     /// Mail to this address from who may relay is a batch and unpacked here.
@@ -130,6 +138,14 @@ pub struct RadioConfig {
     pub turnaround: Duration,
     /// How much airtime may lie in the node at once.
     pub air_ahead: Duration,
+    /// The same of what the node confirms.
+    pub confirm_ahead: Duration,
+    /// Code point of the packets to the node.
+    pub dscp: u8,
+    /// Priority inside the node, from Deferred to Override.
+    pub priorities: [u8; 6],
+    /// Half-octets that addresses of destinations are said to have.
+    pub address_half_octets: u8,
     /// A hard link is held with the one node that data goes to until nothing moved for so long.
     pub hold_link: Option<Duration>,
     /// A session of rank 15 at this SAP tells the node of our radio silence; ours understand it.
@@ -208,6 +224,8 @@ pub enum TransportConfig {
         at: BatchPort,
         /// What a batch may use: [`Extensions::BATCH`], and what is agreed with the peers.
         extensions: Extensions,
+        /// Largest batch, both ways.
+        octets_max: usize,
     },
     /// Chat over TCP (XEP-0361).
     XmppTcp {
@@ -246,15 +264,16 @@ impl SiteConfig {
 }
 
 impl LinkConfig {
-    /// Octets of the largest mail that can be worth trying: what a unit may inflate to at the far end, as it is here, or
-    /// what a batch may have, as nothing compresses it.
-    pub const fn mail_octets_max(&self) -> usize {
-        match self.transport {
-            TransportConfig::BatchRadio { .. } => BATCH_OCTETS_MAX,
-            TransportConfig::Acp142Radio { .. }
-            | TransportConfig::Acp142Udp { .. }
-            | TransportConfig::XmppTcp { .. }
-            | TransportConfig::XmppRcop { .. } => self.inflated_octets_max,
+    /// Octets of the largest mail that can be worth trying: what a unit may inflate to at the far end, as it is here, and
+    /// what one of the largest size holds of text that compresses uncommonly well; or what a batch may have, as nothing
+    /// compresses it.
+    pub fn mail_octets_max(&self) -> usize {
+        match &self.transport {
+            TransportConfig::BatchRadio { octets_max, .. } => *octets_max,
+            TransportConfig::Acp142Radio { acp142, .. } | TransportConfig::Acp142Udp { acp142, .. } => {
+                acp142.unit_octets_max().saturating_mul(COMPRESSION_MOST).min(self.inflated_octets_max)
+            }
+            TransportConfig::XmppTcp { .. } | TransportConfig::XmppRcop { .. } => self.inflated_octets_max,
         }
     }
 }
@@ -467,6 +486,14 @@ pub struct Acp142LinkConfig {
     pub options: Acp142Options,
 }
 
+impl Acp142LinkConfig {
+    /// Octets of the largest unit.
+    pub fn unit_octets_max(&self) -> usize {
+        let fragments = DATA_PDUS_MAX.saturating_mul(self.pdu_octets_max.saturating_sub(DATA_HEADER_OCTETS));
+        self.options.unit_octets_max.unwrap_or(MESSAGE_OCTETS_USUAL).min(fragments)
+    }
+}
+
 /// Groups for single messages on a link over IP (ACP 142: dynamic multicast groups).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DynamicGroupsConfig {
@@ -493,8 +520,8 @@ pub struct LinkSite {
     pub address: String,
     /// Whether it is in EMCON from the start.
     pub silent: bool,
-    /// The quirks profile of foreign peers, by name (`none`, `libjpmul`).
-    pub quirks: String,
+    /// What a foreign peer does otherwise.
+    pub quirks: Quirks,
     /// The highest value taken from it, if that is less than the site's.
     pub precedence_ceiling: Option<MtPriority>,
 }

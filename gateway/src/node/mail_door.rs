@@ -312,6 +312,7 @@ impl Node {
         let policy = Policy {
             default: self.config.mail.precedence_default,
             ceiling: self.config.mail.precedence_ceiling.precedence(),
+            mmhs: self.config.mail.mmhs_unknown,
         };
         let heading = heading(beginning, &mail.envelope.mail, policy, &received);
         if heading.received > self.config.mail.hops_max {

@@ -4,11 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use skywave_protocols::acp142::config::{EngineConfig, SilentPlan};
+use skywave_protocols::acp142::quirks::Quirks;
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
+use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::sis::event::BackOff;
 use skywave_protocols::smtp::grammar::Extensions;
+use skywave_protocols::smtp::headers::MmhsUnknown;
 use skywave_protocols::time::Duration;
 use skywave_transports::acp142::udp::GLOBAL_GROUP;
+use skywave_transports::batch::BATCH_OCTETS_MAX;
 use skywave_transports::modem::weather::{Weather, WeatherGroup};
 use skywave_transports::stream::{AcceptFrom, TcpConfig};
 use skywave_transports::transport::SiteName;
@@ -66,6 +70,10 @@ impl Plan {
             bits_per_second: self.bits_per_second,
             turnaround: self.turnaround,
             air_ahead: Duration::from_secs(10),
+            confirm_ahead: Duration::from_secs(255),
+            dscp: 0,
+            priorities: Precedence::SIS_PRIORITIES,
+            address_half_octets: NodeAddress::SIZE_MAX,
             hold_link: None,
             manage_sap: self.manage_sap,
             zero_counters: false,
@@ -134,6 +142,7 @@ impl Plan {
                 repeat_gap: Duration::from_secs(300),
                 at: BatchPort::default(),
                 extensions: Extensions::BATCH,
+                octets_max: BATCH_OCTETS_MAX,
             },
         };
         let carriage = kind.carriage();
@@ -171,7 +180,7 @@ impl Plan {
                 LinkKind::Udp | LinkKind::Groups | LinkKind::Sat => host(other).to_string(),
             },
             silent: self.silent.contains(&self.names[other]),
-            quirks: "none".to_owned(),
+            quirks: Quirks::default(),
             precedence_ceiling: None,
         };
         self.others(index).map(site).collect()
@@ -197,6 +206,7 @@ fn mail(name: &SiteName) -> MailConfig {
         auth_without_tls: false,
         precedence_default: Precedence::Routine,
         precedence_ceiling: MtPriority::try_from(9).unwrap_or(Precedence::Override.mt_priority()),
+        mmhs_unknown: MmhsUnknown::default(),
         hops_max: 30,
         batch_address: None,
         postmaster: format!("postmaster@{name}"),

@@ -65,6 +65,9 @@ pub struct EngineConfig {
     pub message_octets_max: usize,
     /// Checksum sent.
     pub checksum: Checksum,
+    /// The priority on the wire of each precedence, from Deferred to Override, descending; the same at all sites of a
+    /// link. `None`: 6 − MT-PRIORITY (RFC 8494), which has numbers between those of the precedences too.
+    pub priorities: Option<[u8; 6]>,
     /// ACK_RE-TRANSMISSION_TIME, 1 s to 1 day: from the moment the last PDU has left.
     pub ack_wait: Duration,
     /// Longest ACK_RE-TRANSMISSION_TIME after back-off.
@@ -120,6 +123,7 @@ impl EngineConfig {
             pdu_octets_arq: None,
             message_octets_max: MESSAGE_OCTETS_USUAL,
             checksum: Checksum::Fletcher,
+            priorities: None,
             ack_wait: Duration::from_secs(120),
             ack_wait_max: Duration::from_secs(1800),
             back_off_percent: 150,
@@ -190,6 +194,12 @@ impl EngineConfig {
         check("pdu_octets_max", sizes.contains(&self.pdu_octets_max), "64 to 65535 octets");
         check("pdu_octets_arq", self.pdu_octets_arq.is_none_or(|octets| sizes.contains(&octets)), "64 to 65535 octets");
         check("message_octets_max", (1..=32 << 20).contains(&self.message_octets_max), "1 octet to 32 MiB");
+        let descends = |table: [u8; 6]| table.windows(2).all(|pair| pair[0] > pair[1]);
+        check(
+            "priorities",
+            self.priorities.is_none_or(descends),
+            "lower from each precedence to the next, OVERRIDE last",
+        );
         check("ack_wait", (second..=day).contains(&self.ack_wait), "1 s to 1 day");
         check("ack_wait_max", self.ack_wait_max >= self.ack_wait, "at least ack_wait");
         check("back_off_percent", (100..=1000).contains(&self.back_off_percent), "100 to 1000");

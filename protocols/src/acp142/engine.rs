@@ -188,7 +188,10 @@ impl Engine {
     /// sender is forged and dropped. With `known_senders_only` unnamed ones are dropped too.
     pub fn handle_pdu(&mut self, now: Now, from: Option<NodeId>, datagram: &[u8]) {
         match Pdu::decode(datagram) {
-            Ok(pdu) => self.take(now, from, &pdu),
+            Ok(pdu) => {
+                let pdu = self.config.read(pdu);
+                self.take(now, from, &pdu);
+            }
             Err(Acp142Fault::Checksum) => self.effects.notice("checksum_wrong", format!("{} octets", datagram.len())),
             Err(fault) => self.effects.notice("pdu_broken", fault),
         }
@@ -392,10 +395,14 @@ impl Engine {
         self.ready_acks().filter(|_| free).min_by_key(|&(id, priority)| (priority, id))
     }
 
-    /// To the sender of a message that is acknowledged.
+    /// To the sender of a message that is acknowledged. What else it is told goes along, and by the safer way if any of
+    /// it may not be lost.
+    //= acp142/PMUL-035
     fn to_sender(&self, message: MessageId) -> To {
         let node = message.source;
-        let may_be_lost = self.receiver.done.get(&message).is_some_and(|done| done.first_of_many && !done.ack.owed);
+        let first_of_many = |id| self.receiver.done.get(&id).is_some_and(|done| done.first_of_many && !done.ack.owed);
+        let along = self.ready_acks().map(|(id, _)| id).filter(|id| id.source == node);
+        let may_be_lost = std::iter::once(message).chain(along).all(first_of_many);
         To { group: None, nodes: vec![node], silent: self.transmitter.is_silent(node), may_be_lost }
     }
 
@@ -435,7 +442,7 @@ impl Engine {
             entries.iter_mut().for_each(|entry| entry.message.source = self.config.id);
         }
         let ack = Ack { priority, acker: self.config.id, entries, timestamp: None };
-        let octets = Bytes::from(Pdu::Ack(ack).encode(self.config.checksum));
+        let octets = Bytes::from(self.config.encode(Pdu::Ack(ack)));
         if self.acks_below.len() < ACKS_BELOW_MAX {
             self.acks_below.insert(token, told);
         }

@@ -26,6 +26,7 @@ pub mod grouping;
 pub mod limits;
 pub mod numbers;
 pub mod pdu;
+mod priorities;
 pub mod quirks;
 mod receiver;
 mod reception;

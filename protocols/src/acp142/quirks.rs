@@ -19,12 +19,28 @@ impl Quirks {
     /// The Java library of 2013 (libjpmul), as it was observed.
     pub const LIBJPMUL: Self = Self { no_ranges: true, acker_id_in_entry: true, shrinking_totals: true };
 
-    /// A profile by its name in the configuration.
+    /// Names in the configuration: profiles, and quirks one by one.
+    pub const NAMES: [&str; 6] = ["none", "standard", "libjpmul", "no_ranges", "acker_id_in_entry", "shrinking_totals"];
+
+    /// A profile or a single quirk by its name in the configuration.
     pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "standard" => Some(Self::default()),
-            "libjpmul" => Some(Self::LIBJPMUL),
-            _ => None,
+        Some(match name {
+            "none" | "standard" => Self::default(),
+            "libjpmul" => Self::LIBJPMUL,
+            "no_ranges" => Self { no_ranges: true, ..Self::default() },
+            "acker_id_in_entry" => Self { acker_id_in_entry: true, ..Self::default() },
+            "shrinking_totals" => Self { shrinking_totals: true, ..Self::default() },
+            _ => return None,
+        })
+    }
+
+    /// These and those.
+    #[must_use]
+    pub const fn and(self, other: Self) -> Self {
+        Self {
+            no_ranges: self.no_ranges || other.no_ranges,
+            acker_id_in_entry: self.acker_id_in_entry || other.acker_id_in_entry,
+            shrinking_totals: self.shrinking_totals || other.shrinking_totals,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::config::{EngineConfig, Medium};
 use super::engine::Engine;
-use super::event::{Emission, Event, OutPdu, Outgoing, Undelivered};
+use super::event::{Emission, Event, OutPdu, Outgoing, To, Token, Undelivered};
 use super::pdu::{Data, MessageId, NodeId, Pdu};
 use crate::bytes::Bytes;
 use crate::random::{Random as _, Seeded};
@@ -560,4 +560,49 @@ fn a_late_acknowledgement_counts_for_the_message_begun_anew() {
     assert_eq!(delivered.last(), Some(&(7, 3)));
     assert_eq!(world.failed(1), []);
     assert_eq!((world.site(2).arrived.len(), world.site(3).arrived.len()), (1, 2), "3 had it, and said so in vain");
+}
+
+/// An Ack_PDU that tells of several messages goes the way of the one that may least be lost.
+#[test]
+fn gathered_acknowledgements_go_by_the_safer_way() {
+    for (alone, may_be_lost) in [(false, true), (true, false)] {
+        let mut world = World::new(5, 3);
+        // Its transmitter is busy while the messages arrive.
+        let to = To { group: None, nodes: Vec::new(), silent: false, may_be_lost: false };
+        let expiry = world.now.wall;
+        let busy = OutPdu { token: Token(0), to, priority: 8, octets: Bytes::new(), expiry, handle: None };
+        world.site(2).on_air = Some((Instant::ZERO + MINUTE * 600, busy));
+        world.submit(1, 1, &text(50), &[(2, false), (3, false)], 4);
+        if alone {
+            world.submit(1, 2, &text(60), &[(2, false)], 8);
+        }
+        world.run(Duration::from_secs(5));
+        let now = world.now;
+        let engine = &mut world.site(2).engine;
+        assert_eq!(engine.next_to().map(|to| to.may_be_lost), Some(may_be_lost));
+        let out = engine.poll_pdu(now).unwrap();
+        let Ok(Pdu::Ack(ack)) = Pdu::decode(&out.octets) else { panic!("{out:?}") };
+        assert_eq!((ack.entries.len(), out.to.may_be_lost), (1 + usize::from(alone), may_be_lost));
+    }
+}
+
+/// Sites that have agreed on other priorities write those, in every kind of PDU, and mean what they meant.
+#[test]
+fn priorities_on_the_wire_are_those_that_were_agreed() {
+    let agreed = |id| EngineConfig { priorities: Some([50, 40, 30, 20, 10, 0]), ..config(id) };
+    let mut world = World::with(6, (1..=2).map(agreed).collect());
+    world.submit(1, 1, &text(300), &[(2, false)], 4);
+    world.submit(1, 2, &text(300), &[(2, false)], 9);
+    world.run(MINUTE * 10);
+    let written: BTreeSet<(u8, u8)> = world.air.iter().map(|(_, octets)| (octets[3] & 0x3f, octets[2])).collect();
+    // Data, acknowledgement and address, of Immediate and, rounded, of Deferred.
+    assert_eq!(written.into_iter().collect::<Vec<_>>(), [(0, 20), (0, 50), (1, 20), (1, 50), (2, 20), (2, 50)]);
+    let arrived = |event: &Event| match event {
+        Event::Arrived { priority, .. } => Some(*priority),
+        _ => None,
+    };
+    let arrived: Vec<u8> = world.site(2).events.iter().filter_map(arrived).collect();
+    assert_eq!(arrived, [4, 10]);
+    let mistakes = EngineConfig { priorities: Some([5, 4, 4, 2, 1, 0]), ..config(1) }.mistakes();
+    assert_eq!(mistakes.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["priorities"]);
 }

@@ -231,14 +231,14 @@ impl Transmission {
             expiry: wire_expiry(self.expiry),
             destinations: nodes.iter().map(entry).collect(),
         };
-        Pdu::Address(address).encode(config.checksum)
+        config.encode(Pdu::Address(address))
     }
 
     fn data(&self, sequence: u16, config: &EngineConfig) -> Vec<u8> {
         let start = (usize::from(sequence).saturating_sub(1) * self.fragment_octets).min(self.content.len());
         let end = (start + self.fragment_octets).min(self.content.len());
         let (priority, message, fragment) = (self.priority, self.id, &self.content[start..end]);
-        Pdu::Data(Data { priority, message, sequence, fragment }).encode(config.checksum)
+        config.encode(Pdu::Data(Data { priority, message, sequence, fragment }))
     }
 
     /// A PDU has left the node below, `confirmed` by the receiver's. Whether it was a Data_PDU.

@@ -304,7 +304,7 @@ impl Transmitter {
             Answer::Discard(..) => Pdu::Discard(Discard { priority, message }),
         };
         let to = self.to_of(&answer);
-        let octets = Bytes::from(pdu.encode(config.checksum));
+        let octets = Bytes::from(config.encode(pdu));
         Some(OutPdu { token, to, priority, octets, expiry, handle: None })
     }
 

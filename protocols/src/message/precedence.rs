@@ -41,16 +41,23 @@ impl Precedence {
         })
     }
 
-    /// The priority of a U_PDU in STANAG 5066 (0 lowest to 15).
-    pub const fn sis_priority(self) -> u8 {
-        match self {
-            Self::Deferred => 1,
-            Self::Routine => 3,
-            Self::Priority => 6,
-            Self::Immediate => 9,
-            Self::Flash => 12,
-            Self::Override => 15,
-        }
+    /// The priorities of U_PDUs in STANAG 5066 (0 lowest to 15), from Deferred to Override, where nothing else is
+    /// configured.
+    pub const SIS_PRIORITIES: [u8; 6] = [1, 3, 6, 9, 12, 15];
+
+    /// The Differentiated Services code points of IP packets that carry messages, in the same order.
+    pub const DSCPS: [u8; 6] = [0, 0, 8, 16, 24, 32];
+
+    /// The highest precedence whose number in an ascending table is at most this; Deferred when all are higher.
+    pub fn at_most(table: &[u8; 6], number: u8) -> Self {
+        let fits = |precedence: &Self| table[*precedence as usize] <= number;
+        Self::ALL.into_iter().rev().find(fits).unwrap_or(Self::Deferred)
+    }
+
+    /// The highest precedence whose number in a descending table is at least this; Deferred when all are lower.
+    pub fn at_least(table: &[u8; 6], number: u8) -> Self {
+        let fits = |precedence: &Self| table[*precedence as usize] >= number;
+        Self::ALL.into_iter().rev().find(fits).unwrap_or(Self::Deferred)
     }
 
     /// The precedence nearest to a P_MUL priority octet (0 highest), rounded towards the more urgent.
@@ -62,17 +69,6 @@ impl Precedence {
             5 | 6 => Self::Priority,
             7 | 8 => Self::Routine,
             _ => Self::Deferred,
-        }
-    }
-
-    /// The Differentiated Services code point of IP packets that carry the message.
-    pub const fn dscp(self) -> u8 {
-        match self {
-            Self::Deferred | Self::Routine => 0,
-            Self::Priority => 8,
-            Self::Immediate => 16,
-            Self::Flash => 24,
-            Self::Override => 32,
         }
     }
 
@@ -172,13 +168,23 @@ mod tests {
         let rows: Vec<_> = Precedence::ALL
             .iter()
             .rev()
-            .map(|p| (p.mt_priority().value(), p.mt_priority().p_mul(), p.sis_priority()))
+            .map(|p| (p.mt_priority().value(), p.mt_priority().p_mul(), Precedence::SIS_PRIORITIES[*p as usize]))
             .collect();
         assert_eq!(rows, [(6, 0, 15), (4, 2, 12), (2, 4, 9), (0, 6, 6), (-2, 8, 3), (-4, 10, 1)]);
         for precedence in Precedence::ALL {
             assert_eq!(precedence.mt_priority().precedence(), precedence);
             assert_eq!(Precedence::from_p_mul(precedence.mt_priority().p_mul()), precedence);
             assert_eq!(Precedence::parse(precedence.name()), Some(precedence));
+        }
+    }
+
+    #[test]
+    fn numbers_between_those_of_a_table() {
+        let sis = [0, 1, 2, 3, 14, 15].map(|number| Precedence::at_most(&Precedence::SIS_PRIORITIES, number).name());
+        assert_eq!(sis, ["deferred", "deferred", "deferred", "routine", "flash", "override"]);
+        let own = Precedence::ALL.map(|precedence| precedence.mt_priority().p_mul());
+        for number in 0..=u8::MAX {
+            assert_eq!(Precedence::at_least(&own, number), Precedence::from_p_mul(number), "{number}");
         }
     }
 

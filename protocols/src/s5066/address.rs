@@ -13,9 +13,6 @@ use serde::{Deserialize, Serialize};
 const BITS_MAX: u32 = 0x0fff_ffff;
 const GROUP: u32 = 0x1000_0000;
 const SIZE_SHIFT: u32 = 29;
-/// Half-octets of an address at most; the size that is always sent (defaults.md).
-const SIZE_MAX: u8 = 7;
-
 /// The address of a node, or of a group of nodes.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -32,17 +29,20 @@ pub struct NodeAddress {
 pub struct AddressError(String);
 
 impl NodeAddress {
+    /// Half-octets of an address at most; the size that is sent unless configured otherwise (defaults.md).
+    pub const SIZE_MAX: u8 = 7;
+
     /// All stations: the group of 28 one bits, 31.255.255.255.
     pub const ALL_STATIONS: Self = Self::group(BITS_MAX);
 
     /// The individual node with these 28 bits; higher bits are cut off.
     pub const fn individual(bits: u32) -> Self {
-        Self { value: bits & BITS_MAX, size: SIZE_MAX }
+        Self { value: bits & BITS_MAX, size: Self::SIZE_MAX }
     }
 
     /// The group with these 28 bits; higher bits are cut off.
     pub const fn group(bits: u32) -> Self {
-        Self { value: bits & BITS_MAX | GROUP, size: SIZE_MAX }
+        Self { value: bits & BITS_MAX | GROUP, size: Self::SIZE_MAX }
     }
 
     /// The 28 bits.
@@ -60,6 +60,14 @@ impl NodeAddress {
         self.size
     }
 
+    /// The same address, said to have so many half-octets, or as many as its bits need.
+    #[must_use]
+    pub const fn with_size(self, size: u8) -> Self {
+        let least = self.size_min();
+        let size = if size < least { least } else { size };
+        Self { value: self.value, size: if size > Self::SIZE_MAX { Self::SIZE_MAX } else { size } }
+    }
+
     /// Half-octets that the bits need at least: 1 to 7.
     pub const fn size_min(self) -> u8 {
         let needed = (32 - self.bits().leading_zeros()).div_ceil(4);
@@ -72,7 +80,7 @@ impl NodeAddress {
     pub const fn from_octets(octets: [u8; 4]) -> Self {
         let field = u32::from_be_bytes(octets);
         let size = (field >> SIZE_SHIFT) as u8;
-        Self { value: field & (BITS_MAX | GROUP), size: if size == 0 { SIZE_MAX } else { size } }
+        Self { value: field & (BITS_MAX | GROUP), size: if size == 0 { Self::SIZE_MAX } else { size } }
     }
 
     /// The address field.
@@ -132,7 +140,7 @@ impl FromStr for NodeAddress {
         if parts.next().is_some() || octets[0] > 31 {
             return Err(wrong());
         }
-        Ok(Self { value: u32::from_be_bytes(octets), size: SIZE_MAX })
+        Ok(Self { value: u32::from_be_bytes(octets), size: Self::SIZE_MAX })
     }
 }
 

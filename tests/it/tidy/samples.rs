@@ -67,7 +67,7 @@ fn the_reference_names_every_key() {
 fn the_reference_names_every_key_that_the_configuration_reads() {
     let reference = std::fs::read_to_string(root().join("docs/src/configuration.md")).unwrap();
     let mut keys = BTreeSet::new();
-    for file in ["raw.rs", "raw_chat.rs", "../node/acp142_options.rs"] {
+    for file in ["raw.rs", "raw_chat.rs", "raw_site.rs", "../node/acp142_options.rs"] {
         let text = std::fs::read_to_string(root().join("gateway/src/config").join(file)).unwrap();
         let fields = text.lines().filter(|line| !line.contains(" fn "));
         let fields = fields.filter_map(|line| line.strip_prefix("    pub ")?.split_once(": "));

@@ -27,6 +27,8 @@ pub struct AirConfig {
     pub udop: Port,
     /// The port for ARQ traffic; default SAP 6, connection 1, application 0x2000.
     pub rcop: Port,
+    /// Whether the port for ARQ is used at all: nodes that only broadcast have none.
+    pub arq: bool,
     /// Addresses of the sites' nodes.
     pub addresses: BTreeMap<NodeId, NodeAddress>,
     /// Address of the group.
@@ -44,6 +46,7 @@ impl AirConfig {
         Self {
             udop: Port::udop(0, APPLICATION),
             rcop: Port::rcop(1, APPLICATION),
+            arq: true,
             addresses: BTreeMap::new(),
             group: None,
             acks_by_arq: None,
@@ -77,10 +80,9 @@ impl Air {
     /// By which port, and to which address; `None` when an address is missing.
     fn route(&self, to: &To) -> Option<(Port, NodeAddress)> {
         let address = |node: &NodeId| self.config.addresses.get(node).copied();
+        let by_arq = |to: &To| to.group.is_some() || self.config.acks_by_arq.unwrap_or(!to.may_be_lost);
         match to.nodes.as_slice() {
-            [node] if !to.silent && (to.group.is_some() || self.config.acks_by_arq.unwrap_or(!to.may_be_lost)) => {
-                Some((self.config.rcop, address(node)?))
-            }
+            [node] if self.config.arq && !to.silent && by_arq(to) => Some((self.config.rcop, address(node)?)),
             // An acknowledgement concerns its sender alone.
             [node] if to.group.is_none() => Some((self.config.udop, address(node)?)),
             [node] => Some((self.config.udop, self.config.group.or_else(|| address(node))?)),
@@ -111,7 +113,8 @@ impl Bearer for Air {
 
 impl AirLink for Acp142Link<Air> {
     fn ports(&self) -> Vec<Port> {
-        vec![self.bearer.config.udop, self.bearer.config.rcop]
+        let AirConfig { udop, rcop, arq, .. } = self.bearer.config;
+        std::iter::once(udop).chain(arq.then_some(rcop)).collect()
     }
 
     fn emission(&self) -> Emission {

@@ -247,7 +247,7 @@ impl Radios {
                     destination: pdu.to,
                     port: pdu.port,
                     segment: Segment { u_pdu_id: 0, number: 0 },
-                    priority: 0,
+                    precedence: Precedence::Routine,
                     octets: pdu.octets.clone(),
                 };
                 self.link(other).air(now, AirEvent::Arrived(arrival));

@@ -68,13 +68,22 @@ pub struct UdpConfig {
     pub group: Option<IpAddr>,
     /// The global group, where dynamic groups are used; what else is configured of them is the engine's.
     pub global_group: Option<Ipv4Addr>,
+    /// The code point of packets of each precedence, 0 to 63, from Deferred to Override.
+    pub dscps: [u8; 6],
 }
 
 impl UdpConfig {
     /// All interfaces, the usual ports, no addresses.
     pub fn new() -> Self {
         let bind = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-        Self { bind, ports: Ports::default(), addresses: BTreeMap::new(), group: None, global_group: None }
+        Self {
+            bind,
+            ports: Ports::default(),
+            addresses: BTreeMap::new(),
+            group: None,
+            global_group: None,
+            dscps: Precedence::DSCPS,
+        }
     }
 }
 
@@ -176,7 +185,8 @@ impl Udp {
         // Whoever is no site of ours learns from our data that the group is taken.
         let Some(address) = address else { return };
         self.take_line(now, core, octets.len());
-        self.write(core, socket, address, octets, Precedence::Routine.dscp());
+        let dscp = self.config.dscps[Precedence::Routine as usize];
+        self.write(core, socket, address, octets, dscp);
     }
 
     fn write(&self, core: &mut Core, socket: SocketId, address: IpAddr, octets: Bytes, dscp: u8) {
@@ -219,7 +229,8 @@ impl Udp {
         };
         let left_at = self.take_line(now, core, out.octets.len());
         self.on_line.push_back((left_at, out.token));
-        self.write(core, socket, address, out.octets, Precedence::from_p_mul(out.priority).dscp());
+        let dscp = self.config.dscps[Precedence::from_p_mul(out.priority) as usize];
+        self.write(core, socket, address, out.octets, dscp);
     }
 }
 

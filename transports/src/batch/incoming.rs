@@ -6,10 +6,10 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::s5066::reassembly::{Outcome, Reassembly, UnitKey};
-use skywave_protocols::time::{Now, Wakeup};
+use skywave_protocols::time::{Instant, Now, Wakeup};
 
 use super::config::BatchConfig;
-use super::limits::{SEEN_MAX, UNANSWERED_MAX};
+use super::limits::{REFUSED_WAIT, SEEN_MAX, UNANSWERED_MAX};
 use super::seen::{Key, Seen};
 use crate::radio::Arrival;
 use crate::transport::{ArrivalId, TransportEvent};
@@ -18,12 +18,22 @@ use crate::transport::{ArrivalId, TransportEvent};
 #[derive(Debug)]
 pub(super) struct Incoming {
     reassembly: Reassembly,
-    /// Told, not answered.
-    unanswered: BTreeMap<ArrivalId, Key>,
+    /// Told, not answered for good.
+    unanswered: BTreeMap<ArrivalId, Told>,
     /// Answered for good.
     pub(super) seen: Seen,
     arrivals: u64,
     counters: Counters,
+}
+
+/// A unit that was told.
+#[derive(Debug)]
+struct Told {
+    key: Key,
+    event: TransportEvent,
+    /// The gateway could not take it: when it is told again. Nobody else would send it again: over RCOP the node has
+    /// confirmed it, and a group's sender does not know.
+    again: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug, Default, Serialize)]
@@ -64,26 +74,31 @@ impl Incoming {
     }
 
     pub(super) fn accept(&mut self, now: Now, arrival: ArrivalId) {
-        if let Some(key) = self.unanswered.remove(&arrival) {
-            self.seen.remember(now, key);
+        if let Some(told) = self.unanswered.remove(&arrival) {
+            self.seen.remember(now, told.key);
         }
     }
 
     /// Without `retry` it is remembered as if it had been taken, so that its repeats do not come again.
     pub(super) fn refuse(&mut self, now: Now, arrival: ArrivalId, retry: bool) {
-        match self.unanswered.remove(&arrival) {
-            Some(key) if !retry => self.seen.remember(now, key),
-            Some(_) | None => {}
+        match self.unanswered.get_mut(&arrival) {
+            Some(told) if retry => told.again = Some(now.mono + REFUSED_WAIT),
+            Some(_) | None => self.accept(now, arrival),
         }
     }
 
-    pub(super) fn handle_wakeup(&mut self, now: Now) {
+    /// Yields what is to be told again.
+    pub(super) fn handle_wakeup(&mut self, now: Now) -> Vec<TransportEvent> {
         self.reassembly.handle_wakeup(now);
         self.seen.handle_wakeup(now);
+        let due = |told: &mut Told| told.again.take_if(|at| *at <= now.mono).map(|_| told.event.clone());
+        self.unanswered.values_mut().filter_map(due).collect()
     }
 
     pub(super) fn next_wakeup(&self) -> Option<Wakeup> {
-        Wakeup::earlier(self.reassembly.next_wakeup(), self.seen.next_wakeup())
+        let again = self.unanswered.values().filter_map(|told| told.again).min();
+        let again = again.map(|at| Wakeup { at, why: "unit told again" });
+        Wakeup::earlier(again, Wakeup::earlier(self.reassembly.next_wakeup(), self.seen.next_wakeup()))
     }
 
     /// What it holds: of what, how much, and how much at most.
@@ -105,9 +120,10 @@ impl Incoming {
 
     fn on_unit(&mut self, now: Now, config: &BatchConfig, arrival: &Arrival, content: Bytes) -> Option<TransportEvent> {
         let key = unit_key(arrival, &content);
-        if self.seen.knows(now.mono, &key) || self.unanswered.values().any(|other| *other == key) {
+        let told = self.unanswered.values_mut().find(|told| told.key == key);
+        if self.seen.knows(now.mono, &key) || told.is_some() {
             self.counters.repeats += 1;
-            return None;
+            return told.and_then(|told| told.again.take().map(|_| told.event.clone()));
         }
         if self.unanswered.len() >= UNANSWERED_MAX {
             self.counters.no_room += 1;
@@ -119,17 +135,18 @@ impl Incoming {
         self.counters.units += 1;
         self.arrivals += 1;
         let number = ArrivalId(self.arrivals);
-        self.unanswered.insert(number, key.clone());
         let from = config.sites.iter().find(|&(_, address)| *address == arrival.source).map(|(site, _)| site.clone());
-        Some(TransportEvent::Arrived {
+        let event = TransportEvent::Arrived {
             arrival: number,
             from,
             source: arrival.source.to_string(),
-            priority: arrival.mt_priority(),
+            priority: arrival.precedence.mt_priority(),
             confirmed: false,
-            key,
+            key: key.clone(),
             content,
-        })
+        };
+        self.unanswered.insert(number, Told { key, event: event.clone(), again: None });
+        Some(event)
     }
 }
 

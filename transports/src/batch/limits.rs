@@ -12,6 +12,8 @@ pub const SEEN_MAX: usize = 1024;
 pub const SEEN_SPAN: Duration = Duration::from_secs(24 * 3600);
 /// A record that could not be stored is tried again after this.
 pub const STORE_RETRY_WAIT: Duration = Duration::from_secs(5);
+/// A unit that the gateway could not take is told again after this.
+pub const REFUSED_WAIT: Duration = Duration::from_secs(60);
 /// Wait after the node rejected a segment for what may pass.
 pub const REJECTED_WAIT: Duration = Duration::from_secs(60);
 /// Units that arrived and wait for the gateway's answer.

@@ -59,7 +59,7 @@ fn arrival(pdu: &AirPdu) -> AirEvent {
         destination: pdu.to,
         port: pdu.port,
         segment: pdu.segment.unwrap(),
-        priority: pdu.priority.precedence().sis_priority(),
+        precedence: pdu.priority.precedence(),
         octets: pdu.octets.clone(),
     })
 }
@@ -131,6 +131,30 @@ fn repeats_are_told_once_unless_the_gateway_wants_another() {
         field.air(at(2), arrival(&pdus[0]));
         assert_eq!(events(&mut field).len(), usize::from(told_again), "{answer:?}");
     }
+}
+
+/// Nobody sends again what the node has confirmed: it is told until the gateway has it on its disk.
+#[test]
+fn what_the_gateway_could_not_take_is_told_again() {
+    let mut hq = link(BatchConfig::rcop(sites()));
+    hq.submit(at(0), unit(1, &["field"], Precedence::Routine, "x"));
+    let pdu = send_all(&mut hq, at(0)).remove(0);
+    let mut field = link(BatchConfig::rcop(sites()));
+    field.air(at(0), arrival(&pdu));
+    for minute in 0..3 {
+        let told = events(&mut field);
+        let [TransportEvent::Arrived { arrival: number, .. }] = told[..] else { panic!("{told:?}") };
+        field.refuse(at(60 * minute), number, true);
+        assert_eq!(events(&mut field), []);
+        assert_eq!(field.next_wakeup().map(|wakeup| wakeup.at), Some(at(60 * (minute + 1)).mono));
+        field.handle_wakeup(at(60 * (minute + 1)));
+    }
+    let told = events(&mut field);
+    let [TransportEvent::Arrived { arrival: number, .. }] = told[..] else { panic!("{told:?}") };
+    field.accept(at(200), number);
+    field.air(at(201), arrival(&pdu));
+    field.handle_wakeup(at(1000));
+    assert_eq!(events(&mut field), []);
 }
 
 #[test]

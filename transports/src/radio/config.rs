@@ -1,11 +1,14 @@
 //! What a radio is configured with, as plain values; the file format is the gateway's.
 
+use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::sis::event::BackOff;
 use skywave_protocols::s5066::sis::fields::{Rank, SapId};
 use skywave_protocols::s5066::sis::limits::KEEP_ALIVE_INTERVAL;
 use skywave_protocols::s5066::sis::unidata::Quirks;
 use skywave_protocols::time::Duration;
+
+use super::limits::SIS_PRIORITY_MAX;
 
 /// One attachment to a STANAG 5066 node.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +21,10 @@ pub struct RadioConfig {
     pub rank: Rank,
     /// Code point of the packets to the node.
     pub dscp: u8,
+    /// The priority inside the node of each precedence, 0 to 15, from Deferred to Override, ascending.
+    pub priorities: [u8; 6],
+    /// Half-octets that addresses of destinations are said to have, 1 to 7, or as many as their bits need.
+    pub address_half_octets: u8,
     /// Rate of the radio in bit/s; the pacing of what is not confirmed relies on it.
     pub bits_per_second: u32,
     /// Time from handing down to the first octet in the air: turnaround, preamble, interleaver.
@@ -51,6 +58,8 @@ impl RadioConfig {
             own_address,
             rank: Rank::default(),
             dscp: 0,
+            priorities: Precedence::SIS_PRIORITIES,
+            address_half_octets: NodeAddress::SIZE_MAX,
             bits_per_second: 300,
             turnaround: Duration::from_secs(2),
             air_ahead: Duration::from_secs(8),
@@ -77,6 +86,12 @@ impl RadioConfig {
         check(!self.own_address.is_group(), "own_address", format!("{} is a group", self.own_address));
         check(self.rank != Rank::MANAGER, "rank", "15 is for clients that manage the node".to_owned());
         check(self.dscp < 64, "dscp", format!("{} is above 63", self.dscp));
+        let ascend = self.priorities.windows(2).all(|pair| pair[0] < pair[1]);
+        let text = "rises not from each precedence to the next, OVERRIDE last, 0 to 15";
+        check(ascend && self.priorities[5] <= SIS_PRIORITY_MAX, "priorities", text.to_owned());
+        let sizes = 1..=NodeAddress::SIZE_MAX;
+        let text = format!("{} is not between 1 and {}", self.address_half_octets, NodeAddress::SIZE_MAX);
+        check(sizes.contains(&self.address_half_octets), "address_half_octets", text);
         check(
             (1..=1_000_000).contains(&self.bits_per_second),
             "bits_per_second",
@@ -123,6 +138,8 @@ mod tests {
             own_address: NodeAddress::ALL_STATIONS,
             rank: Rank::MANAGER,
             dscp: 64,
+            priorities: [1, 3, 6, 9, 15, 16],
+            address_half_octets: 0,
             bits_per_second: 0,
             turnaround: Duration::from_secs(121),
             air_ahead: Duration::ZERO,
@@ -140,6 +157,8 @@ mod tests {
                 "own_address",
                 "rank",
                 "dscp",
+                "priorities",
+                "address_half_octets",
                 "bits_per_second",
                 "air_ahead_seconds",
                 "confirm_ahead_seconds",

@@ -175,18 +175,10 @@ pub struct Arrival {
     pub port: Port,
     /// The U_PDU id and segment number of its header.
     pub segment: Segment,
-    /// The priority inside the nodes: 0 lowest to 15.
-    pub priority: u8,
+    /// The precedence whose priority inside the node is at most that of the U_PDU (defaults.md).
+    pub precedence: Precedence,
     /// Application data.
     pub octets: Bytes,
-}
-
-impl Arrival {
-    /// The precedence whose priority inside the node is at most that of the U_PDU (defaults.md).
-    pub fn mt_priority(&self) -> MtPriority {
-        let fits = |precedence: &Precedence| precedence.sis_priority() <= self.priority;
-        Precedence::ALL.into_iter().rev().find(fits).unwrap_or(Precedence::Deferred).mt_priority()
-    }
 }
 
 /// What a link has in the air, by token: [`AirPdu::token`] is unique, and ends once.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::random::Random;
 use skywave_protocols::s5066::rcop::{HEADER_OCTETS, Header};
 use skywave_protocols::s5066::sis::event::{SisEvent, SisRequest, SubmitFault};
@@ -421,7 +422,7 @@ impl Radio {
             destination: indication.destination,
             port,
             segment: Segment { u_pdu_id: header.u_pdu_id, number: header.segment },
-            priority: indication.priority,
+            precedence: Precedence::at_most(&self.config.priorities, indication.priority),
             octets,
         };
         attached.link.air(now, AirEvent::Arrived(arrival));
@@ -546,9 +547,9 @@ impl Radio {
         let request = SisRequest {
             token: flight,
             sap: port.sap,
-            destination: pdu.to,
+            destination: pdu.to.with_size(self.config.address_half_octets),
             mode,
-            priority: node_priority(&pdu),
+            priority: node_priority(&self.config.priorities, &pdu),
             retransmissions: if rcop { 0 } else { pdu.repeats.min(15) },
             ttl: Ttl::from_span(pdu.ttl),
             // The expedited service is not for UDOP.
@@ -574,8 +575,8 @@ impl Attached {
 }
 
 /// Between the precedences there is room in the node: what people say to each other is short, and takes it.
-fn node_priority(pdu: &AirPdu) -> u8 {
-    let priority = pdu.priority.precedence().sis_priority();
+fn node_priority(table: &[u8; 6], pdu: &AirPdu) -> u8 {
+    let priority = table[pdu.priority.precedence() as usize];
     if pdu.conversation { (priority + 1).min(SIS_PRIORITY_MAX) } else { priority }
 }
 

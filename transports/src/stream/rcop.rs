@@ -243,7 +243,7 @@ impl RcopLink {
             arrival: ArrivalId(self.arrivals),
             from: Some(site),
             source: arrival.source.to_string(),
-            priority: arrival.mt_priority(),
+            priority: arrival.precedence.mt_priority(),
             confirmed: false,
             key: Vec::new(),
             content: arrival.octets,

@@ -98,7 +98,7 @@ fn arrival(source: NodeAddress, port: Port, segment: (u8, u16), octets: &[u8]) -
         destination: FIELD,
         port,
         segment: Segment { u_pdu_id: segment.0, number: segment.1 },
-        priority: 12,
+        precedence: Precedence::Flash,
         octets: Bytes::copy_from_slice(octets),
     })
 }

@@ -13,7 +13,7 @@ use std::ops::Range;
 use super::limits::{HEADER_FIELDS_MAX, HEADER_OCTETS_MAX};
 use crate::message::precedence::MtPriority;
 
-pub use precedence::{Decision, Note, Policy, Source, precedence};
+pub use precedence::{Decision, MmhsUnknown, Note, Policy, Source, Stand, precedence};
 pub use received::{Received, Trace, date};
 
 /// The fields of a header by octet range.

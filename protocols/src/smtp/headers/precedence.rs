@@ -13,11 +13,58 @@ pub struct Policy {
     pub default: Precedence,
     /// The highest precedence the peer may ask for; what is higher is lowered to it.
     pub ceiling: Precedence,
+    /// What numbers of MMHS fields mean that no table knows.
+    pub mmhs: MmhsUnknown,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { default: Precedence::Routine, ceiling: Precedence::Override }
+        Self { default: Precedence::Routine, ceiling: Precedence::Override, mmhs: MmhsUnknown::default() }
+    }
+}
+
+/// What numbers of MMHS fields mean that no table knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct MmhsUnknown {
+    /// 6 to 15.
+    pub low: Stand,
+    /// 16 to 31, for nations.
+    pub high: Stand,
+}
+
+impl Default for MmhsUnknown {
+    fn default() -> Self {
+        Self { low: Stand::Ceiling, high: Stand::Default }
+    }
+}
+
+/// What an unknown number stands for; never more than the ceiling.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stand {
+    /// The highest that the peer may ask for.
+    Ceiling,
+    /// What a mail has that says nothing.
+    Default,
+    /// This one.
+    For(Precedence),
+}
+
+impl Stand {
+    /// Reads `ceiling`, `default`, or a precedence.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text {
+            "ceiling" => Some(Self::Ceiling),
+            "default" => Some(Self::Default),
+            name => Precedence::parse(name).map(Self::For),
+        }
+    }
+
+    fn precedence(self, policy: Policy) -> Precedence {
+        match self {
+            Self::Ceiling => policy.ceiling,
+            Self::Default => policy.default.min(policy.ceiling),
+            Self::For(precedence) => precedence.min(policy.ceiling),
+        }
     }
 }
 
@@ -156,15 +203,15 @@ fn mmhs_fields(header: &Header, octets: &[u8], policy: Policy, notes: &mut Vec<N
     primary.max(read("MMHS-Copy-Precedence"))
 }
 
-/// A name, a number of the table, or a national number: 6 to 15 rank at most at the ceiling, 16 to 31 as the default.
+/// A name, a number of the table, or one that no table knows, which stands for what the policy says.
 fn mmhs_value(text: &str, policy: Policy, notes: &mut Vec<Note>) -> Option<Precedence> {
     if let Some(precedence) = Precedence::parse(text) {
         return Some(precedence);
     }
     let number: u8 = text.bytes().all(|c| c.is_ascii_digit()).then(|| text.parse().ok())??;
     let precedence = match number {
-        6..=15 => policy.ceiling,
-        16..=31 => policy.default.min(policy.ceiling),
+        6..=15 => policy.mmhs.low.precedence(policy),
+        16..=31 => policy.mmhs.high.precedence(policy),
         _ => return None,
     };
     notes.push(Note::UnknownNumber(number));

@@ -151,6 +151,30 @@ fn received_is_written_and_read_back() {
     }
 }
 
+/// Numbers of MMHS fields that no table knows stand for what the site says, and never for more than the ceiling.
+#[test]
+fn unknown_mmhs_numbers_stand_for_what_is_configured() {
+    let ceiling = Precedence::Immediate;
+    for (low, high, expected) in [
+        ("ceiling", "default", ["immediate", "routine"]),
+        ("default", "ceiling", ["routine", "immediate"]),
+        ("flash", "4", ["immediate", "immediate"]),
+        ("deferred", "priority", ["deferred", "priority"]),
+    ] {
+        let mmhs = MmhsUnknown { low: Stand::parse(low).unwrap(), high: Stand::parse(high).unwrap() };
+        let policy = Policy { ceiling, mmhs, ..Policy::default() };
+        for (numbers, expected) in [([6, 15], expected[0]), ([16, 31], expected[1])] {
+            for number in numbers {
+                let octets = format!("MMHS-Primary-Precedence: {number}\r\n\r\n");
+                let header = Header::scan(octets.as_bytes());
+                let decision = precedence(&MailParameters::default(), &header, octets.as_bytes(), policy);
+                assert_eq!(decision.precedence.name(), expected, "{low} {high} {number}");
+            }
+        }
+    }
+    assert_eq!(Stand::parse("urgent"), None);
+}
+
 #[test]
 fn a_header_of_a_megabyte_and_ten_thousand_received_fields_are_bounded() {
     let mail = "Received: x\r\n".repeat(11_000);

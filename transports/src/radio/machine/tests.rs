@@ -296,6 +296,29 @@ fn unconfirmed_pdus_go_one_by_one_as_the_air_takes_them() {
     assert_eq!(ids, [2], "U_PDU ids count up");
 }
 
+/// Priorities inside the node, the size of addresses and the room for what it confirms are as configured.
+#[test]
+fn the_node_is_used_as_configured() {
+    let mut bench = Bench::with(&[&[MAIL]], |config| {
+        (config.priorities, config.address_half_octets) = ([0, 2, 4, 6, 8, 10], 1);
+    })
+    .bound();
+    for (token, precedence) in (0..).zip(Precedence::ALL) {
+        let urgent = AirPdu { priority: precedence.mt_priority(), ..pdu(token, MAIL, 60) };
+        bench.offer(0, precedence.mt_priority().p_mul(), urgent);
+    }
+    bench.pass(Duration::from_secs(100));
+    let requests = bench.requests();
+    let mut priorities: Vec<_> = requests.iter().map(|request| request.priority).collect();
+    priorities.sort_unstable();
+    assert_eq!(priorities, [0, 2, 4, 6, 8, 10]);
+    let to = requests[0].destination;
+    assert_eq!((to.size(), to.size_min()), (to.size_min(), to.size_min()), "as short as its bits allow");
+    for (priority, precedence) in [(1, Precedence::Deferred), (9, Precedence::Flash), (15, Precedence::Override)] {
+        assert_eq!(Precedence::at_most(&[0, 2, 4, 6, 8, 10], priority), precedence);
+    }
+}
+
 #[test]
 fn a_flash_of_another_link_overtakes_what_is_not_handed_down() {
     let mut bench = Bench::new(&[&[MAIL], &[BATCH]]).bound();
