@@ -61,6 +61,10 @@ pub struct Arrivals {
     failed: BTreeSet<(usize, ArrivalId)>,
     /// Dedupe keys of mails that are not on the disk yet, and with which arrival they came.
     seeing: BTreeMap<Vec<u8>, (usize, ArrivalId)>,
+    /// The last unit found the queue full, which has been told.
+    holding_back: bool,
+    /// Units that came before the queue of earlier runs was counted; no more than their carriers hold.
+    uncounted: Vec<Opening>,
 }
 
 impl Node {
@@ -79,6 +83,12 @@ impl Node {
             self.links.with(now, index, |transport| transport.accept(now, arrival));
             return;
         }
+        if !self.counters.counted {
+            return self.arrivals.uncounted.push(Opening { link: index, arrival, from, source, priority, unit });
+        }
+        if self.holds_back(index, arrival, &source) {
+            return;
+        }
         let Some(link) = self.links.link_mut(index) else { return };
         link.units_received += 1;
         let octets_max = link.inflated_octets_max;
@@ -92,6 +102,35 @@ impl Node {
         let opening = Opening { link: index, arrival, from, source, priority, unit };
         self.pending.insert(number, Pending::Unwrap(Box::new(opening)));
         self.out.push_back(Output::Compute(number, Box::new(job)));
+    }
+
+    /// The mails of earlier runs are counted: what came meanwhile is taken now, or held back.
+    pub(super) fn queue_counted(&mut self) {
+        self.counters.counted = true;
+        for Opening { link, arrival, from, source, priority, unit } in std::mem::take(&mut self.arrivals.uncounted) {
+            self.arrived(link, arrival, from, source, priority, unit);
+        }
+    }
+
+    /// A queue that is full takes nothing more: the unit stays where it is, without final acknowledgement, and is offered
+    /// again. What mails over SMTP leave free for the urgent is free for all of these, so that two sites that are full
+    /// of mail for each other do not wait for each other. A batch is taken: its sender takes it for relayed, and nobody
+    /// would send it again.
+    fn holds_back(&mut self, index: usize, arrival: ArrivalId, source: &str) -> bool {
+        let Some(link) = self.links.link(index).filter(|link| link.carriage == Carriage::Mule) else { return false };
+        let (name, queued) = (link.name.to_string(), self.counters.mails_queued());
+        let full = queued >= self.config.queue.mails_max;
+        if full {
+            if !std::mem::replace(&mut self.arrivals.holding_back, true) {
+                let detail = format!("{queued} mails are queued; from {source} and others, until there is room");
+                self.tell(Event::Notice { part: name, alarm: true, name: "arrivals_held_back".into(), detail });
+            }
+            let now = self.now;
+            self.links.with(now, index, |transport| transport.refuse(now, arrival, true));
+        } else {
+            self.arrivals.holding_back = false;
+        }
+        full
     }
 
     /// A unit is open, or cannot be opened.

@@ -126,6 +126,8 @@ enum Pending {
 struct Counters {
     /// Mails in the queue; below zero while those of earlier runs are still being counted.
     mails: i64,
+    /// Those of earlier runs are counted.
+    counted: bool,
     finished: u64,
     accepted: u64,
     delivered: u64,
@@ -422,6 +424,7 @@ impl Node {
             Some(Pending::Count) => {
                 let count = rows.ok().and_then(|rows| rows.first().and_then(|row| row.value.as_ref().try_into().ok()));
                 self.counters.mails += count.map_or(0, u64::from_be_bytes).cast_signed();
+                self.queue_counted();
             }
             Some(Pending::LastTicket(_)) => {
                 let last = rows.ok().and_then(|rows| rows.first().and_then(|row| row.key.as_slice().try_into().ok()));

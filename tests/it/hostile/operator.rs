@@ -297,3 +297,56 @@ fn a_reload_under_load_loses_nothing() {
     settles(&mut world, DAY);
     assert_eq!((count(&world, 0, "m"), count(&world, 1, "m")), (5, 5));
 }
+
+/// Who is heard keeps silence no more, after a restart neither; and nobody is believed silent whom the link does not know.
+#[test]
+fn a_silence_that_has_ended_does_not_come_back_with_a_restart() {
+    let mut world = world(17, &plan(&["hq", "field"], &[LinkKind::Udp]));
+    let silence = |site: &str| Command::Silence { link: "udp".into(), site: site.into(), on: true, until: None };
+    let silent = |world: &mut skywave::world::World| {
+        world.trouble(Duration::ZERO, Trouble::Crash(0, Duration::from_secs(1)));
+        world.run_for(MINUTE);
+        let shown = ask(world, 0, Command::LinkShow { link: "udp".into() });
+        shown["transport"]["silent_sites"].clone()
+    };
+    let refused = world.ask(0, silence("fild.test"), MINUTE);
+    assert!(
+        matches!(&refused, Some(Reply::Error { why, code: 64 }) if why == "udp does not reach fild.test"),
+        "{refused:?}"
+    );
+    ask(&mut world, 0, silence("field.test"));
+    assert_eq!(silent(&mut world), serde_json::json!(["field.test"]), "said, and kept over a restart");
+    world.mail(0, order("a@hq.test", &["b@field.test"], "heard"));
+    settles(&mut world, DAY);
+    assert_eq!(silent(&mut world), serde_json::json!([]), "it has acknowledged since");
+}
+
+/// A full queue takes no mail from a link: it waits there, is not acknowledged, and comes when there is room.
+#[test]
+fn mail_by_radio_waits_at_the_link_while_the_queue_is_full() {
+    for kind in [LinkKind::Udp, LinkKind::Hf] {
+        let plan = plan(&["hq", "field"], &[kind]);
+        let mut world = skywave::world::World::new(18, &skywave_transports::modem::weather::Weather::default());
+        world.add("hq", plan.site(0), false);
+        let mut config = plan.site(1);
+        (config.queue.mails_max, config.queue.mails_reserved) = (2, 1);
+        world.add("field", config, false);
+        world.run_for(Duration::from_secs(5));
+        world.sites[1].mta.mood = Mood::Defers;
+        for number in 0..5 {
+            world.mail(0, order("a@hq.test", &["b@field.test"], &format!("m{number}")));
+            world.run_for(MINUTE);
+        }
+        world.run_for(20 * MINUTE);
+        let queued =
+            |world: &mut skywave::world::World, site| ask(world, site, Command::Status)["mails_queued"].clone();
+        assert_eq!((queued(&mut world, 0), queued(&mut world, 1)), (3.into(), 2.into()), "{kind:?}");
+        assert_eq!(super::notices(&world, 1, "arrivals_held_back"), 1, "{kind:?}: told once");
+        world.trouble(Duration::ZERO, Trouble::Crash(1, Duration::from_secs(1)));
+        world.run_for(20 * MINUTE);
+        assert_eq!(queued(&mut world, 0), 3, "{kind:?}: after a restart it is full as well");
+        world.sites[1].mta.mood = Mood::Takes;
+        settles(&mut world, DAY);
+        assert_eq!(count(&world, 1, "m"), 5, "{kind:?}");
+    }
+}
