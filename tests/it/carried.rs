@@ -1,8 +1,10 @@
 //! Through whole sites: what must cross as it is, and what is said of what nobody confirms.
 
+use skywave::node::command::{Command, Reply};
 use skywave::node::config::TransportConfig;
 use skywave::node::seam::Needs;
 use skywave::telemetry::{Event, Status};
+use skywave::world::Trouble;
 use skywave::world::local_mta::Mood;
 use skywave::world::plan::{GROUP_ADDRESS, LinkKind, Plan};
 use skywave::world::{MailOrder, World};
@@ -142,4 +144,90 @@ fn a_batch_to_a_group_is_relayed_and_never_called_delivered() {
     let named = |name: &str| reports.iter().any(|report| report.contains(&format!("Final-Recipient: rfc822; {name}")));
     assert!(named("b@field.test") && named("c@ship.test"), "{reports:?}");
     assert_eq!(world.violations(), [""; 0]);
+}
+
+/// A node that only broadcasts rejects every bind for ARQ: a link that uses none serves it all the same. Ships in EMCON
+/// get their mail, and acknowledge, and answer, without ARQ too.
+#[test]
+fn a_broadcast_only_node_carries_mail_to_silent_ships() {
+    for arq in [None, Some(false)] {
+        let names = ["shore", "ship", "boat"];
+        let plan = Plan { silent: vec!["ship".to_owned(), "boat".to_owned()], ..Plan::new(&names) };
+        let mut weather = Weather::default();
+        plan.fit(&mut weather);
+        let mut world = World::new(12, &weather);
+        world.air.tune = Some(|site, station| {
+            (station.cas.broadcast_only, station.server.broadcast_only) = (site == 0, site == 0);
+        });
+        for (index, name) in names.iter().enumerate() {
+            let mut config = plan.site(index);
+            for link in &mut config.links {
+                if let TransportConfig::Acp142Radio { acp142, .. } = &mut link.transport {
+                    acp142.options.arq = arq;
+                }
+            }
+            world.add(name, config, false);
+        }
+        world.run_for(Duration::from_secs(5));
+        let mut ask = |site, command| match world.ask(site, command, MINUTE) {
+            Some(Reply::Ok(facts)) => facts,
+            other => panic!("{other:?}"),
+        };
+        let shown = ask(0, Command::LinkShow { link: "hf".into() });
+        assert_eq!(shown["up"], arq.is_some(), "{shown}");
+        if arq.is_none() {
+            continue;
+        }
+        for ship in [1, 2] {
+            ask(ship, Command::Emcon { link: None, on: true });
+        }
+        let order = |from: &str, to: &[&str]| MailOrder { from: from.to_owned(), ..order(to, "", "x\r\n") };
+        world.mail(0, order("a@shore.test", &["b@ship.test", "c@boat.test"]));
+        world.mail(0, order("a@shore.test", &["c@boat.test"]));
+        world.run_for(60 * MINUTE);
+        assert_eq!((texts(&world, 1).len(), texts(&world, 2).len()), (1, 2));
+        assert_eq!(world.sites[0].disk.owes(), 2, "nobody has acknowledged");
+        for ship in [1, 2] {
+            world.ask(ship, Command::Emcon { link: None, on: false }, MINUTE);
+        }
+        world.mail(1, order("b@ship.test", &["a@shore.test"]));
+        assert!(world.run_until_settled(24 * 60 * MINUTE));
+        assert_eq!((texts(&world, 0).len(), texts(&world, 1).len(), texts(&world, 2).len()), (1, 1, 2));
+        assert_eq!(world.violations(), [""; 0]);
+    }
+}
+
+/// The node of a site comes back and takes less than before, while what was heard of its mail cannot be said: at any moment of
+/// the transfer, nothing is lost and nothing comes twice, though the mail goes on under another number.
+#[test]
+fn a_node_that_takes_less_after_its_return_doubles_nothing() {
+    let mut renewed = 0;
+    for names in [&["hq", "field"][..], &["hq", "field", "ship"]] {
+        // Before the first PDU, on the way, and when all had arrived somewhere and no acknowledgement has come.
+        for seconds in [5, 40, 70, 100, 0] {
+            let mut world = sites(names, &[LinkKind::Hf]);
+            let body = skywave::world::story::step::body(8_000, true, 4);
+            let to: Vec<String> = names[1..].iter().map(|name| format!("b@{name}.test")).collect();
+            let to: Vec<&str> = to.iter().map(String::as_str).collect();
+            world.mail(HQ, MailOrder { body, ..order(&to, "", "") });
+            let arrived = |world: &World| !texts(world, FIELD).is_empty();
+            let mut waits = 0;
+            while waits < if seconds > 0 { seconds } else { 600 } && !arrived(&world) {
+                world.run_for(Duration::from_secs(1));
+                waits += 1;
+            }
+            world.trouble(Duration::ZERO, Trouble::Outage(4 * MINUTE));
+            world.trouble(Duration::from_secs(20), Trouble::StationRenewed(HQ, 600));
+            assert!(world.run_until_settled(24 * 60 * MINUTE), "{names:?} {seconds}");
+            world.checkers.at_the_end();
+            assert_eq!(world.violations(), [""; 0], "{names:?} {seconds}");
+            for site in 1..names.len() {
+                assert_eq!(texts(&world, site).len(), 1, "{names:?} {seconds}: at {site}");
+            }
+            let told = world.sites[HQ].told.iter();
+            let is_it = |event: &Event| matches!(event, Event::Notice { name, .. } if name == "message_renewed");
+            renewed += told.filter(|told| is_it(&told.event)).count();
+        }
+    }
+    assert!(renewed > 4, "{renewed} messages began anew");
 }

@@ -27,6 +27,8 @@ pub struct Air {
     next_session: u64,
     /// How the stations make their links; `None`: as they usually do. Said before the first is attached.
     pub setup: Option<LinkSetup>,
+    /// What else the station of a site, by its index, has otherwise than usual. Said before the first is attached.
+    pub tune: Option<fn(usize, &mut StationConfig)>,
     /// What went on the air, where somebody asked for it by putting a list here before anything did.
     pub on_air: Option<Vec<OnAir>>,
     /// Why the weather does not fit the sites.
@@ -45,6 +47,7 @@ impl Air {
             sessions: BTreeMap::new(),
             next_session: 0,
             setup: None,
+            tune: None,
             on_air: None,
             faults: Vec::new(),
         }
@@ -59,6 +62,9 @@ impl Air {
         self.names.insert(site, name.clone());
         let mut config = StationConfig::new(address);
         config.cas.setup = self.setup.unwrap_or(config.cas.setup);
+        if let Some(tune) = self.tune {
+            tune(site, &mut config);
+        }
         self.waiting.push(SimulatorStation { name, config });
     }
 
@@ -149,6 +155,17 @@ impl Air {
         }
         self.powered_off.insert(site, true);
         self.hang_up(at, site)
+    }
+
+    /// A station's node begins anew, and takes U_PDUs of at most so many octets; the sessions that end by it.
+    pub fn renew(&mut self, at: Instant, site: usize, mtu: u16) -> Vec<u64> {
+        let gone = self.hang_up(at, site);
+        let station = self.station(at, site);
+        if let (Some(station), Some(simulator)) = (station, &mut self.simulator) {
+            let random = Seeded::new(self.next_session);
+            simulator.restart(now(at), station, random, |config| config.server.mtu = mtu);
+        }
+        gone
     }
 
     /// Transmissions of a site's station.

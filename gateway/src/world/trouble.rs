@@ -37,6 +37,8 @@ pub enum Trouble {
     Outage(Duration),
     /// A site's STANAG 5066 node is switched off or on.
     StationPower(usize, bool),
+    /// A site's STANAG 5066 node begins anew, and takes U_PDUs of at most so many octets.
+    StationRenewed(usize, u16),
     /// A site's wall clock jumps by so many microseconds.
     ClockJump(usize, i64),
     /// Loss of datagrams, in a million.
@@ -76,6 +78,11 @@ impl World {
             Trouble::Outage(span) => self.air.outage(self.at, span),
             Trouble::StationPower(site, on) => {
                 for session in self.air.set_power(self.at, site, on) {
+                    self.end_session(session);
+                }
+            }
+            Trouble::StationRenewed(site, mtu) => {
+                for session in self.air.renew(self.at, site, mtu) {
                     self.end_session(session);
                 }
             }

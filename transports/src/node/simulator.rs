@@ -201,14 +201,16 @@ impl Simulator {
     }
 
     /// The node of a station begins anew, as after a crash: what is in the air is cut off, its clients' connections are
-    /// gone, and it knows of nothing that was before.
-    pub fn restart(&mut self, now: Now, station: StationId, random: Seeded) {
+    /// gone, and it knows of nothing that was before. Its configuration may be another one.
+    pub fn restart(&mut self, now: Now, station: StationId, random: Seeded, change: impl FnOnce(&mut StationConfig)) {
         self.advance(now);
         self.channel.abort(now, station);
         self.channel.forget_received(station);
         if let Some(site) = self.sites.get_mut(usize::from(station.0)) {
             let emcon = site.station.emcon();
-            site.station = Station::new(site.station.config().clone(), random);
+            let mut config = site.station.config().clone();
+            change(&mut config);
+            site.station = Station::new(config, random);
             site.station.set_emcon(now, emcon, &mut self.channel.port(station));
         }
         self.note(now, station);

@@ -116,7 +116,7 @@ impl Bench {
     /// The node of a station begins anew, and its clients with it.
     fn restart(&mut self, station: u16) {
         let random = Seeded::new(1000 + self.restarts.len() as u64);
-        self.simulator.restart(self.now, StationId(station), random);
+        self.simulator.restart(self.now, StationId(station), random, |_| {});
         self.drain();
         self.readers.retain(|(of, _), _| *of != station);
         self.restarts.push(station);
