@@ -37,6 +37,8 @@ pub struct ChatConfig {
     pub secret_files: BTreeMap<String, PathBuf>,
     /// The file with the dialback secret, read likewise; without it and without a secret one is made and kept.
     pub dialback_secret_file: Option<PathBuf>,
+    /// Stanzas from links that may wait for the servers of one local domain, before far sites are held back.
+    pub local_stanzas_max: usize,
     /// The far sites.
     pub peers: Vec<PeerConfig>,
 }

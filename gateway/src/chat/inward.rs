@@ -71,7 +71,8 @@ impl Chat {
         let number = self.numbers.take();
         let stanza = with_id(stanza, number, fate.durable);
         let octets = stanza.octets();
-        if !self.local.has_room(&stanza, octets.len()) {
+        // What is kept on disk was given a place before: see `held`.
+        if !fate.durable && !self.local.has_room(stanza.to().domain().as_str()) {
             let why = "too many stanzas wait for local servers";
             let fate = if self.send_back(now, index, &stanza, Cause::QueueFull) {
                 self.count(index, |counters| counters.stanzas_returned += 1);

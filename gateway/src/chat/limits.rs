@@ -16,10 +16,16 @@ pub const RESERVED_SHARE: usize = 20;
 pub const ALTERNATES_MAX: usize = 4;
 /// Stanzas that came by links and wait for local servers, of all peers.
 pub const LOCAL_STANZAS_MAX: usize = 20_000;
-/// Of these, so many for one local domain: a server that is down does not take the places of the others.
+/// Of these, so many for one local domain unless the configuration says fewer: a server that is down does not take the
+/// places of the others.
 pub const LANE_STANZAS_MAX: usize = LOCAL_STANZAS_MAX / 2;
 /// Their octets.
 pub const LOCAL_OCTETS_MAX: usize = 32 << 20;
+/// What the batch of one far site may bring on top of these: a batch is taken whole, or not.
+pub const BATCH_STANZAS_MAX: usize = skywave_protocols::xmpp::slow::limits::ARRIVED_STANZAS_MAX
+    + skywave_protocols::xmpp::slow::limits::BLOCK_STANZAS_MAX;
+/// Its octets.
+pub const BATCH_OCTETS_MAX: usize = BATCH_STANZAS_MAX * skywave_protocols::xmpp::slow::limits::STANZA_OCTETS_MAX;
 /// Stanzas that one local server has been given and has not confirmed.
 pub const GIVEN_MAX: usize = 64;
 /// First wait before a local server whose connection broke gets its stanzas again; doubles up to the longest.

@@ -16,6 +16,7 @@
 pub mod config;
 mod confusable;
 mod fast;
+mod held;
 mod inward;
 mod keyed;
 pub mod limits;
@@ -165,11 +166,11 @@ impl Chat {
         Self {
             door: Door::new(config.door.clone(), Box::new(Keyed::new(random))),
             fresh: (Keyed::secret(random), Keyed::new(random)),
+            local: LocalQueue::new(config.local_stanzas_max),
             config,
             gateway,
             peers,
             numbers: Numbers::default(),
-            local: LocalQueue::default(),
             work: Work::default(),
             pending: BTreeMap::new(),
             batches: 0,
@@ -252,6 +253,7 @@ impl Chat {
                 moved |= self.drain_sessions(now, peer);
             }
             moved |= self.give(now);
+            moved |= self.resume_held(now);
             if moved {
                 continue;
             }

@@ -326,7 +326,7 @@ impl Chat {
             settles,
             stanza,
         };
-        if self.local.has_room(&handing.stanza, octets) {
+        if self.local.has_room(handing.stanza.to().domain().as_str()) {
             self.local.push(number, handing);
         }
     }

@@ -7,7 +7,7 @@ use skywave_protocols::xmpp::slow::limits::WAITING_STANZAS_MAX;
 use skywave_transports::transport::over;
 
 use super::config::EmconRule;
-use super::limits::{LISTED_MAX, LOCAL_OCTETS_MAX, LOCAL_STANZAS_MAX, UNITS_MAX};
+use super::limits::{BATCH_OCTETS_MAX, BATCH_STANZAS_MAX, LISTED_MAX, LOCAL_OCTETS_MAX, LOCAL_STANZAS_MAX, UNITS_MAX};
 use super::lines::{meant, shown};
 use super::peers::Peer;
 use super::queue::local::Handing;
@@ -41,8 +41,8 @@ impl Chat {
     pub fn over_limit(&self) -> Option<String> {
         let own = [
             ("units on links", self.units.len(), UNITS_MAX),
-            ("stanzas for local servers", self.local.len(), LOCAL_STANZAS_MAX),
-            ("octets for local servers", self.local.octets(), LOCAL_OCTETS_MAX),
+            ("stanzas for local servers", self.local.len(), LOCAL_STANZAS_MAX + self.peers.len() * BATCH_STANZAS_MAX),
+            ("octets for local servers", self.local.octets(), LOCAL_OCTETS_MAX + self.peers.len() * BATCH_OCTETS_MAX),
         ];
         let peer = |peer: &Peer| {
             let queue = &peer.config.queue;
@@ -150,6 +150,7 @@ fn stanza_line(number: u64, stanza: &Stanza) -> Value {
 
 fn line_of_peer(peer: &Peer) -> Value {
     let oldest = peer.queue.iter().next().map(|(_, waiting)| waiting.since.unix_micros() as f64 / 1e6);
+    let held_for = peer.ways().find_map(|way| peer.side(way)?.held_for.as_deref());
     json!({
         "peer": peer.name(),
         "site": &*peer.config.site,
@@ -158,6 +159,7 @@ fn line_of_peer(peer: &Peer) -> Value {
         "units_link": peer.config.units.as_ref().map(|(link, _)| &**link),
         "alternate_links": peer.config.alternates.iter().map(|it| &*it.link).collect::<Vec<_>>(),
         "up": peer.is_reached(),
+        "held_back_for": held_for,
         "silent": peer.silent,
         "emcon_rule": peer.config.emcon,
         "stanzas_waiting": peer.queue.len(),

@@ -63,6 +63,8 @@ pub(super) struct Side {
     pub(super) silent: bool,
     /// When that was said, while we were here.
     pub(super) silent_since: Option<Instant>,
+    /// The local domain for which there is no place for what came.
+    pub(super) held_for: Option<String>,
 }
 
 impl Side {
@@ -79,6 +81,7 @@ impl Side {
             overdue: false,
             silent: false,
             silent_since: None,
+            held_for: None,
         }
     }
 
@@ -338,6 +341,7 @@ impl Chat {
             SlowOutput::Unit { unit, priority, context, content } => {
                 self.unit(now, line, unit, ChatUnit { ticket: 0, priority, context, content });
             }
+            SlowOutput::Save { save, arrived, .. } if self.is_held_back(now, line, save, &arrived) => {}
             SlowOutput::Save { save, changes, arrived } => {
                 self.save(line, changes);
                 self.work.after.saves.push((line, save));

@@ -21,6 +21,7 @@ fn chat() -> Chat {
         door: Default::default(),
         secret_files: BTreeMap::new(),
         dialback_secret_file: None,
+        local_stanzas_max: super::limits::LANE_STANZAS_MAX,
         peers: Vec::new(),
     };
     let mut chat = Chat::new(config, Now::default(), &mut Seeded::new(1));

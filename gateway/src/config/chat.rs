@@ -13,7 +13,7 @@ use super::raw_chat::{RawChat, RawComponent, RawPeer, RawServer};
 use super::slow;
 use super::values::{SYSTEM_AUTHORITY, domain_name, host_and_port, listen, overlap, positive};
 use crate::chat::config::{AlternateLink, ChatConfig, EmconRule, PeerConfig, PeerQueue};
-use crate::chat::limits::{ALTERNATES_MAX, PEERS_MAX, QUEUE_STANZAS_MAX};
+use crate::chat::limits::{ALTERNATES_MAX, LANE_STANZAS_MAX, PEERS_MAX, QUEUE_STANZAS_MAX};
 use crate::node::config::{Carriage, LinkConfig, XmppProfile};
 
 /// Checks everything about chat; `None` where there is none, or where something is wrong that was noted.
@@ -46,12 +46,22 @@ pub(super) fn chat(raw: &Raw, site: &str, links: &[LinkConfig], found: &mut Foun
         door,
         secret_files: secret_files.collect(),
         dialback_secret_file: chat.dialback_secret_file.clone(),
+        local_stanzas_max: places(chat, found),
         peers,
     };
     if config.fronts_itself() {
         config.door.fronted.push(config.domain.clone());
     }
     Some(config)
+}
+
+fn places(chat: &RawChat, found: &mut Found<'_>) -> usize {
+    let places = chat.local_stanzas_max.unwrap_or(LANE_STANZAS_MAX);
+    if places == 0 || places > LANE_STANZAS_MAX {
+        let why = format!("cannot be {places}: 1 to {LANE_STANZAS_MAX}");
+        found.wrong(&Key::new("chat").at("local_stanzas_max"), why);
+    }
+    places
 }
 
 fn authority(raw: &Raw, chat: &RawChat, found: &mut Found<'_>) -> Authority {

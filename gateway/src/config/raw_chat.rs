@@ -38,6 +38,9 @@ pub struct RawChat {
     /// The file that holds it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dialback_secret_file: Option<PathBuf>,
+    /// Stanzas from links that may wait for the servers of one local domain, before far sites are held back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub local_stanzas_max: Option<usize>,
     /// Local servers by name.
     pub local: BTreeMap<String, RawServer>,
     /// Connections as a component, by the name fronted.

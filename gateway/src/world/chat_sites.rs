@@ -83,7 +83,7 @@ impl Plan {
             application_id: 0x8001,
             window: if skywave { XmppRcopConfig::default().window } else { 1 },
             expedited: skywave,
-            to_client: false,
+            to_client: chat.to_client,
         };
         let sites = self.link_sites(index, LinkKind::Hf);
         let stream = TransportConfig::XmppRcop { radio: "radio".into(), sites, rcop };
@@ -141,6 +141,7 @@ impl Plan {
             door: self.door(chat, index, fronted),
             secret_files: BTreeMap::new(),
             dialback_secret_file: None,
+            local_stanzas_max: chat.local_stanzas_max,
             peers: self.others(index).map(|other| self.chat_peer(chat, index, other)).collect(),
         })
     }

@@ -142,6 +142,8 @@ pub struct ChatPlan {
     pub hold_over: Option<usize>,
     /// What is on the wire.
     pub profile: XmppProfile,
+    /// Over RCOP, whether a node confirms only what the gateway there has.
+    pub to_client: bool,
     /// Stream management over TCP.
     pub stream_management: StreamManagement,
     /// What may cross.
@@ -154,8 +156,10 @@ pub struct ChatPlan {
     pub precedence: PrecedenceConfig,
     /// How long an idle link waits for more.
     pub linger: Option<Duration>,
-    /// Stanzas that may wait.
+    /// Stanzas that may wait for a link.
     pub queue: PeerQueue,
+    /// Stanzas that may wait for the server of a domain.
+    pub local_stanzas_max: usize,
 }
 
 impl Default for ChatPlan {
@@ -167,6 +171,7 @@ impl Default for ChatPlan {
             route_over: None,
             hold_over: None,
             profile: XmppProfile::Skywave,
+            to_client: false,
             stream_management: StreamManagement::Off,
             filter: builtin("hf-fast").unwrap_or_default(),
             emcon: EmconRule::Hold,
@@ -174,6 +179,7 @@ impl Default for ChatPlan {
             precedence: PrecedenceConfig::default(),
             linger: None,
             queue: PeerQueue::default(),
+            local_stanzas_max: crate::chat::limits::LANE_STANZAS_MAX,
         }
     }
 }

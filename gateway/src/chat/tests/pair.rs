@@ -61,6 +61,7 @@ pub fn config(own: &str, far: &[&str]) -> ChatConfig {
         door: DoorConfig { components: vec![component], ..DoorConfig::default() },
         secret_files: BTreeMap::new(),
         dialback_secret_file: None,
+        local_stanzas_max: super::super::limits::LANE_STANZAS_MAX,
         peers: vec![peer],
     }
 }

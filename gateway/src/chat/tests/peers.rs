@@ -180,3 +180,40 @@ fn rules_change_without_a_restart_and_links_do_not() {
     more.peers.push(before.peers[0].clone());
     assert!(!before.can_become(&elsewhere) && !before.can_become(&more));
 }
+
+/// Ann's lines for a server that takes none fill its places; the rest stays hers. The other way chat goes on.
+#[test]
+//= xmpp/CHAT-011
+fn what_finds_no_place_here_stays_with_the_far_gateway() {
+    for profile in [Profile::Skywave, Profile::Standard] {
+        let hq = config("hq.test", &["field.test"]);
+        let mut field = config("field.test", &["hq.test"]);
+        field.local_stanzas_max = 2;
+        let session = SlowConfig { short_ids: false, ..SlowConfig::new(profile) };
+        let [hq, field] = [hq, field].map(|mut config| {
+            config.peers[0].session = session.clone();
+            config
+        });
+        let mut pair = Pair::new(hq, field);
+        for id in ["1", "2", "3", "4"] {
+            pair.bring(HQ, &message(id, ANN, BOB, ""));
+            pair.run(10);
+        }
+        assert_eq!(pair.arrived(FIELD), ["1", "2"], "{profile:?}");
+        assert_eq!(pair.notices(FIELD, "far_site_held_back").len(), 1);
+        assert_eq!(pair.chats[FIELD].show_line(LINE)["held_back_for"], "field.test");
+        pair.bring(FIELD, &message("5", BOB, ANN, ""));
+        pair.run(200);
+        assert_eq!((pair.arrived(HQ), pair.lines(FIELD, StanzaFate::Sent).len()), (vec!["5"], 1), "{profile:?}");
+        if profile == Profile::Skywave {
+            assert_eq!(pair.lines(HQ, StanzaFate::Sent).len(), 2, "what has no place is not confirmed");
+        }
+        // Bob's server takes what waits.
+        let number = pair.chats[FIELD].local.iter().next().map(|(number, _)| number).unwrap();
+        pair.chats[FIELD].local.remove(number);
+        pair.run(200);
+        assert_eq!(pair.arrived(FIELD), ["1", "2", "3", "4"], "{profile:?}: a batch is taken whole");
+        assert_eq!(pair.lines(HQ, StanzaFate::Sent).len(), 4);
+        assert!(pair.lines(FIELD, StanzaFate::Returned).is_empty());
+    }
+}

@@ -103,8 +103,8 @@ impl Story {
 }
 
 /// `chat` alone, or with what differs: `over=tcp servers=dialback filter=none emcon=units life=10m delay-after=30s
-/// profile=standard sm=explicit queue=5`, who is urgent: `flash=captain@*`, `alternate=tcp` for a second link, and what
-/// takes it: `route-over=500` (octets), or waits for it: `hold-over=500`.
+/// profile=standard delivery=client sm=explicit queue=5 local-queue=5`, who is urgent: `flash=captain@*`, `alternate=tcp`
+/// for a second link, and what takes it: `route-over=500` (octets), or waits for it: `hold-over=500`.
 fn chat(values: &[&str]) -> Result<ChatPlan, String> {
     let mut plan = ChatPlan::default();
     for value in values {
@@ -145,11 +145,21 @@ fn chat(values: &[&str]) -> Result<ChatPlan, String> {
                 let known = StreamManagement::ALL.into_iter().find(|management| management.name() == value);
                 plan.stream_management = known.ok_or_else(|| format!("there is no stream management {value}"))?;
             }
+            "delivery" => {
+                plan.to_client = match value {
+                    "node" => false,
+                    "client" => true,
+                    other => return Err(format!("delivery is to the node or the client, not to {other}")),
+                }
+            }
             "life" => plan.lives.chat_seconds = duration(value)?.as_secs(),
             "request-life" => plan.lives.request_seconds = Some(duration(value)?.as_secs()),
             "delay-after" => plan.lives.delay_after_seconds = duration(value)?.as_secs(),
             "linger" => plan.linger = Some(duration(value)?),
             "queue" => plan.queue.stanzas_max = value.parse().map_err(|_| "a queue is counted in numbers")?,
+            "local-queue" => {
+                plan.local_stanzas_max = value.parse().map_err(|_| "a queue is counted in numbers")?;
+            }
             "flash" => plan.precedence.address.push(AddressPrecedence {
                 from: Some(value.to_owned()),
                 to: None,

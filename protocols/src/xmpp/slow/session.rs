@@ -52,7 +52,7 @@ pub enum SlowOutput {
         content: Bytes,
     },
     /// One batch for the store: records of the session and stanzas that arrived with them; answered by
-    /// [`Session::stored`] or [`Session::store_failed`]. At most one is open at a time.
+    /// [`Session::stored`], [`Session::store_failed`] or [`Session::hold_back`]. At most one is open at a time.
     Save {
         /// Its number.
         save: u64,
@@ -210,6 +210,18 @@ impl Session {
         each!(self, session => session.store_failed(now, save));
     }
 
+    /// A batch finds no place for the stanzas in it: nothing of it was written. They stay here unconfirmed until
+    /// [`Session::resume`]; the rest is saved without them.
+    //= xmpp/SLOW-026
+    pub fn hold_back(&mut self, now: Now, save: u64) {
+        each!(self, session => session.hold_back(now, save));
+    }
+
+    /// There is a place again for what was held back.
+    pub fn resume(&mut self, now: Now) {
+        each!(self, session => session.resume(now));
+    }
+
     /// Does what is due.
     pub fn handle_wakeup(&mut self, now: Now) {
         each!(self, session => session.handle_wakeup(now));
@@ -241,11 +253,11 @@ impl Session {
         }
     }
 
-    /// Whether something of what arrived has not been yielded yet: it waits for the disk behind other stanzas. Whoever
-    /// brought it is to hold back.
+    /// Whether something of what arrived has not been yielded yet: it waits for the disk behind other stanzas, or for a
+    /// place. Whoever brought it is to hold back.
     pub fn has_unsaved(&self) -> bool {
         match &self.profile {
-            Inner::Skywave(session) => session.has_unsaved(),
+            Inner::Skywave(session) => session.holds_back(),
             Inner::Standard(session) => session.has_unsaved(),
             Inner::Units(session) => session.has_unsaved(),
         }

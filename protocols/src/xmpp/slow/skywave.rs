@@ -84,6 +84,8 @@ struct Saving {
     /// To be saved with something else, or after a while.
     lazy: BTreeMap<Vec<u8>, Option<Bytes>>,
     arrived: Vec<Stanza>,
+    /// There is no place for what has arrived.
+    is_full: bool,
     open: Option<Batch>,
     again_at: Option<Instant>,
     tidy_at: Option<Instant>,
@@ -266,8 +268,32 @@ impl Skywave {
     }
 
     pub(super) fn store_failed(&mut self, now: Now, save: u64) {
-        let Some(mut batch) = self.store.open.take_if(|batch| batch.save == save) else { return };
-        for (key, value) in batch.changes {
+        if self.take_back(save) {
+            self.store.again_at = Some(now.mono + SAVE_AGAIN_AFTER);
+            self.notice("chat-batch-not-saved", true, format!("batch {save} is tried again"));
+        }
+    }
+
+    pub(super) fn hold_back(&mut self, now: Now, save: u64) {
+        if self.take_back(save) {
+            self.store.is_full = true;
+            self.read_stream(now);
+            self.work(now);
+        }
+    }
+
+    pub(super) fn resume(&mut self, now: Now) {
+        self.store.is_full = false;
+        self.work(now);
+    }
+
+    /// Has everything of an open batch wait for the next one.
+    fn take_back(&mut self, save: u64) -> bool {
+        let Some(mut batch) = self.store.open.take_if(|batch| batch.save == save) else { return false };
+        // What was read of the peer is noted anew with the stanzas that came with it, and never without them.
+        let received: Vec<Vec<u8>> =
+            batch.received.iter().map(|(context, _)| Key::Received(*context).octets()).collect();
+        for (key, value) in batch.changes.into_iter().filter(|(key, _)| !received.contains(key)) {
             // What was noted meanwhile is newer.
             let value = self.store.lazy.remove(&key).unwrap_or(value);
             self.store.changes.entry(key).or_insert(value);
@@ -278,8 +304,7 @@ impl Skywave {
             self.receiver(context).changed = true;
         }
         self.settle_blocks(State::Unsaved);
-        self.store.again_at = Some(now.mono + SAVE_AGAIN_AFTER);
-        self.notice("chat-batch-not-saved", true, format!("batch {save} is tried again"));
+        true
     }
 
     fn settle_blocks(&mut self, state: State) {
@@ -307,19 +332,13 @@ impl Skywave {
             return;
         }
         self.store.again_at = None;
-        let has_new = self.receivers.values().any(|receiver| receiver.changed) || !self.store.changes.is_empty();
+        let takes = !self.store.is_full;
+        let has_come = takes && self.has_unsaved();
         let is_tidy = self.store.lazy.is_empty() || self.store.tidy_at.is_none_or(|at| at > now.mono);
-        if !has_new && self.store.arrived.is_empty() && is_tidy {
+        if !has_come && self.store.changes.is_empty() && is_tidy {
             return;
         }
-        let mut received = Vec::new();
-        for (context, receiver) in &mut self.receivers {
-            let Some(known) = receiver.received.as_ref().filter(|_| std::mem::take(&mut receiver.changed)) else {
-                continue;
-            };
-            self.store.changes.insert(Key::Received(*context).octets(), Some(known.octets()));
-            received.push((*context, super::block::Stored { instance: known.instance, next: known.next }));
-        }
+        let received = if takes { self.note_received() } else { Vec::new() };
         let mut changes = std::mem::take(&mut self.store.lazy);
         changes.append(&mut self.store.changes);
         for block in self.senders.values_mut().flat_map(|sender| &mut sender.blocks) {
@@ -331,9 +350,22 @@ impl Skywave {
         self.store.saves += 1;
         let save = self.store.saves;
         let changes: Vec<Change> = changes.into_iter().collect();
-        let arrived = std::mem::take(&mut self.store.arrived);
+        let arrived = if takes { std::mem::take(&mut self.store.arrived) } else { Vec::new() };
         self.store.open = Some(Batch { save, changes: changes.clone(), arrived: arrived.clone(), received });
         self.outputs.push_back(SlowOutput::Save { save, changes, arrived });
+    }
+
+    /// Has what was read of the peer saved: with that it can be acknowledged.
+    fn note_received(&mut self) -> Vec<(u8, super::block::Stored)> {
+        let mut received = Vec::new();
+        for (context, receiver) in &mut self.receivers {
+            let Some(known) = receiver.received.as_ref().filter(|_| std::mem::take(&mut receiver.changed)) else {
+                continue;
+            };
+            self.store.changes.insert(Key::Received(*context).octets(), Some(known.octets()));
+            received.push((*context, super::block::Stored { instance: known.instance, next: known.next }));
+        }
+        received
     }
 
     fn change(&mut self, changes: Vec<Change>) {
@@ -379,7 +411,13 @@ impl Skywave {
             .fold(None, |earliest, wakeup| Wakeup::earlier(earliest, Some(wakeup)))
     }
 
-    pub(super) fn has_unsaved(&self) -> bool {
+    /// What finds no place is not waited for: the peer stops by itself at the end of its window, and what it confirms of
+    /// ours comes behind it.
+    pub(super) fn holds_back(&self) -> bool {
+        !self.store.is_full && self.has_unsaved()
+    }
+
+    fn has_unsaved(&self) -> bool {
         !self.store.arrived.is_empty() || self.receivers.values().any(|receiver| receiver.changed)
     }
 

@@ -67,6 +67,8 @@ pub(super) struct Standard {
     last: Option<u64>,
     counts: Counts,
     arrived: Vec<Stanza>,
+    /// There is no place for what has arrived.
+    is_full: bool,
     open: Option<(u64, Vec<Stanza>, u32)>,
     saves: u64,
     again_at: Option<Instant>,
@@ -95,6 +97,7 @@ impl Standard {
             end_wanted: false,
             last: None,
             arrived: Vec::new(),
+            is_full: false,
             open: None,
             saves: 0,
             again_at: None,
@@ -335,7 +338,7 @@ impl Standard {
 
     fn save(&mut self, now: Now) {
         let waits = self.again_at.is_some_and(|at| at > now.mono);
-        if self.open.is_some() || waits {
+        if self.open.is_some() || waits || self.is_full {
             return;
         }
         if self.arrived.is_empty() {
@@ -358,12 +361,27 @@ impl Standard {
     }
 
     pub(super) fn store_failed(&mut self, now: Now, save: u64) {
-        if let Some((_, mut arrived, counted)) = self.open.take_if(|(open, _, _)| *open == save) {
-            arrived.append(&mut self.arrived);
-            self.arrived = arrived;
-            self.counts.give_read(counted);
+        if self.take_back(save) {
             self.again_at = Some(now.mono + SAVE_AGAIN_AFTER);
         }
+    }
+
+    pub(super) fn hold_back(&mut self, _: Now, save: u64) {
+        self.is_full |= self.take_back(save);
+    }
+
+    pub(super) fn resume(&mut self, now: Now) {
+        self.is_full = false;
+        self.work(now);
+    }
+
+    /// Has everything of an open batch wait for the next one.
+    fn take_back(&mut self, save: u64) -> bool {
+        let Some((_, mut arrived, counted)) = self.open.take_if(|(open, _, _)| *open == save) else { return false };
+        arrived.append(&mut self.arrived);
+        self.arrived = arrived;
+        self.counts.give_read(counted);
+        true
     }
 
     pub(super) fn handle_wakeup(&mut self, now: Now) {

@@ -30,6 +30,8 @@ pub(super) struct Units {
     in_flight: BTreeMap<u64, (u64, Outgoing)>,
     units: u64,
     arrived: Vec<Stanza>,
+    /// There is no place for what has arrived.
+    is_full: bool,
     open: Option<(u64, Vec<Stanza>)>,
     saves: u64,
     again_at: Option<Instant>,
@@ -48,6 +50,7 @@ impl Units {
             in_flight: BTreeMap::new(),
             units: 0,
             arrived: Vec::new(),
+            is_full: false,
             open: None,
             saves: 0,
             again_at: None,
@@ -145,7 +148,7 @@ impl Units {
 
     fn save(&mut self, now: Now) {
         let waits = self.again_at.is_some_and(|at| at > now.mono);
-        if self.open.is_some() || self.arrived.is_empty() || waits {
+        if self.open.is_some() || self.arrived.is_empty() || self.is_full || waits {
             return;
         }
         self.again_at = None;
@@ -162,11 +165,26 @@ impl Units {
     }
 
     pub(super) fn store_failed(&mut self, now: Now, save: u64) {
-        if let Some((_, mut arrived)) = self.open.take_if(|(open, _)| *open == save) {
-            arrived.append(&mut self.arrived);
-            self.arrived = arrived;
+        if self.take_back(save) {
             self.again_at = Some(now.mono + SAVE_AGAIN_AFTER);
         }
+    }
+
+    pub(super) fn hold_back(&mut self, _: Now, save: u64) {
+        self.is_full |= self.take_back(save);
+    }
+
+    pub(super) fn resume(&mut self, now: Now) {
+        self.is_full = false;
+        self.save(now);
+    }
+
+    /// Has everything of an open batch wait for the next one.
+    fn take_back(&mut self, save: u64) -> bool {
+        let Some((_, mut arrived)) = self.open.take_if(|(open, _)| *open == save) else { return false };
+        arrived.append(&mut self.arrived);
+        self.arrived = arrived;
+        true
     }
 
     pub(super) fn handle_wakeup(&mut self, now: Now) {

@@ -40,7 +40,7 @@ impl Skywave {
     /// Reads on, unless so much waits for the disk that the peer is to be held back.
     //= xmpp/SLOW-023
     pub(super) fn read_stream(&mut self, now: Now) {
-        while self.store.arrived.len() < READ_AHEAD_STANZAS {
+        while !self.is_read_ahead() {
             match stream_frame::cut(&mut self.stream.octets) {
                 Cut::Unit(unit) => match self.on_unit(now, &unit) {
                     // Its blocks come again, or what it lacks is asked for.
@@ -55,6 +55,12 @@ impl Skywave {
                 }
             }
         }
+    }
+
+    /// Whether so much waits for the disk that a stream is read no further. What waits for a place is not meant: what
+    /// the peer confirms comes behind it.
+    const fn is_read_ahead(&self) -> bool {
+        !self.store.is_full && self.store.arrived.len() >= READ_AHEAD_STANZAS
     }
 
     /// Has a stream begin anew that cannot be read, or whose unit does not go on.
@@ -78,8 +84,7 @@ impl Skywave {
     /// Until when more must come of a unit that is not whole.
     fn next_part(&self) -> Option<Instant> {
         let medium = self.medium?;
-        let is_held = self.store.arrived.len() >= READ_AHEAD_STANZAS;
-        if self.stream.octets.is_empty() || self.stream.break_at.is_some() || is_held {
+        if self.stream.octets.is_empty() || self.stream.break_at.is_some() || self.is_read_ahead() {
             return None;
         }
         let micros = STREAM_PIECE_OCTETS * 8 * 1_000_000 / u64::from(medium.bits_per_second.max(1));

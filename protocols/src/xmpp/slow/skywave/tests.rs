@@ -21,6 +21,7 @@ const BAD: Troubles = Troubles {
     down: 10_000,
     crash: 10_000,
     refuse: 20_000,
+    full: 0,
 };
 
 #[test]
@@ -52,6 +53,66 @@ fn restarts_lose_and_repeat_nothing() {
     (1_000..1_030).for_each(|seed| {
         run(seed, troubles, 200, 30);
     });
+}
+
+/// No place for what comes, alone and with all the rest.
+#[test]
+//= xmpp/SLOW-026
+fn what_is_held_back_is_neither_lost_nor_doubled() {
+    for others in [CALM, BAD] {
+        let troubles = Troubles { full: 300_000, crash: others.crash.max(1), ..others };
+        (3_000..3_030).for_each(|seed| {
+            run(seed, troubles, 300, 40);
+        });
+    }
+}
+
+/// Who has no place for what comes says nothing of it, and goes on with what it has to say itself.
+#[test]
+//= xmpp/SLOW-026
+fn a_side_that_is_full_still_speaks_and_still_hears_what_is_confirmed() {
+    for boundaries in [true, false] {
+        let end = |seed| {
+            let config = SlowConfig { linger: Some(Duration::ZERO), ..SlowConfig::new(Profile::Skywave) };
+            Session::new(config, Box::new(Seeded::new(seed)))
+        };
+        let (mut here, mut full) = (end(1), end(2));
+        let mut now = Now::default().after(Duration::from_secs(10));
+        let medium = Medium { boundaries, unit_octets_max: 2_048, bits_per_second: 9_600 };
+        for session in [&mut here, &mut full] {
+            session.medium_up(now, medium);
+            session.set_room(now, 64, 1 << 20);
+        }
+        here.submit(now, outgoing(1));
+        units(&mut here, now).iter().for_each(|octets| full.arrived(now, octets));
+        let Some(SlowOutput::Save { save, arrived, .. }) = full.poll() else { panic!("a batch") };
+        assert_eq!(arrived.len(), 1);
+        full.hold_back(now, save);
+        assert!(!full.has_unsaved(), "what the other confirms comes behind it");
+        full.submit(now, outgoing(7));
+        let said = units(&mut full, now);
+        assert!(!said.is_empty());
+        said.iter().for_each(|octets| here.arrived(now, octets));
+        assert!(units(&mut here, now).is_empty());
+        now = now.after(Duration::from_secs(100));
+        here.handle_wakeup(now);
+        here.set_room(now, 64, 1 << 20);
+        units(&mut here, now).iter().for_each(|octets| full.arrived(now, octets));
+        let done = |session: &mut Session| {
+            let outputs: Vec<SlowOutput> = std::iter::from_fn(|| session.poll()).collect();
+            outputs.iter().filter(|output| matches!(output, SlowOutput::Done { .. })).count()
+        };
+        assert_eq!(done(&mut full), 1, "boundaries {boundaries}: it is told that its own line is there");
+        full.resume(now);
+        let Some(SlowOutput::Save { save, arrived, .. }) = full.poll() else { panic!("the batch again") };
+        assert_eq!(arrived.len(), 1);
+        full.stored(now, save);
+        now = now.after(Duration::from_secs(100));
+        full.handle_wakeup(now);
+        full.set_room(now, 64, 1 << 20);
+        units(&mut full, now).iter().for_each(|octets| here.arrived(now, octets));
+        assert_eq!(done(&mut here), 1, "boundaries {boundaries}");
+    }
 }
 
 /// Alterations alone: each is dropped, none is taken.

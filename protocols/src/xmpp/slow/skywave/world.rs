@@ -1,7 +1,8 @@
 //! Two sides and a bad medium between them, in virtual time, from a seed.
 //!
 //! Troubles: units lost, doubled, late, cut, altered; the medium lying about delivery, going down and up; either side
-//! crashing at any point, with a batch that was open saved or not; batches refused. Then calm, in which all must arrive.
+//! crashing at any point, with a batch that was open saved or not; batches refused, or held back for a while. Then calm, in
+//! which all must arrive.
 //! Checked after each step: what a side handed on is what the other was given, in order for each context, once; what may
 //! come twice does so only after a crash.
 
@@ -27,10 +28,12 @@ pub(super) struct Troubles {
     pub(super) down: u32,
     pub(super) crash: u32,
     pub(super) refuse: u32,
+    /// No place for what came: for some ten steps.
+    pub(super) full: u32,
 }
 
 pub(super) const CALM: Troubles =
-    Troubles { lose: 0, double: 0, late: 0, cut: 0, flip: 0, lie: 0, down: 0, crash: 0, refuse: 0 };
+    Troubles { lose: 0, double: 0, late: 0, cut: 0, flip: 0, lie: 0, down: 0, crash: 0, refuse: 0, full: 0 };
 
 const SERVER: &str = "jabber:server";
 /// What is only an aside begins so.
@@ -53,6 +56,7 @@ struct Side {
     ids: BTreeSet<String>,
     crashed: bool,
     down: bool,
+    full: bool,
 }
 
 struct World {
@@ -94,6 +98,7 @@ impl World {
             ids: BTreeSet::new(),
             crashed: false,
             down: true,
+            full: false,
         };
         let sides = [side(0, &mut random), side(1, &mut random)];
         let now = Now::default().after(Duration::from_secs(1_000));
@@ -176,6 +181,7 @@ impl World {
         let config = config(0, &mut self.random);
         let side = &mut self.sides[site];
         side.crashed = true;
+        side.full = false;
         side.done.clear();
         side.session = Session::new(config, Box::new(random));
         let rows = side.disk.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
@@ -303,7 +309,30 @@ impl World {
         self.advance()
     }
 
+    /// Whether a batch in which something came finds no place; there is one again sooner or later.
+    fn is_full(&mut self, site: usize) -> bool {
+        let may = self.troubles.full;
+        if self.sides[site].full && (may == 0 || self.random.chance(100_000)) {
+            self.sides[site].full = false;
+            self.sides[site].session.resume(self.now);
+        }
+        let brings = self.sides[site].open.as_ref().is_some_and(|(_, _, arrived)| !arrived.is_empty());
+        // Without it nothing is drawn: the other troubles stay what they are for a seed.
+        if !brings || may == 0 || !self.random.chance(may) {
+            return false;
+        }
+        let Some((save, ..)) = self.sides[site].open.take() else { return false };
+        self.sides[site].full = true;
+        self.sides[site].session.hold_back(self.now, save);
+        true
+    }
+
     fn settle_store(&mut self, site: usize) {
+        if self.is_full(site) {
+            self.outputs(site);
+            let brings = self.sides[site].open.as_ref().is_some_and(|(_, _, arrived)| !arrived.is_empty());
+            assert!(!brings, "side {site} yields what it was told to hold back");
+        }
         if self.random.chance(400_000) && self.troubles.crash > 0 {
             return;
         }

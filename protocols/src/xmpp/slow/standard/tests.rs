@@ -440,3 +440,24 @@ fn what_was_held_back_outlives_its_connection() {
     assert_eq!(there.arrived, (0..=1_000).map(text).collect::<Vec<_>>());
     assert_eq!(there.said(), "<a xmlns='urn:xmpp:sm:3' h='1'/>", "only what this connection brought is counted");
 }
+
+#[test]
+//= xmpp/SLOW-026
+fn what_finds_no_place_is_held_back_and_not_counted() {
+    let mut there = end(Profile::Standard, |config| config.management = Management::Implicit, TCP);
+    there.session.arrived(there.now, text(1).as_bytes());
+    let Some(SlowOutput::Save { save, .. }) = there.session.poll() else { panic!("a batch") };
+    there.session.hold_back(there.now, save);
+    for number in 2..=READ_AHEAD_STANZAS as u64 + 5 {
+        there.hear(text(number).as_bytes());
+    }
+    there.hear(b"<r xmlns='urn:xmpp:sm:3'/>");
+    there.later(SAVE_AGAIN_AFTER * 2);
+    assert!(there.session.has_unsaved(), "the connection is read no further");
+    assert!(there.arrived.is_empty() && there.said().is_empty(), "nothing of it is confirmed");
+    there.session.resume(there.now);
+    there.drain();
+    assert_eq!(there.arrived.len(), READ_AHEAD_STANZAS + 5);
+    assert!(there.said().contains(&format!("h='{}'", READ_AHEAD_STANZAS + 5)));
+    assert!(!there.session.has_unsaved());
+}
