@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use skywave_protocols::time::WallTime;
 
 use super::limits::{RECENT_EVENTS_MAX, RECENT_STANZAS_MAX};
+use super::lines::meant;
 use crate::telemetry::StanzaLine;
 
 /// The lives of stanzas. See the module.
@@ -13,7 +14,7 @@ use crate::telemetry::StanzaLine;
 pub(super) struct Recent {
     lives: BTreeMap<u64, Life>,
     /// The life of a number.
-    numbers: BTreeMap<String, u64>,
+    numbers: BTreeMap<u64, u64>,
     next: u64,
 }
 
@@ -29,7 +30,9 @@ impl Recent {
         if line.kind == "presence" {
             return;
         }
-        let known = self.numbers.get(&line.number).copied();
+        // What never waited has no number of the gateway.
+        let number = meant(&line.number);
+        let known = number.and_then(|number| self.numbers.get(&number).copied());
         let history = known.and_then(|at| self.lives.remove(&at)).map(|life| life.history);
         let mut life = Life { last: line.clone(), history: history.unwrap_or_default() };
         if life.history.len() >= RECENT_EVENTS_MAX {
@@ -37,20 +40,21 @@ impl Recent {
         }
         life.history.push_back((at, format!("{}: {}", line.status.name(), line.text)));
         self.next += 1;
-        if is_number(line) {
-            self.numbers.insert(line.number.clone(), self.next);
+        if let Some(number) = number {
+            self.numbers.insert(number, self.next);
         }
         self.lives.insert(self.next, life);
         if self.lives.len() > RECENT_STANZAS_MAX
             && let Some((_, gone)) = self.lives.pop_first()
+            && let Some(number) = meant(&gone.last.number)
         {
-            self.numbers.remove(&gone.last.number);
+            self.numbers.remove(&number);
         }
     }
 
     /// The one with this number, or the last one with this id.
     pub(super) fn find(&self, id: &str) -> Option<Value> {
-        let by_number = self.numbers.get(id).and_then(|at| self.lives.get(at));
+        let by_number = self.numbered(id);
         let by_id = || self.lives.values().rev().find(|life| life.last.id == id);
         let life = by_number.or_else(by_id)?;
         let line = &life.last;
@@ -70,8 +74,11 @@ impl Recent {
 
     /// What became of the one with this number so far.
     pub(super) fn history(&self, number: &str) -> Option<Value> {
-        let life = self.numbers.get(number).and_then(|at| self.lives.get(at))?;
-        Some(life.history())
+        Some(self.numbered(number)?.history())
+    }
+
+    fn numbered(&self, number: &str) -> Option<&Life> {
+        self.lives.get(self.numbers.get(&meant(number)?)?)
     }
 }
 
@@ -81,11 +88,6 @@ impl Life {
             |(at, what): &(WallTime, String)| json!({ "at_unix_seconds": at.unix_micros() as f64 / 1e6, "what": what });
         self.history.iter().map(entry).collect()
     }
-}
-
-/// Whether the gateway gave it a number: what never waited has none.
-fn is_number(line: &StanzaLine) -> bool {
-    super::lines::meant(&line.number).is_some()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Namespaces, by the name of what they hold.
 
+use minidom::Element;
+
 /// The stream itself: `stream`, `features`, `error`.
 pub const STREAM: &str = "http://etherx.jabber.org/streams";
 /// Stanzas between servers; the form in which stanzas are kept here.
@@ -61,7 +63,15 @@ pub const RECEIPTS: &str = "urn:xmpp:receipts";
 /// Security labels.
 pub const SECURITY_LABEL: &str = "urn:xmpp:sec-label:0";
 
-/// Whether stanzas live in this namespace on one kind of stream or another.
+/// The namespaces in which stanzas live, on one kind of stream or another.
+const CONTENT: [&str; 4] = [SERVER, CLIENT, COMPONENT_ACCEPT, COMPONENT_CONNECT];
+
+/// Whether stanzas live in this namespace.
 pub fn is_content(namespace: &str) -> bool {
-    matches!(namespace, SERVER | CLIENT | COMPONENT_ACCEPT | COMPONENT_CONNECT)
+    CONTENT.contains(&namespace)
+}
+
+/// Whether stanzas live in the namespace of this element.
+pub fn has_content(element: &Element) -> bool {
+    CONTENT.iter().any(|namespace| element.has_ns(*namespace))
 }

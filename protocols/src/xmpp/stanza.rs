@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jid::Jid;
 use minidom::{Element, Node};
-use rxml::{Namespace, xml_ncname};
+use rxml::xml_ncname;
 
 use super::fault::XmppFault;
 use super::limits::ReaderLimits;
@@ -65,10 +65,8 @@ impl Stanza {
     /// # Errors
     /// It is no stanza, or `from` or `to` is missing or no address.
     pub fn from_element(mut element: Element) -> Result<Self, XmppFault> {
-        let namespace = element.ns();
-        let kind = Kind::of(element.name()).filter(|_| ns::is_content(&namespace));
-        let Some(kind) = kind else {
-            return Err(XmppFault::NotAStanza { namespace, name: element.name().to_owned() });
+        let Some(kind) = Kind::of(element.name()).filter(|_| ns::has_content(&element)) else {
+            return Err(XmppFault::NotAStanza { namespace: element.ns(), name: element.name().to_owned() });
         };
         //= xmpp/STANZA-004
         element = in_server_namespace(element);
@@ -190,7 +188,7 @@ fn in_server_namespace(element: Element) -> Element {
         match node {
             Node::Text(text) if text.is_empty() => {}
             Node::Text(text) => moved.append_text(text),
-            Node::Element(child) if ns::is_content(&child.ns()) => {
+            Node::Element(child) if ns::has_content(&child) => {
                 moved.append_child(in_server_namespace(child));
             }
             Node::Element(child) => {
@@ -219,8 +217,11 @@ fn joined(mut element: Element) -> Element {
 fn addresses(element: &mut Element) -> Result<(Jid, Jid), XmppFault> {
     let from = address(element, "from")?;
     let to = address(element, "to")?;
-    element.attrs_mut().insert(Namespace::NONE, xml_ncname!("from").to_ncname(), from.as_str().to_owned());
-    element.attrs_mut().insert(Namespace::NONE, xml_ncname!("to").to_ncname(), to.as_str().to_owned());
+    for (name, normal) in [(xml_ncname!("from"), &from), (xml_ncname!("to"), &to)] {
+        if element.attr(name.as_str()) != Some(normal.as_str()) {
+            set_attribute(element, name, normal.as_str());
+        }
+    }
     Ok((from, to))
 }
 

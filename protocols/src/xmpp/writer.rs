@@ -88,17 +88,14 @@ pub fn write_stanza_for(element: &Element, scope: Scope<'_>) -> Vec<u8> {
 }
 
 fn write(out: &mut String, element: &Element, scope: Scope<'_>, in_force: &str) {
-    let namespace = element.ns();
-    let prefix = scope.prefixes.iter().find(|(_, of)| *of == namespace).map(|&(prefix, _)| prefix);
+    let prefix = scope.prefixes.iter().find(|(_, of)| element.has_ns(*of)).map(|&(prefix, _)| prefix);
     out.push('<');
     write_name(out, prefix, element.name());
-    let inner = match prefix {
-        Some(_) => in_force,
-        None => namespace.as_str(),
-    };
-    if inner != in_force {
-        write_attribute(out, "xmlns", inner);
+    let other = (prefix.is_none() && !element.has_ns(in_force)).then(|| element.ns());
+    if let Some(namespace) = &other {
+        write_attribute(out, "xmlns", namespace);
     }
+    let inner = other.as_deref().unwrap_or(in_force);
     write_attributes(out, element);
     if element.nodes().next().is_none() {
         out.push_str("/>");
@@ -169,20 +166,25 @@ fn write_attribute(out: &mut String, name: &str, value: &str) {
 /// Escapes what XML gives a meaning, and what a parser would normalise away. Characters that XML cannot carry become the
 /// replacement character: they can only come from our own texts, as the reader refuses them.
 fn escape(out: &mut String, text: &str, attribute: bool) {
-    for character in text.chars() {
-        match character {
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '&' => out.push_str("&amp;"),
-            '\'' if attribute => out.push_str("&apos;"),
-            '\t' if attribute => out.push_str("&#9;"),
-            '\n' if attribute => out.push_str("&#10;"),
-            '\r' => out.push_str("&#13;"),
-            '\t' | '\n' => out.push(character),
-            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            _ => out.push(character),
-        }
+    let mut plain = 0;
+    for (at, character) in text.char_indices() {
+        let instead = match character {
+            '<' => "&lt;",
+            '>' => "&gt;",
+            '&' => "&amp;",
+            '\'' if attribute => "&apos;",
+            '\t' if attribute => "&#9;",
+            '\n' if attribute => "&#10;",
+            '\r' => "&#13;",
+            '\t' | '\n' => continue,
+            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => "\u{fffd}",
+            _ => continue,
+        };
+        out.push_str(text.get(plain..at).unwrap_or_default());
+        out.push_str(instead);
+        plain = at + character.len_utf8();
     }
+    out.push_str(text.get(plain..).unwrap_or_default());
 }
 
 /// Sets an attribute without namespace.

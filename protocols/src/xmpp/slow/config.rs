@@ -8,8 +8,6 @@ use super::limits::{
     SLOW_BITS_PER_SECOND, STANZA_OCTETS_MAX, UNIT_OCTETS_FULL, UNIT_OCTETS_MAX, WINDOW_BLOCKS_MAX,
 };
 use crate::time::Duration;
-use crate::xmpp::Stanza;
-use crate::xmpp::fate::Meaning;
 
 /// What is on the wire.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
@@ -117,8 +115,7 @@ impl SlowConfig {
 
     /// How long an idle medium waits for more behind a stanza: as long as it would send [`LINGER_OCTETS`], so that a fast
     /// one hardly waits; and hardly where a person waits for what another wrote.
-    pub(super) fn linger_on(&self, medium: Medium, stanza: &Stanza) -> Duration {
-        let is_written = matches!(Meaning::of(stanza), Meaning::Chat | Meaning::ToRoom | Meaning::FromRoom);
+    pub(super) fn linger_on(&self, medium: Medium, is_written: bool) -> Duration {
         let most = if is_written { LINGER_WRITTEN } else { LINGER };
         let sending = LINGER_OCTETS * 8 * 1_000_000 / u64::from(medium.bits_per_second.max(1));
         self.linger.unwrap_or(Duration::from_micros(sending).min(most))
@@ -149,7 +146,9 @@ pub struct Medium {
 
 #[cfg(test)]
 mod tests {
+    use super::super::queue::is_written;
     use super::*;
+    use crate::xmpp::Stanza;
 
     #[test]
     fn a_slow_medium_waits_for_more_and_a_fast_one_hardly() {
@@ -165,14 +164,15 @@ mod tests {
         for (bits_per_second, milliseconds, written) in
             [(0, 2_000, 20), (75, 2_000, 20), (1_200, 2_000, 20), (9_600, 250, 20), (1_000_000, 2, 2)]
         {
-            let found = |stanza: &Stanza| config.linger_on(medium(bits_per_second), stanza).as_micros() / 1_000;
+            let found =
+                |stanza: &Stanza| config.linger_on(medium(bits_per_second), is_written(stanza)).as_micros() / 1_000;
             let all = [found(&presence), found(&receipt), found(&line)];
             assert_eq!(all, [milliseconds, milliseconds, written], "{bits_per_second}");
         }
         // What was configured holds for all of them.
         config.linger = Some(Duration::from_secs(5));
         for stanza in [&presence, &line] {
-            assert_eq!(config.linger_on(medium(1_000_000), stanza), Duration::from_secs(5));
+            assert_eq!(config.linger_on(medium(1_000_000), is_written(stanza)), Duration::from_secs(5));
         }
     }
 

@@ -8,6 +8,8 @@ use super::limits::WAITING_STANZAS_MAX;
 use super::session::Outgoing;
 use crate::message::precedence::{MtPriority, Precedence};
 use crate::time::Instant;
+use crate::xmpp::Stanza;
+use crate::xmpp::fate::Meaning;
 
 /// Where a stanza stands.
 pub(super) type Rank = (Reverse<MtPriority>, u64);
@@ -19,6 +21,8 @@ pub(super) struct Waiting {
     pub(super) outgoing: Outgoing,
     /// When.
     pub(super) since: Instant,
+    /// Whether somebody wrote it: told once, as a stanza that waits is looked at often.
+    pub(super) is_written: bool,
 }
 
 /// All that wait, of all contexts.
@@ -26,6 +30,8 @@ pub(super) struct Waiting {
 pub(super) struct Queue {
     waiting: BTreeMap<Rank, Waiting>,
     rows: BTreeMap<u64, Rank>,
+    /// How many of each context, where there are two for each label.
+    contexts: BTreeMap<u8, usize>,
     arrivals: u64,
 }
 
@@ -34,6 +40,17 @@ pub(super) struct Queue {
 pub(super) fn context_of(label: u8, priority: MtPriority, two_contexts: bool) -> u8 {
     let urgent = two_contexts && priority.precedence() >= Precedence::Flash;
     (label << 1) | u8::from(urgent)
+}
+
+/// Whether a stanza is what a person wrote to others.
+pub(super) fn is_written(stanza: &Stanza) -> bool {
+    matches!(Meaning::of(stanza), Meaning::Chat | Meaning::ToRoom | Meaning::FromRoom)
+}
+
+impl Waiting {
+    fn context(&self) -> u8 {
+        context_of(self.outgoing.label_context, self.outgoing.priority, true)
+    }
 }
 
 impl Queue {
@@ -50,20 +67,29 @@ impl Queue {
         }
         self.arrivals += 1;
         let rank = (Reverse(outgoing.priority), self.arrivals);
-        self.rows.insert(outgoing.number, rank);
-        self.waiting.insert(rank, Waiting { outgoing, since });
+        let is_written = is_written(&outgoing.stanza);
+        self.put_back(rank, Waiting { outgoing, since, is_written });
         Ok(())
     }
 
     /// Takes a row out again.
     pub(super) fn remove(&mut self, number: u64) -> Option<(Rank, Waiting)> {
         let rank = self.rows.remove(&number)?;
-        Some((rank, self.waiting.remove(&rank)?))
+        let waiting = self.waiting.remove(&rank)?;
+        let context = waiting.context();
+        if let Some(count) = self.contexts.get_mut(&context) {
+            *count -= 1;
+            if *count == 0 {
+                self.contexts.remove(&context);
+            }
+        }
+        Some((rank, waiting))
     }
 
     /// Puts one back that was taken out to look at, at its old place.
     pub(super) fn put_back(&mut self, rank: Rank, waiting: Waiting) {
         self.rows.insert(waiting.outgoing.number, rank);
+        *self.contexts.entry(waiting.context()).or_default() += 1;
         self.waiting.insert(rank, waiting);
     }
 
@@ -85,6 +111,10 @@ impl Queue {
 
     /// The contexts that have something waiting, the most urgent first.
     pub(super) fn contexts(&self, two_contexts: bool) -> Vec<u8> {
+        // The usual case, for which nobody need look at all that wait.
+        if let (1, Some((&context, _))) = (self.contexts.len(), self.contexts.first_key_value()) {
+            return vec![if two_contexts { context } else { context & !1 }];
+        }
         let mut seen = BTreeSet::new();
         self.iter()
             .map(|waiting| context_of(waiting.outgoing.label_context, waiting.outgoing.priority, two_contexts))
@@ -97,7 +127,6 @@ impl Queue {
 mod tests {
     use super::*;
     use crate::time::WallTime;
-    use crate::xmpp::Stanza;
 
     fn outgoing(number: u64, priority: i8, label_context: u8) -> Outgoing {
         Outgoing {
@@ -120,6 +149,11 @@ mod tests {
         assert_eq!(order, [3, 1, 2, 5, 4]);
         assert_eq!(queue.contexts(true), [1, 0, 2]);
         assert_eq!(queue.contexts(false), [0, 2]);
+        let mut urgent = Queue::default();
+        urgent.push(Instant::ZERO, outgoing(1, 6, 1)).unwrap();
+        assert_eq!((urgent.contexts(true), urgent.contexts(false)), (vec![3], vec![2]));
+        urgent.remove(1).unwrap();
+        assert!(urgent.contexts(true).is_empty());
         assert_eq!(queue.remove(1).unwrap().1.outgoing.number, 1);
         assert_eq!((queue.remove(1), queue.len(), queue.contains(5), queue.contains(1)), (None, 4, true, false));
         let (rank, waiting) = queue.remove(3).unwrap();

@@ -76,6 +76,8 @@ pub(super) struct Sender {
     pub(super) blocks: VecDeque<Block>,
     /// The rows of acknowledged blocks, so that rows submitted again are known.
     pub(super) recent: VecDeque<(u32, Vec<u64>)>,
+    /// The highest row that was ever in a block: a newer one need not be looked for.
+    row_max: u64,
     /// The rest of a stanza whose beginning is in blocks.
     pub(super) fragment: Option<Fragment>,
     /// When the oldest block is repeated.
@@ -97,6 +99,7 @@ impl Sender {
             epoch: 0,
             blocks: VecDeque::new(),
             recent: VecDeque::new(),
+            row_max: 0,
             fragment: None,
             repeat_at: None,
             repeats: 0,
@@ -108,8 +111,13 @@ impl Sender {
 
     /// Takes a block back that an earlier run of this side made.
     pub(super) fn restore_block(&mut self, number: u32, composition: Composition) {
+        self.note_rows(&composition);
         self.blocks.push_back(Block { number, composition, state: State::Unsaved, body: Vec::new() });
         self.next = number + 1;
+    }
+
+    fn note_rows(&mut self, composition: &Composition) {
+        self.row_max = composition.rows.iter().copied().fold(self.row_max, u64::max);
     }
 
     /// Settles what the records say: blocks below `base` are only known, numbers go on where they ended.
@@ -165,6 +173,7 @@ impl Sender {
     /// Makes the next block; gives what must be saved before it leaves.
     pub(super) fn form(&mut self, dictionaries: &Dictionaries, composition: Composition) -> Vec<Change> {
         let number = self.next;
+        self.note_rows(&composition);
         let mut changes = if self.running.is_none() { self.begin(dictionaries, number) } else { Vec::new() };
         let Some(running) = &mut self.running else { return changes };
         let body = encode(running, &composition);
@@ -284,10 +293,11 @@ impl Sender {
 
     /// Whether a row is in a block that is not acknowledged, or in one being made; or was acknowledged lately.
     pub(super) fn knows_row(&self, row: u64) -> Option<Known> {
-        if self.recent.iter().any(|(_, rows)| rows.contains(&row)) {
+        let may_be = row <= self.row_max;
+        if may_be && self.recent.iter().any(|(_, rows)| rows.contains(&row)) {
             return Some(Known::Done);
         }
-        let on_the_way = self.blocks.iter().any(|block| block.composition.rows.contains(&row))
+        let on_the_way = may_be && self.blocks.iter().any(|block| block.composition.rows.contains(&row))
             || self.fragment.as_ref().is_some_and(|fragment| fragment.row == row);
         on_the_way.then_some(Known::OnTheWay)
     }

@@ -18,7 +18,7 @@ use rxml::xml_ncname;
 
 use super::limits::{ID_OCTETS_MAX, IDS_MAX};
 use crate::xmpp::stanza::{Kind, Stanza};
-use crate::xmpp::writer::{remove_attribute, set_attribute};
+use crate::xmpp::writer::{Scope, remove_attribute, set_attribute, write_element};
 
 /// Children of a stanza whose `id` names another message, or this one.
 const REFERENCES: [&str; 8] = [
@@ -120,9 +120,8 @@ impl Ids {
             };
             set_attribute(child, xml_ncname!("id"), short);
         }
-        // What was a stanza is one still: addresses are as before.
-        let octets = Stanza::from_element(element).map_or_else(|_| stanza.octets(), |short| short.octets());
-        (octets, own_id.filter(|_| kept))
+        // What was a stanza is one still, in the same form: addresses are as before.
+        (write_element(&element, Scope::LINK), own_id.filter(|_| kept))
     }
 
     /// The octets that cross for a stanza where ids are not shortened.
@@ -137,7 +136,7 @@ impl Ids {
             let Some(id) = child.attr("id").map(literal) else { continue };
             set_attribute(child, xml_ncname!("id"), id);
         }
-        Stanza::from_element(element).map_or_else(|_| stanza.octets(), |short| short.octets())
+        write_element(&element, Scope::LINK)
     }
 
     /// The attribute of the stanza itself, and whether its id stays here.
@@ -215,7 +214,7 @@ fn literal(id: &str) -> String {
 }
 
 fn is_reference(element: &Element) -> bool {
-    REFERENCES.contains(&element.ns().as_str())
+    REFERENCES.iter().any(|namespace| element.has_ns(*namespace))
 }
 
 fn full(instance: u32, place: Place) -> String {

@@ -311,7 +311,7 @@ impl Standard {
         if is_urgent || !self.in_flight.is_empty() || self.queue.len() > LINGER_STANZAS_MAX {
             return Some(Instant::ZERO);
         }
-        self.queue.iter().map(|waiting| waiting.since + self.config.linger_on(medium, &waiting.outgoing.stanza)).min()
+        self.queue.iter().map(|waiting| waiting.since + self.config.linger_on(medium, waiting.is_written)).min()
     }
 
     //= xmpp/LINK-015

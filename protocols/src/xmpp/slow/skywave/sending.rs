@@ -69,7 +69,7 @@ impl Skywave {
         if is_urgent || is_answer || self.waiting_in(context).nth(1 + LINGER_STANZAS_MAX).is_some() {
             return Some(Instant::ZERO);
         }
-        few().map(|waiting| waiting.since + self.config.linger_on(medium, &waiting.outgoing.stanza)).min()
+        few().map(|waiting| waiting.since + self.config.linger_on(medium, waiting.is_written)).min()
     }
 
     fn waiting_in(&self, context: u8) -> impl Iterator<Item = &Waiting> {
