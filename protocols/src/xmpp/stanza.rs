@@ -1,6 +1,6 @@
 //! One message, presence or iq: checked, in one form, with one sender and one recipient.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use jid::Jid;
 use minidom::{Element, Node};
@@ -50,12 +50,21 @@ impl Kind {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Stanza(Arc<Parts>);
 
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 struct Parts {
     kind: Kind,
     element: Element,
     from: Jid,
     to: Jid,
+    /// How many octets it has, once somebody asked.
+    octets: OnceLock<usize>,
+}
+
+impl PartialEq for Parts {
+    fn eq(&self, other: &Self) -> bool {
+        // All the rest is made of the tree.
+        self.element == other.element
+    }
 }
 
 impl Stanza {
@@ -71,7 +80,7 @@ impl Stanza {
         //= xmpp/STANZA-004
         element = in_server_namespace(element);
         let (from, to) = addresses(&mut element)?;
-        Ok(Self(Arc::new(Parts { kind, element, from, to })))
+        Ok(Self(Arc::new(Parts { kind, element, from, to, octets: OnceLock::new() })))
     }
 
     /// The same, with addresses for a stanza that names none.
@@ -105,6 +114,11 @@ impl Stanza {
     /// The canonical octets: see [`super::writer`].
     pub fn octets(&self) -> Vec<u8> {
         write_element(&self.0.element, Scope::LINK)
+    }
+
+    /// How many octets those are: written out once, however often it is asked.
+    pub fn size_octets(&self) -> usize {
+        *self.0.octets.get_or_init(|| self.octets().len())
     }
 
     /// The octets on a stream with this scope.

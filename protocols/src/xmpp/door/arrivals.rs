@@ -18,7 +18,7 @@ impl Door {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         self.next_number += 1;
         let arrival = self.next_number;
-        let octets = stanza.octets().len();
+        let octets = stanza.size_octets();
         conn.untaken.push_back(Untaken { arrival, octets, taken: false });
         conn.untaken_octets += octets;
         let full = conn.untaken.len() >= UNTAKEN_STANZAS_MAX || conn.untaken_octets >= UNTAKEN_OCTETS_MAX;

@@ -145,7 +145,7 @@ impl Filter {
     pub fn apply(&mut self, facts: &Facts<'_>, stanza: Stanza) -> Verdict {
         let report = &mut self.desk.ledger.report;
         report.stanzas += 1;
-        report.octets += stanza.octets().len() as u64;
+        report.octets += stanza.size_octets() as u64;
         self.desk.results.learn(facts.now.mono, &stanza);
         let side = if facts.direction == Direction::FromLink { &mut self.from_link } else { &mut self.to_link };
         let judged = judge(side, &mut self.desk, facts, &stanza);
@@ -352,7 +352,7 @@ fn defaults(
 ) -> End {
     if side.all.is_some_and(|all| all.takes(stanza)) {
         desk.ledger.matched(side.all_row);
-        desk.ledger.saved(side.all_row, 1, stanza.octets().len());
+        desk.ledger.saved(side.all_row, 1, stanza.size_octets());
         return End::Drop;
     }
     if !is_request(stanza) {
@@ -373,7 +373,7 @@ fn defaults(
     };
     if matches!(end, End::Reply(_)) {
         desk.ledger.matched(side.iq_row);
-        desk.ledger.saved(side.iq_row, 1, stanza.octets().len());
+        desk.ledger.saved(side.iq_row, 1, stanza.size_octets());
     }
     end
 }

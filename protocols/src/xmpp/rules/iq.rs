@@ -153,7 +153,7 @@ impl Results {
             response.element().children().next().filter(|payload| {
                 response.typ() == Some("result") && payload.has_ns(waiting.question.namespace.as_str())
             });
-        let octets = response.octets().len();
+        let octets = response.size_octets();
         if let Some(payload) = payload
             && octets <= CACHE_RESULT_OCTETS_MAX
         {

@@ -60,7 +60,7 @@ impl<'a> Subject<'a> {
 
     /// As written on the link, without compression.
     pub(crate) fn octets(&self) -> usize {
-        *self.octets.get_or_init(|| self.stanza.octets().len())
+        *self.octets.get_or_init(|| self.stanza.size_octets())
     }
 
     pub(crate) fn to_room(&self) -> bool {

@@ -82,7 +82,7 @@ impl Side {
             says_nothing |= folding.says_nothing();
             if let Some(after) = folding.finish() {
                 ledger.matched(row);
-                ledger.saved(row, 0, before.octets().len().saturating_sub(after.octets().len()));
+                ledger.saved(row, 0, before.size_octets().saturating_sub(after.size_octets()));
                 *now = Some(after);
             }
         };
@@ -107,7 +107,7 @@ impl Side {
         match now {
             Some(left) if says_nothing => {
                 ledger.matched(self.empty_row);
-                ledger.saved(self.empty_row, 1, left.octets().len());
+                ledger.saved(self.empty_row, 1, left.size_octets());
                 Folded::Nothing
             }
             Some(left) => Folded::Changed(left),

@@ -132,7 +132,6 @@ impl Skywave {
         for row in rows {
             let Some((rank, waiting)) = self.queue.remove(row) else { continue };
             let outgoing = &waiting.outgoing;
-            let raw = outgoing.stanza.octets();
             let (text, id) = match self.config.short_ids {
                 true => self.ids.shorten(&outgoing.stanza),
                 false => (Ids::literally(&outgoing.stanza), None),
@@ -151,7 +150,7 @@ impl Skywave {
             }
             let priority = outgoing.priority.value();
             block.priority = block.priority.max(priority);
-            block.raw += raw.len();
+            block.raw += outgoing.stanza.size_octets();
             if let Some(id) = id {
                 let place = Place { context, number, index };
                 let kept = Kept { place, from: outgoing.stanza.from().to_bare().to_string(), id };
