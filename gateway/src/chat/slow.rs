@@ -1,6 +1,6 @@
 //! The sessions of the far sites: what they get, what they ask for, and the state of the links under them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::Random;
@@ -63,6 +63,8 @@ pub(super) struct Side {
     pub(super) silent: bool,
     /// When that was said, while we were here.
     pub(super) silent_since: Option<Instant>,
+    /// Single units that ended badly and go again.
+    failed: BTreeSet<u64>,
     /// The local domain for which there is no place for what came.
     pub(super) held_for: Option<String>,
 }
@@ -81,6 +83,7 @@ impl Side {
             overdue: false,
             silent: false,
             silent_since: None,
+            failed: BTreeSet::new(),
             held_for: None,
         }
     }
@@ -256,6 +259,7 @@ impl Chat {
         if let Some(side) = self.side_mut(line) {
             side.ended(ticket);
             side.moved_at = now.mono;
+            side.failed.remove(&unit);
             side.session.unit_delivered(now, unit);
         }
         self.unit_settled(now, line);
@@ -267,6 +271,12 @@ impl Chat {
         let Some((line, unit)) = self.units.remove(&ticket) else { return };
         if let Some(side) = self.side_mut(line) {
             side.ended(ticket);
+            if line.way == Way::Units {
+                side.failed.insert(unit);
+                if side.failed.len() > UNITS_MAX {
+                    side.failed.pop_first();
+                }
+            }
             side.session.unit_failed(now, unit);
         }
         self.unit_settled(now, line);
@@ -364,7 +374,7 @@ impl Chat {
     }
 
     fn unit(&mut self, now: Now, line: Line, unit: u64, made: ChatUnit) {
-        let ticket = self.numbers.take();
+        let ticket = self.ticket(line, unit);
         if self.units.len() >= UNITS_MAX {
             self.units.pop_first();
         }
@@ -376,6 +386,14 @@ impl Chat {
             }
         }
         self.out.push_back(ChatOutput::Unit(line, ChatUnit { ticket, ..made }));
+    }
+
+    /// What a unit is known by below. The carrier of single units keeps them over restarts and its own outages: there it is
+    /// the number of the stanza, by which it finds again what it has; but for one that ended badly, which is a new one.
+    //= xmpp/SLOW-027
+    fn ticket(&mut self, line: Line, unit: u64) -> u64 {
+        let is_known = line.way == Way::Units && self.side_mut(line).is_some_and(|side| !side.failed.contains(&unit));
+        if is_known { unit } else { self.numbers.take() }
     }
 
     /// A session's records: the peer's name and the way stand before its own keys.

@@ -28,7 +28,6 @@ pub(super) struct Units {
     room_units: usize,
     room_octets: usize,
     in_flight: BTreeMap<u64, (u64, Outgoing)>,
-    units: u64,
     arrived: Vec<Stanza>,
     /// There is no place for what has arrived.
     is_full: bool,
@@ -48,7 +47,6 @@ impl Units {
             room_units: 0,
             room_octets: 0,
             in_flight: BTreeMap::new(),
-            units: 0,
             arrived: Vec::new(),
             is_full: false,
             open: None,
@@ -124,10 +122,10 @@ impl Units {
             let why = SlowFault::StanzaTooLarge { octets: text.len(), limit };
             return self.outputs.push_back(SlowOutput::Refused { number, why });
         }
-        self.units += 1;
         self.room_units -= 1;
         self.room_octets = self.room_octets.saturating_sub(content.len());
-        let (unit, priority) = (self.units, outgoing.priority);
+        // The same unit has the same number whatever happened in between: a carrier that remembers sends it once.
+        let (unit, priority) = (number, outgoing.priority);
         let context = context_of(outgoing.label_context, priority, self.config.two_contexts).into();
         let (octets_raw, octets_sent) = (text.len(), content.len());
         self.in_flight.insert(unit, (number, outgoing));
