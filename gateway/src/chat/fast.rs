@@ -84,7 +84,7 @@ impl Chat {
     /// The connection broke before the server confirmed: it gets the same stanza again.
     fn returned(&mut self, now: Now, token: u64, why: &str) {
         let Some(handing) = self.local.get(token) else { return };
-        if Self::is_kept(handing) {
+        if self.is_kept(token, handing) {
             let Some(handing) = self.local.returned(now.mono, token) else { return };
             handing.repeated = true;
             let handing = handing.clone();

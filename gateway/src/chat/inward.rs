@@ -70,9 +70,8 @@ impl Chat {
         let fate = peer.config.lives.fate(&stanza, precedence);
         let number = self.numbers.take();
         let stanza = with_id(stanza, number, fate.durable);
-        let octets = stanza.octets();
         // What is kept on disk was given a place before: see `held`.
-        if !fate.durable && !self.local.has_room(stanza.to().domain().as_str()) {
+        if !fate.durable && !self.local.has_room_in_memory(stanza.to().domain().as_str()) {
             let why = "too many stanzas wait for local servers";
             let fate = if self.send_back(now, index, &stanza, Cause::QueueFull) {
                 self.count(index, |counters| counters.stanzas_returned += 1);
@@ -85,7 +84,7 @@ impl Chat {
         }
         let handing = Handing {
             peer: index,
-            octets: octets.len(),
+            octets: stanza.size_octets(),
             since: now.wall,
             durable: fate.durable,
             own: false,
@@ -96,19 +95,19 @@ impl Chat {
             stanza,
         };
         if fate.durable {
-            self.work.write(self.record_in(&handing, octets).write(Space::ChatIn, number));
+            self.work.write(self.record_in(&handing).write(Space::ChatIn, number));
             self.work.hurry(precedence);
         }
         self.line_in(now, number, &handing, StanzaFate::Arrived, "by the link");
         if early && !fate.durable {
-            self.local.push(number, handing);
+            self.push_local(now, number, handing);
         } else {
             self.work.after.handings.push((number, handing));
         }
     }
 
     /// The row of a stanza for a local server.
-    fn record_in(&self, handing: &Handing, octets: Vec<u8>) -> Record {
+    fn record_in(&self, handing: &Handing) -> Record {
         let peer = self.peers.get(handing.peer);
         let precedence = peer.map_or(Precedence::Routine, |peer| peer.precedence.of(&handing.stanza));
         Record {
@@ -120,7 +119,7 @@ impl Chat {
             route: None,
             bits_per_second_min: None,
             given: handing.given,
-            stanza: octets.into(),
+            stanza: handing.stanza.octets().into(),
         }
     }
 
@@ -130,7 +129,7 @@ impl Chat {
     pub(super) fn mark_given(&mut self, now: Now) {
         for number in self.local.unmarked(now.mono) {
             let Some(handing) = self.local.get(number) else { continue };
-            let record = Record { given: true, ..self.record_in(handing, handing.stanza.octets()) };
+            let record = Record { given: true, ..self.record_in(handing) };
             self.work.write(record.write(Space::ChatIn, number));
             self.work.after.marks.push(number);
         }
@@ -158,9 +157,21 @@ impl Chat {
         delayed(stanza, handing.since, &self.config.domain)
     }
 
-    /// Whether what a local server did not confirm is given to it again: answers and presence are worth nothing later.
-    pub(super) fn is_kept(handing: &Handing) -> bool {
-        handing.durable || handing.settles.is_some() || Meaning::of(&handing.stanza) == Meaning::Request
+    /// Whether what a local server did not confirm is given to it again: all that came by a link but what matters now or
+    /// never. Of presence the newest is.
+    //= xmpp/CHAT-013
+    pub(super) fn is_kept(&self, number: u64, handing: &Handing) -> bool {
+        let passes = matches!(Meaning::of(&handing.stanza), Meaning::Aside | Meaning::Headline);
+        let is_answer = handing.own && handing.state().is_none();
+        let is_news = !is_answer && !passes && !self.local.is_outdated(number);
+        handing.durable || handing.settles.is_some() || is_news
+    }
+
+    /// Has a stanza wait for its server.
+    pub(super) fn push_local(&mut self, now: Now, number: u64, handing: Handing) {
+        if let Some((older, gone)) = self.local.push(number, handing) {
+            self.line_in(now, older, &gone, StanzaFate::Replaced, "by a newer one");
+        }
     }
 }
 

@@ -114,9 +114,9 @@ impl Chat {
         }
         let mut fate = peer.config.lives.fate_of(meaning, precedence);
         fate.life = orders.life.or(fate.life);
-        let octets = stanza.octets();
+        let octets = stanza.size_octets();
         let old = orders.coalesce.as_ref().and_then(|key| self.take_replaced(index, key));
-        if let Some((complaint, why)) = self.obstacle(index, &stanza, meaning, octets.len(), precedence, old) {
+        if let Some((complaint, why)) = self.obstacle(index, &stanza, meaning, octets, precedence, old) {
             if let Some(peer) = self.peers.get_mut(index) {
                 peer.presence.lost(&stanza);
             }
@@ -130,7 +130,7 @@ impl Chat {
         let Some(peer) = self.peers.get(index) else { return };
         let route = orders.route.as_ref().and_then(|link| peer.config.way_to(link));
         let waiting = Waiting {
-            octets: octets.len(),
+            octets,
             since: now.wall,
             until: fate.life.map(|life| now.mono + life),
             fate,
@@ -145,11 +145,11 @@ impl Chat {
             arrival,
             stanza,
         };
-        self.keep(now, index, number, waiting, octets);
+        self.keep(now, index, number, waiting);
     }
 
     /// Puts a stanza into the queue: on disk first, if its kind is kept there.
-    fn keep(&mut self, now: Now, index: usize, number: u64, waiting: Waiting, octets: Vec<u8>) {
+    fn keep(&mut self, now: Now, index: usize, number: u64, waiting: Waiting) {
         let fate = waiting.fate;
         if fate.durable {
             let Some(peer) = self.peers.get(index) else { return };
@@ -162,7 +162,7 @@ impl Chat {
                 route: waiting.route.and_then(|way| peer.config.link_of(way)).map(ToString::to_string),
                 bits_per_second_min: waiting.bits_per_second_min,
                 given: false,
-                stanza: octets.into(),
+                stanza: waiting.stanza.octets().into(),
             };
             self.work.write(record.write(Space::ChatOut, number));
             self.work.after.taken.push((index, number));
@@ -252,6 +252,10 @@ impl Chat {
     /// A stanza that was taken back gives way.
     fn discard(&mut self, now: Now, index: usize, number: u64, why: &str) -> Option<Waiting> {
         let (waiting, freed) = self.peers.get_mut(index)?.queue.remove(number)?;
+        // Its row may be on its way to the disk still: nobody else will say that it is done with.
+        if let Some(arrival) = waiting.arrival {
+            self.door.taken(now, arrival);
+        }
         if waiting.fate.durable {
             self.work.note(record::forget(Space::ChatOut, number));
         }
@@ -314,7 +318,7 @@ impl Chat {
     /// A stanza made here for a local server. With `settles` it ends the row of that number when it is handed over.
     pub(super) fn reply(&mut self, now: Now, index: usize, stanza: Stanza, settles: Option<u64>) {
         let number = self.numbers.take();
-        let octets = stanza.octets().len();
+        let octets = stanza.size_octets();
         let handing = Handing {
             peer: index,
             octets,
@@ -327,7 +331,7 @@ impl Chat {
             stanza,
         };
         if self.local.has_room(handing.stanza.to().domain().as_str()) {
-            self.local.push(number, handing);
+            self.push_local(now, number, handing);
         }
     }
 

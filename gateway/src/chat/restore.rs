@@ -155,7 +155,7 @@ impl Chat {
             let words = "it may have been handed over before the restart";
             self.line_in(now, number, &handing, StanzaFate::PossibleDuplicate, words);
         }
-        self.local.push(number, handing);
+        self.push_local(now, number, handing);
     }
 
     /// A row's number, record and stanza; what cannot be read is told and left where it is.

@@ -116,7 +116,7 @@ impl Chat {
             self.out.push_back(ChatOutput::Accept(line, arrival));
         }
         for (number, handing) in pending.handings {
-            self.local.push(number, handing);
+            self.push_local(now, number, handing);
         }
         for number in pending.marks {
             self.local.mark(number);

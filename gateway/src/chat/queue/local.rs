@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use skywave_protocols::time::{Duration, Instant, WallTime};
-use skywave_protocols::xmpp::Stanza;
+use skywave_protocols::xmpp::fate::Meaning;
+use skywave_protocols::xmpp::{Kind, Stanza};
 
 use crate::chat::limits::{
     GIVE_AGAIN_FIRST, GIVE_AGAIN_LONGEST, GIVEN_MAX, LANE_STANZAS_MAX, LOCAL_OCTETS_MAX, LOCAL_STANZAS_MAX,
@@ -74,6 +75,13 @@ impl Handing {
     const fn needs_mark(&self) -> bool {
         self.durable && !self.given
     }
+
+    /// Whose state for whom it tells, if it is nothing but that: newer presence makes it worthless.
+    pub fn state(&self) -> Option<(String, String)> {
+        let is_presence = || matches!(Meaning::of(&self.stanza), Meaning::Presence | Meaning::DirectedPresence);
+        let is_state = !self.durable && self.stanza.kind() == Kind::Presence && is_presence();
+        is_state.then(|| (self.stanza.from().to_string(), self.stanza.to().to_string()))
+    }
 }
 
 /// All lanes. See the module.
@@ -83,13 +91,15 @@ pub struct LocalQueue {
     lanes: BTreeMap<String, Lane>,
     octets: usize,
     lane_stanzas_max: usize,
+    /// The newest presence of each sender for each recipient that waits here.
+    shown: BTreeMap<(String, String), u64>,
 }
 
 impl LocalQueue {
     /// An empty one, with so many places for each domain.
     pub fn new(lane_stanzas_max: usize) -> Self {
         let lane_stanzas_max = lane_stanzas_max.min(LANE_STANZAS_MAX);
-        Self { handings: BTreeMap::new(), lanes: BTreeMap::new(), octets: 0, lane_stanzas_max }
+        Self { handings: BTreeMap::new(), lanes: BTreeMap::new(), octets: 0, lane_stanzas_max, shown: BTreeMap::new() }
     }
 
     /// Whether one more may wait for the server of a domain.
@@ -98,12 +108,33 @@ impl LocalQueue {
         self.handings.len() < LOCAL_STANZAS_MAX && in_lane < self.lane_stanzas_max && self.octets < LOCAL_OCTETS_MAX
     }
 
-    /// Takes a stanza.
-    pub fn push(&mut self, number: u64, handing: Handing) {
+    /// Whether one more may wait that is not kept on disk: such ones leave half of the places to those that are.
+    pub fn has_room_in_memory(&self, domain: &str) -> bool {
+        let in_lane = self.lanes.get(domain).map_or(0, |lane| lane.waiting.len() + lane.given.len());
+        self.has_room(domain) && in_lane < self.lane_stanzas_max.div_ceil(2)
+    }
+
+    /// Takes a stanza. Presence takes the place of older presence of the same sender for the same recipient that waits:
+    /// that is yielded.
+    pub fn push(&mut self, number: u64, handing: Handing) -> Option<(u64, Handing)> {
+        let older = handing.state().and_then(|state| self.shown.insert(state, number));
+        let older = older.filter(|older| self.is_waiting(*older)).and_then(|older| Some((older, self.remove(older)?)));
         self.octets += handing.octets;
         let lane = self.lanes.entry(handing.stanza.to().domain().to_string()).or_default();
         lane.waiting.insert(number);
         self.handings.insert(number, handing);
+        older
+    }
+
+    fn is_waiting(&self, number: u64) -> bool {
+        let lane = self.get(number).and_then(|handing| self.lanes.get(handing.stanza.to().domain().as_str()));
+        lane.is_some_and(|lane| lane.waiting.contains(&number))
+    }
+
+    /// Whether newer presence of the same sender for the same recipient waits, or has gone out.
+    pub fn is_outdated(&self, number: u64) -> bool {
+        let state = self.get(number).and_then(Handing::state);
+        state.is_some_and(|state| self.shown.get(&state).is_some_and(|newest| *newest != number))
     }
 
     /// The next stanza that can be given to its server now.
@@ -161,6 +192,11 @@ impl LocalQueue {
     /// The server has it, or nobody wants it any more.
     pub fn remove(&mut self, number: u64) -> Option<Handing> {
         let handing = self.handings.remove(&number)?;
+        if let Some(state) = handing.state()
+            && self.shown.get(&state) == Some(&number)
+        {
+            self.shown.remove(&state);
+        }
         self.octets = self.octets.saturating_sub(handing.octets);
         let domain = handing.stanza.to().domain().to_string();
         if let Some(lane) = self.lanes.get_mut(&domain) {
@@ -255,7 +291,7 @@ mod tests {
         let now = Instant::ZERO;
         let row = |to| Handing { given: false, ..handing(to) };
         assert!(queue.is_free(now, &handing("a@hq.test").stanza));
-        (1..=2).for_each(|number| queue.push(number, row("a@hq.test")));
+        (1..=2).for_each(|number| _ = queue.push(number, row("a@hq.test")));
         queue.push(3, Handing { durable: false, ..row("a@hq.test") });
         queue.push(4, handing("a@other.test"));
         assert!(!queue.is_free(now, &handing("a@hq.test").stanza), "something waits there");
@@ -283,7 +319,7 @@ mod tests {
     fn what_comes_back_goes_first_after_a_growing_pause() {
         let mut queue = LocalQueue::new(LANE_STANZAS_MAX);
         let mut now = Instant::ZERO;
-        (1..=3).for_each(|number| queue.push(number, handing("a@hq.test")));
+        (1..=3).for_each(|number| _ = queue.push(number, handing("a@hq.test")));
         queue.push(4, handing("a@other.test"));
         assert_eq!(given(&mut queue, now), [1, 2, 3, 4]);
         queue.remove(1).unwrap();
@@ -314,7 +350,7 @@ mod tests {
     #[test]
     fn a_server_that_is_down_leaves_room_for_the_others() {
         let mut queue = LocalQueue::new(LANE_STANZAS_MAX);
-        (0..LANE_STANZAS_MAX as u64).for_each(|number| queue.push(number, handing("a@hq.test")));
+        (0..LANE_STANZAS_MAX as u64).for_each(|number| _ = queue.push(number, handing("a@hq.test")));
         assert!(!queue.has_room("hq.test"));
         assert!(queue.has_room("other.test"));
     }
@@ -322,9 +358,30 @@ mod tests {
     #[test]
     fn a_server_is_given_a_bounded_number() {
         let mut queue = LocalQueue::new(LANE_STANZAS_MAX);
-        (0..2 * GIVEN_MAX as u64).for_each(|number| queue.push(number, handing("a@hq.test")));
+        (0..2 * GIVEN_MAX as u64).for_each(|number| _ = queue.push(number, handing("a@hq.test")));
         assert_eq!(given(&mut queue, Instant::ZERO).len(), GIVEN_MAX);
         queue.remove(0).unwrap();
         assert_eq!(given(&mut queue, Instant::ZERO), [GIVEN_MAX as u64]);
+    }
+
+    #[test]
+    fn newer_presence_takes_the_place_of_older_and_leaves_room_for_words() {
+        let mut queue = LocalQueue::new(4);
+        let now = Instant::ZERO;
+        let presence = |from: &str, kind: &str| {
+            let text = format!("<presence from='{from}' to='a@hq.test'{kind}/>");
+            Handing { durable: false, stanza: Stanza::parse(text.as_bytes()).unwrap(), ..handing("a@hq.test") }
+        };
+        assert!(queue.push(1, presence("b@field.test/x", "")).is_none());
+        assert!(queue.push(2, presence("c@field.test/x", "")).is_none());
+        let older = queue.push(3, presence("b@field.test/x", " type='unavailable'"));
+        assert_eq!(older.map(|(number, _)| number), Some(1));
+        assert!(!queue.has_room_in_memory("hq.test") && queue.has_room("hq.test"));
+        assert_eq!(given(&mut queue, now), [2, 3]);
+        // What the server may have already is not taken back, but not given twice either.
+        assert!(queue.push(4, presence("c@field.test/x", " type='unavailable'")).is_none());
+        assert!(queue.is_outdated(2) && !queue.is_outdated(3) && !queue.is_outdated(4));
+        (2..=4).for_each(|number| _ = queue.remove(number));
+        assert!(queue.is_empty() && queue.shown.is_empty());
     }
 }

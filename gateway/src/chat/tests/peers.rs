@@ -1,11 +1,15 @@
 //! What a far site may say, and what becomes of it: through two whole gateways.
 
+use skywave_protocols::random::Seeded;
+use skywave_protocols::time::{Duration, Now};
+use skywave_protocols::xmpp::door::{ConnInput, DoorOutput};
 use skywave_protocols::xmpp::fate::Lives;
 use skywave_protocols::xmpp::rules::config::LabelConfig;
 use skywave_protocols::xmpp::slow::{Profile, SlowConfig};
 
 use super::super::config::{AlternateLink, ErrorPolicy, MixedScripts};
-use super::super::{Line, Way};
+use super::super::restore::Rows;
+use super::super::{Chat, ChatOutput, Line, Way};
 use super::pair::{FIELD, HQ, LINE, Pair, config, message};
 use crate::telemetry::StanzaFate;
 
@@ -216,4 +220,42 @@ fn what_finds_no_place_here_stays_with_the_far_gateway() {
         assert_eq!(pair.lines(HQ, StanzaFate::Sent).len(), 4);
         assert!(pair.lines(FIELD, StanzaFate::Returned).is_empty());
     }
+}
+
+/// What gives way to newer words while its row is on the way to the disk is done with: its server would wait for ever.
+#[test]
+fn words_that_a_rule_replaces_are_confirmed_to_their_server() {
+    let mut hq = config("hq.test", &["field.test"]);
+    let rule = "[[to_link.rule]]\nmatch = { type = \"groupchat\" }\naction = { coalesce = { key = \"subject\" } }";
+    hq.peers[0].filter = toml::from_str(rule).unwrap();
+    let now = Now::default().after(Duration::from_secs(1));
+    let mut chat = Chat::new(hq, now, &mut Seeded::new(1));
+    chat.start(now, Rows::default());
+    chat.handle_wakeup(now);
+    let opened = |chat: &mut Chat| {
+        std::iter::from_fn(|| chat.poll()).find_map(|output| match output {
+            ChatOutput::Door(DoorOutput::Open(conn, _)) => Some(conn),
+            _other => None,
+        })
+    };
+    let conn = opened(&mut chat).unwrap();
+    chat.handle_connection(now, conn, ConnInput::Opened);
+    let subject = |id: &str| {
+        format!(
+            "<message id='{id}' from='{ANN}' to='ops@field.test' type='groupchat'><subject>{id}</subject></message>"
+        )
+    };
+    let header = "<stream:stream xmlns:stream='http://etherx.jabber.org/streams' xmlns='jabber:component:accept' \
+                  id='77' from='field.test'>";
+    for octets in [header.to_owned(), "<handshake/>".to_owned(), subject("1") + &subject("2")] {
+        chat.handle_connection(now, conn, ConnInput::Read(octets.into()));
+    }
+    let untaken = |chat: &Chat| chat.show_door()["streams"][0]["untaken"].clone();
+    assert_eq!(untaken(&chat), 1, "the newer one's row is not on the disk");
+    while let Some(output) = chat.poll() {
+        if let ChatOutput::Store { number, .. } = output {
+            chat.stored(now, number);
+        }
+    }
+    assert_eq!(untaken(&chat), 0);
 }
