@@ -79,19 +79,30 @@ pub struct Handled {
     handled: u32,
     /// The peer asked and not everything had been taken.
     owing: bool,
+    /// Stanzas that came before the counting began and are not taken; `None` while nobody has said how many.
+    uncounted: Option<u32>,
 }
 
 impl Handled {
-    /// Counting that begins at this number, for tests of the wrap.
+    /// Counting that begins at this number, with nothing before it, for tests of the wrap.
     pub const fn beginning_at(number: u32) -> Self {
-        Self { handled: number, owing: false }
+        Self { handled: number, owing: false, uncounted: Some(0) }
+    }
+
+    /// So many came before the counting began and are not taken: they never count. Nothing counts before this is said.
+    //= xmpp/SM-006
+    pub fn begin(&mut self, untaken: usize) {
+        self.uncounted = Some(u32::try_from(untaken).unwrap_or(u32::MAX));
     }
 
     /// So many more were taken, with so many left; whether an answer is owed for them.
     //= xmpp/SM-002
     pub fn take(&mut self, stanzas: u32, left: usize) -> bool {
-        self.handled = self.handled.wrapping_add(stanzas);
-        let answer = self.owing && stanzas > 0;
+        let Some(uncounted) = &mut self.uncounted else { return false };
+        let early = stanzas.min(*uncounted);
+        *uncounted -= early;
+        self.handled = self.handled.wrapping_add(stanzas - early);
+        let answer = self.owing && stanzas > early;
         self.owing &= left > 0;
         answer
     }
@@ -180,7 +191,7 @@ mod tests {
 
     #[test]
     fn what_was_asked_before_it_was_taken_is_answered_when_it_is() {
-        let mut handled = Handled::default();
+        let mut handled = Handled::beginning_at(0);
         handled.asked(2);
         assert!(handled.take(1, 1));
         assert!(handled.take(1, 0));
@@ -188,6 +199,19 @@ mod tests {
         handled.asked(0);
         assert!(!handled.take(1, 0));
         assert_eq!(handled.number(), 4);
+    }
+
+    //= xmpp/SM-006
+    #[test]
+    fn what_came_first_does_not_count() {
+        let mut handled = Handled::default();
+        assert!(!handled.take(1, 3));
+        handled.begin(3);
+        handled.asked(4);
+        assert!(!handled.take(2, 2), "nothing new to tell");
+        assert_eq!(handled.number(), 0);
+        assert!(handled.take(2, 0));
+        assert_eq!(handled.number(), 1);
     }
 
     #[test]

@@ -56,6 +56,15 @@ impl Door {
         self.stirred.push_back(id);
     }
 
+    //= xmpp/SM-006
+    pub(super) fn begin_counting(&mut self, id: ConnId) {
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        let left = conn.untaken.len();
+        if let Some(stream) = conn.stream.server() {
+            stream.begin_counting(left);
+        }
+    }
+
     pub(super) fn tell_handled(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         let left = conn.untaken.len();

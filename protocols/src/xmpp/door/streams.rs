@@ -58,6 +58,7 @@ impl Door {
             StreamEvent::PassedOver => self.passed_over(id),
             StreamEvent::Confirmed(stanzas) => self.confirmed(id, stanzas as usize),
             StreamEvent::Unmanaged => self.unmanaged(id),
+            StreamEvent::CountingBegins => self.begin_counting(id),
             StreamEvent::Asked => self.tell_handled(id),
             StreamEvent::Notice(name, alarm, detail) => self.notice(name, alarm, detail),
             StreamEvent::Ended(why) => self.ended(now, id, &why),

@@ -50,6 +50,14 @@ impl S2s {
         }
     }
 
+    /// The counting of what arrives has begun, with so many left of what came before.
+    //= xmpp/SM-006
+    pub fn begin_counting(&mut self, left: usize) {
+        if let Some(handled) = &mut self.handled {
+            handled.begin(left);
+        }
+    }
+
     /// The peer asks how much we have taken: told at once, and again when more is taken.
     //= xmpp/SM-002
     pub fn tell_handled(&mut self, left: usize) {
@@ -63,9 +71,7 @@ impl S2s {
     pub(super) fn on_management(&mut self, element: &Element) {
         match element.name() {
             "enable" => self.on_enable(),
-            "enabled" if self.sent.is_some() => {
-                self.handled.get_or_insert_with(Handled::default);
-            }
+            "enabled" if self.sent.is_some() => self.count_arrivals(),
             "failed" if self.sent.take().is_some() => self.events.push_back(StreamEvent::Unmanaged),
             "r" if self.handled.is_some() => self.events.push_back(StreamEvent::Asked),
             "a" => self.on_confirmation(element),
@@ -87,11 +93,20 @@ impl S2s {
             failed.append_child(Element::bare("unexpected-request", ns::STANZA_ERRORS));
             return self.write(&failed);
         }
-        self.handled = Some(Handled::default());
+        self.count_arrivals();
         if self.ours.values().any(|asked| *asked == Asked::Ready) {
             self.sent.get_or_insert_with(Sent::default);
         }
         self.write(&Element::bare("enabled", ns::SM));
+    }
+
+    /// From here on what arrives counts. What came before may still wait to be taken: the door knows how much of it.
+    //= xmpp/SM-006
+    fn count_arrivals(&mut self) {
+        if self.handled.is_none() {
+            self.handled = Some(Handled::default());
+            self.events.push_back(StreamEvent::CountingBegins);
+        }
     }
 
     //= xmpp/SM-004

@@ -86,6 +86,8 @@ pub enum StreamEvent {
     PassedOver,
     /// So many stanzas, in the order in which they were sent, are confirmed.
     Confirmed(u32),
+    /// What arrives from here on counts: say how much of what came before is not taken, with [`S2s::begin_counting`].
+    CountingBegins,
     /// The peer asks how much we have taken; tell it with [`S2s::tell_handled`].
     Asked,
     /// Nothing of what was sent will be confirmed: the peer does not manage this stream.

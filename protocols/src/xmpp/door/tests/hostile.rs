@@ -330,6 +330,37 @@ fn what_is_handled_is_told_at_once_and_truly() {
     assert!(net.say(hand, "<enable xmlns='urn:xmpp:sm:3'/>").contains("unexpected-request"));
 }
 
+/// A server may send what opened the stream before it asks for confirmations: that counts for nothing, though it is taken
+/// later than the request.
+//= xmpp/SM-006
+#[test]
+fn what_came_before_the_counting_began_is_never_counted() {
+    let message = |to: &str| format!("<message to='{to}' from='v@hq.example'/>");
+    let handled = |h: u32| format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>");
+    let ask = "<r xmlns='urn:xmpp:sm:3'/>";
+    for piece in [1, usize::MAX] {
+        let mut net = net();
+        (net.takes, net.piece) = (false, piece);
+        let hand = authenticated(&mut net);
+        // Of the two the second is passed over, and so never waits for a disk.
+        let early = message("u@field.example") + &message("@");
+        let said = early + "<enable xmlns='urn:xmpp:sm:3'/>" + &message("u@field.example") + ask;
+        assert!(net.say(hand, &said).ends_with(&handled(0)));
+        let arrivals: Vec<u64> = net
+            .events(0)
+            .into_iter()
+            .filter_map(|event| if let DoorEvent::Arrived { arrival, .. } = event { Some(arrival) } else { None })
+            .collect();
+        net.doors[0].taken(net.now, arrivals[0]);
+        net.settle();
+        net.heard(hand);
+        assert_eq!(net.say(hand, ask), handled(0), "what came first is taken, what counts is not");
+        net.doors[0].taken(net.now, arrivals[1]);
+        net.settle();
+        assert_eq!(net.heard(hand), handled(1));
+    }
+}
+
 /// The server takes what we write and never confirms it; one that answers may take its time.
 //= xmpp/SM-003
 #[test]
