@@ -63,6 +63,8 @@ enum Timer {
     KeepAlive(ConnId),
     /// A stream that nobody wants may close.
     Unwanted(ConnId),
+    /// Our key for a pair must be judged.
+    Judgement(ConnId, Pair),
     /// A pair may be tried again.
     BackOff(Pair),
     /// A component may be tried again.
@@ -81,6 +83,7 @@ impl Timer {
             Self::Confirmation(_) => "confirmation missing",
             Self::KeepAlive(_) => "stream quiet",
             Self::Unwanted(_) => "stream unused",
+            Self::Judgement(..) => "our key not judged",
             Self::BackOff(_) => "try server again",
             Self::Component(_) => "try component again",
             Self::Question(_) => "key not judged",
@@ -236,6 +239,7 @@ impl Door {
                 Timer::Confirmation(conn) => self.unconfirmed(conn),
                 Timer::KeepAlive(conn) => self.keep_alive(conn),
                 Timer::Unwanted(conn) => self.close_unwanted(conn),
+                Timer::Judgement(conn, pair) => self.not_judged(conn, &pair),
                 Timer::BackOff(pair) => self.back_off_over(pair),
                 Timer::Component(index) => self.open_component(now, index),
                 Timer::Question(question) => self.question_lapsed(&question),

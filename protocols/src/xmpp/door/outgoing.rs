@@ -36,9 +36,9 @@ impl Door {
         match outlet.place.clone() {
             Place::Attached(id) => {
                 self.send_waiting(now, pair, id);
-                self.hand_questions(pair, id);
+                self.hand_questions(now, pair, id);
             }
-            Place::Opening(id) => self.hand_questions(pair, id),
+            Place::Opening(id) => self.hand_questions(now, pair, id),
             Place::Component => {
                 if let Some(id) = self.component_conn(pair) {
                     self.attach(now, pair, id);
@@ -69,6 +69,7 @@ impl Door {
 
     fn attach(&mut self, now: Now, pair: &Pair, id: ConnId) {
         let (Some(conn), Some(outlet)) = (self.conns.get_mut(&id), self.outlets.get_mut(pair)) else { return };
+        self.timers.clear(&Timer::Judgement(id, pair.clone()));
         outlet.place = Place::Attached(id);
         outlet.since = Some(now.mono);
         outlet.targets = VecDeque::new();
@@ -85,7 +86,7 @@ impl Door {
         };
         if let Some(id) = self.stream_to_share(pair, &server) {
             self.set_place(pair, Place::Opening(id));
-            self.want_on(id, pair);
+            self.want_on(now, id, pair);
             return self.stirred.push_back(id);
         }
         let untried = self.outlets.get(pair).is_some_and(|outlet| !outlet.targets.is_empty());
@@ -123,23 +124,27 @@ impl Door {
     }
 
     /// Asks a stream for a pair, if stanzas wait for it.
-    fn want_on(&mut self, id: ConnId, pair: &Pair) {
+    fn want_on(&mut self, now: Now, id: ConnId, pair: &Pair) {
         let stanzas = self.outlets.get(pair).is_some_and(|outlet| !outlet.waiting.is_empty());
         if let Some(stream) = self.conns.get_mut(&id).and_then(|conn| conn.stream.server())
             && stanzas
         {
             stream.want(pair.clone());
         }
-        self.hand_questions(pair, id);
+        self.hand_questions(now, pair, id);
     }
 
     /// Hands the pair's questions to its stream, and asks for the pair itself if stanzas came meanwhile.
-    fn hand_questions(&mut self, pair: &Pair, id: ConnId) {
+    fn hand_questions(&mut self, now: Now, pair: &Pair, id: ConnId) {
         let (Some(conn), Some(outlet)) = (self.conns.get_mut(&id), self.outlets.get_mut(pair)) else { return };
         let opening = outlet.place == Place::Opening(id);
         let Some(stream) = conn.stream.server() else { return };
         if opening && !outlet.waiting.is_empty() {
             stream.want(pair.clone());
+            let timer = Timer::Judgement(id, pair.clone());
+            if !self.timers.is_set(&timer) {
+                self.timers.set(timer, now.mono + self.config.times.set_up);
+            }
         }
         let mut lost = Vec::new();
         while let Some(question) = outlet.questions.pop_front() {
@@ -160,7 +165,7 @@ impl Door {
         let stream = S2s::initiating(self.config.clone(), server, pair.clone(), target.direct_tls, seed);
         self.conns.insert(id, Conn::new(Stream::Server(Box::new(stream)), false));
         self.set_place(pair, Place::Opening(id));
-        self.want_on(id, pair);
+        self.want_on(now, id, pair);
         self.timers.set(Timer::SetUp(id), now.mono + self.config.times.set_up);
         self.outputs.push_back(DoorOutput::Open(id, target.target));
     }
@@ -304,6 +309,19 @@ impl Door {
                 let why = format!("the server could not judge our key: {verdict:?}");
                 self.outlet_failed(now, pair, false, &StreamEnd::Connection(why));
             }
+        }
+    }
+
+    /// The server says nothing of our key for a pair, on a stream that goes on: it may be that others share it.
+    //= xmpp/DBK-011
+    pub(super) fn not_judged(&mut self, id: ConnId, pair: &Pair) {
+        let stream = self.conns.get_mut(&id).and_then(|conn| conn.stream.server());
+        let opening = |outlet: &&mut super::Outlet| outlet.place == Place::Opening(id) && !outlet.waiting.is_empty();
+        let Some(outlet) = self.outlets.get_mut(pair).filter(opening) else { return };
+        if stream.is_some_and(|stream| !stream.is_over()) {
+            outlet.alone = true;
+            outlet.place = Place::Idle;
+            self.ripe.push_back(pair.clone());
         }
     }
 

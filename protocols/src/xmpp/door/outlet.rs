@@ -54,7 +54,7 @@ pub(super) struct Outlet {
     pub failures: u32,
     /// Since when it is attached.
     pub since: Option<Instant>,
-    /// Whether another's stream refused it: it then gets its own.
+    /// Whether another's stream refused it, or kept silent: it then gets its own.
     pub alone: bool,
 }
 

@@ -277,6 +277,7 @@ impl Door {
         };
         let pairs: Vec<(Pair, bool)> = self.outlets.iter().filter_map(on_it).collect();
         for (pair, attached) in pairs {
+            self.timers.clear(&Timer::Judgement(id, pair.clone()));
             self.outlet_failed(now, &pair, attached, why);
         }
     }

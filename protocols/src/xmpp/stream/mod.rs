@@ -329,6 +329,11 @@ impl S2s {
         self.bidi
     }
 
+    /// Whether it has ended.
+    pub fn is_over(&self) -> bool {
+        self.phase == Phase::Over
+    }
+
     /// Whether it may carry stanzas in some direction.
     pub fn is_established(&self) -> bool {
         !self.theirs.is_empty() || self.ours.values().any(|asked| *asked == Asked::Ready)

@@ -251,6 +251,57 @@ fn order_is_kept_while_the_stream_is_made_and_octet_by_octet() {
     }
 }
 
+/// A server that judges one key and drops the next, as when it cannot reach us to ask.
+//= xmpp/DBK-011
+#[test]
+fn a_second_pair_whose_key_is_never_judged_gets_a_stream_of_its_own() {
+    const HEADER: &str = "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' \
+         xmlns:db='jabber:server:dialback' id='X' from='hq.example' version='1.0'><stream:features>\
+         <dialback xmlns='urn:xmpp:features:dialback'/></stream:features>";
+    let valid = |ours: &str| format!("<db:result from='hq.example' to='{ours}' type='valid'/>");
+    let mut net = Net::new(vec![config(&["field.example", "chat.field.example"], &["hq.example"], "b:5269")]);
+    net.listeners.insert("b:5269".into(), None);
+    net.deliver(0, 1, &message("u@field.example", "v@hq.example", 1));
+    let first = net.hand();
+    net.say(first, HEADER);
+    net.say(first, &valid("field.example"));
+    net.deliver(0, 2, &message("room@chat.field.example", "v@hq.example", 2));
+    assert!(net.heard(first).contains("<db:result to='hq.example' from='chat.field.example'"), "asked on the same stream");
+    net.pass(Duration::from_secs(61));
+    let second = net.hand();
+    assert_ne!(second, first, "{:?}", net.opened);
+    net.say(second, HEADER);
+    assert!(net.say(second, &valid("chat.field.example")).contains("id='m2'"));
+    assert!(!net.closed.contains_key(&first), "the first goes on");
+    // Nor is a verdict that comes after all of any harm.
+    net.say(first, &valid("chat.field.example"));
+    net.deliver(0, 3, &message("u@field.example", "v@hq.example", 3));
+    net.deliver(0, 4, &message("room@chat.field.example", "v@hq.example", 4));
+    assert!(net.heard(first).contains("id='m3'") && net.heard(second).contains("id='m4'"));
+    let handed: Vec<_> = net.events(0).into_iter().filter(|it| matches!(it, DoorEvent::HandedOver { .. })).collect();
+    assert_eq!(handed.len(), 4);
+}
+
+/// Also there nobody answers: the pair's stanzas come back, as those of any server that cannot be reached.
+#[test]
+fn a_second_pair_that_nobody_ever_judges_comes_back() {
+    let mut net = Net::new(vec![config(&["field.example", "chat.field.example"], &["hq.example"], "b:5269")]);
+    net.listeners.insert("b:5269".into(), None);
+    net.deliver(0, 1, &message("u@field.example", "v@hq.example", 1));
+    let first = net.hand();
+    net.say(
+        first,
+        "<stream:stream xmlns='jabber:server' xmlns:stream='http://etherx.jabber.org/streams' \
+         xmlns:db='jabber:server:dialback' id='X' from='hq.example' version='1.0'><stream:features/>\
+         <db:result from='hq.example' to='field.example' type='valid'/>",
+    );
+    net.deliver(0, 2, &message("room@chat.field.example", "v@hq.example", 2));
+    net.pass(Duration::from_secs(125));
+    let returned = |event: &DoorEvent| matches!(event, DoorEvent::Returned { token: 2, .. });
+    assert!(net.events(0).iter().any(returned));
+    assert_eq!(net.doors[0].describe().waiting.len(), 0);
+}
+
 //= xmpp/SM-002
 //= xmpp/SM-005
 #[test]
