@@ -15,7 +15,7 @@ use super::super::stanza::{Kind, Stanza};
 use super::body::{Pair, Pool};
 use super::config::{PresenceConfig, PresenceMode, PresenceSync, SyntheticPresence};
 use super::contacts::{Authorised, Contacts, LinkView, Question};
-use super::limits::PER_WAKEUP_MAX;
+use super::limits::{PER_WAKEUP_MAX, SHOW_AGAIN_AFTER};
 use super::own::Own;
 use super::record::{self, RowKind};
 use super::seats::{Move, Seats};
@@ -88,6 +88,8 @@ pub struct PresenceCache {
     begins: bool,
     /// When contacts appear as unavailable, while the link is down.
     hide_at: Option<Instant>,
+    /// All contacts are being shown anew, so many at a time: when the next are, and behind which.
+    showing: Option<(Instant, Option<Pair>)>,
     /// When the next contact is asked after an outage.
     resync_at: Option<Instant>,
     /// Rows that could not be read and go.
@@ -106,6 +108,7 @@ impl PresenceCache {
             link_up: false,
             begins: false,
             hide_at: None,
+            showing: None,
             resync_at: None,
             unreadable: BTreeSet::new(),
         }
@@ -240,6 +243,9 @@ impl PresenceCache {
     /// A stanza from the link for a local server, of any kind; after the rules.
     pub fn inbound(&mut self, now: Now, stanza: Stanza) -> Presence {
         if stanza.kind() != Kind::Presence {
+            if stanza.kind() == Kind::Message {
+                self.seats.heard(&stanza);
+            }
             return Presence::cross(stanza);
         }
         match stanza.typ() {
@@ -343,16 +349,30 @@ impl PresenceCache {
             (true, false) => {
                 self.outage(now);
                 self.resync_at = None;
+                self.showing = None;
                 Presence::default()
             }
             (false, true) => {
                 self.hide_at = None;
                 let asks = self.config.sync() == PresenceSync::Probe && self.contacts.wants_resync(now, &self.config);
                 self.resync_at = asks.then_some(now.mono);
-                Presence::back(self.contacts.link_back(&self.config))
+                self.contacts.link_back(&self.config);
+                Presence::back(self.show_some(now, None))
             }
             (true, true) | (false, false) => Presence::default(),
         }
+    }
+
+    /// Shows the next contacts behind one as they are to appear now.
+    //= xmpp/PRES-006
+    fn show_some(&mut self, now: Now, behind: Option<Pair>) -> Vec<Stanza> {
+        let shown = if self.link_up {
+            self.contacts.show_again(&self.config, behind)
+        } else {
+            self.contacts.hide(&self.config, behind)
+        };
+        self.showing = shown.next.map(|next| (now.mono + SHOW_AGAIN_AFTER, Some(next)));
+        shown.stanzas
     }
 
     /// What is known may be out of date from now on, and is not shown for ever.
@@ -375,7 +395,9 @@ impl PresenceCache {
         }
         if self.hide_at.is_some_and(|at| at <= now.mono) {
             self.hide_at = None;
-            presence.back = self.contacts.hide(&self.config);
+            presence.back = self.show_some(now, None);
+        } else if let Some((_, behind)) = self.showing.take_if(|(at, _)| *at <= now.mono) {
+            presence.back = self.show_some(now, behind);
         }
         if self.resync_at.is_some_and(|at| at <= now.mono) {
             let probe = self.contacts.resync(now, &self.config);
@@ -390,9 +412,10 @@ impl PresenceCache {
     pub fn next_wakeup(&self) -> Option<Wakeup> {
         let due = self.own.next_due().map(|at| Wakeup { at, why: "presence held down" });
         let hide = self.hide_at.map(|at| Wakeup { at, why: "contacts unreachable" });
+        let showing = self.showing.as_ref().map(|(at, _)| Wakeup { at: *at, why: "show further contacts" });
         let resync = self.resync_at.map(|at| Wakeup { at, why: "ask contacts again" });
         let begin = self.begins.then_some(Wakeup { at: Instant::ZERO, why: "presence restored" });
-        [due, hide, resync, begin].into_iter().fold(None, Wakeup::earlier)
+        [due, hide, showing, resync, begin].into_iter().fold(None, Wakeup::earlier)
     }
 
     /// For the console.

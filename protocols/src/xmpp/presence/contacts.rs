@@ -1,6 +1,7 @@
 //! What far contacts show local subscribers, and which questions about them need not cross.
 
 use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use jid::Jid;
@@ -9,7 +10,7 @@ use super::super::local::presence;
 use super::super::stanza::Stanza;
 use super::body::{Body, Pair, Pool, address, content, presence_of};
 use super::config::{OnLinkDown, PresenceConfig, PresenceSync, SyntheticPresence};
-use super::limits::{PAIRS_MAX, RESOURCES_MAX};
+use super::limits::{PAIRS_MAX, PER_WAKEUP_MAX, RESOURCES_MAX};
 use super::recent::Recent;
 use super::record::{Reader, Writer};
 use crate::time::{Duration, Instant, Now, WallTime};
@@ -56,6 +57,13 @@ pub(super) enum Question {
     Cross(Stanza),
     /// It is answered here; with nothing when nothing is to be said.
     Answered(Vec<Stanza>),
+}
+
+/// Contacts as they are to appear, and behind which others follow.
+#[derive(Debug)]
+pub(super) struct Shown {
+    pub(super) stanzas: Vec<Stanza>,
+    pub(super) next: Option<Pair>,
 }
 
 /// The contacts of one peer.
@@ -175,28 +183,29 @@ impl Contacts {
         }
     }
 
-    /// The link is back: what the far site sends by itself is right again, and is shown again.
-    pub(super) fn link_back(&mut self, config: &PresenceConfig) -> Vec<Stanza> {
-        let mut shown = Vec::new();
-        for (pair, contact) in self.pairs.iter_mut() {
-            if config.sync() == PresenceSync::Push {
-                contact.stale_since = None;
-            }
+    /// The link is back: what the far site sends by itself is right again.
+    pub(super) fn link_back(&mut self, config: &PresenceConfig) {
+        if config.sync() == PresenceSync::Push {
+            self.pairs.iter_mut().for_each(|(_, contact)| contact.stale_since = None);
+        }
+    }
+
+    /// What was hidden is shown again, from behind one contact on.
+    pub(super) fn show_again(&mut self, config: &PresenceConfig, behind: Option<Pair>) -> Shown {
+        self.some_of(behind, |pair, contact, shown| {
             if config.sync() != PresenceSync::Probe && std::mem::take(&mut contact.hidden) {
                 shown.extend(contact.present(pair));
             }
             if config.synthetic == SyntheticPresence::LinkUp && contact.is_silent() {
                 shown.extend(synthetic(&pair.0, &pair.1, config, None));
             }
-        }
-        shown
+        })
     }
 
-    /// The outage is long: everybody who was available appears as unavailable, once.
+    /// The outage is long: everybody who was available appears as unavailable, once; from behind one contact on.
     //= xmpp/PRES-006
-    pub(super) fn hide(&mut self, config: &PresenceConfig) -> Vec<Stanza> {
-        let mut shown = Vec::new();
-        for (pair, contact) in self.pairs.iter_mut() {
+    pub(super) fn hide(&mut self, config: &PresenceConfig, behind: Option<Pair>) -> Shown {
+        self.some_of(behind, |pair, contact, shown| {
             if !std::mem::replace(&mut contact.hidden, !contact.seen.is_empty()) {
                 let to = Jid::new(&pair.1).ok();
                 let clients = contact.seen.iter().filter_map(|seen| client(&pair.0, &seen.resource));
@@ -207,8 +216,21 @@ impl Contacts {
             if config.synthetic == SyntheticPresence::LinkUp && contact.is_silent() {
                 shown.extend(synthetic(&pair.0, &pair.1, config, Some("unavailable")));
             }
+        })
+    }
+
+    /// Goes through the contacts behind one, until enough is shown.
+    fn some_of(&mut self, behind: Option<Pair>, show: impl Fn(&Pair, &mut Contact, &mut Vec<Stanza>)) -> Shown {
+        let mut stanzas = Vec::new();
+        let start = behind.map_or(Bound::Unbounded, Bound::Excluded);
+        for (pair, contact) in self.pairs.range_mut((start, Bound::Unbounded)) {
+            show(pair, contact, &mut stanzas);
+            // One contact has few clients.
+            if stanzas.len() >= PER_WAKEUP_MAX {
+                return Shown { stanzas, next: Some(pair.clone()) };
+            }
         }
-        shown
+        Shown { stanzas, next: None }
     }
 
     /// The next contact to ask after an outage.

@@ -1,5 +1,7 @@
 //! What bounds the memory of one peer's presence.
 
+use crate::time::Duration;
+
 /// Pairs of far contact and local subscriber; the one longest unheard of is forgotten for a new one.
 pub const PAIRS_MAX: usize = 20_000;
 /// Clients of one contact.
@@ -16,3 +18,5 @@ pub const BODY_OCTETS_MAX: usize = 8 << 10;
 pub const BODIES_OCTETS_MAX: usize = 8 << 20;
 /// Presence stanzas given out by one wakeup; the next ones come with the next wakeup.
 pub const PER_WAKEUP_MAX: usize = 1_000;
+/// Contacts between two wakeups that show all of them.
+pub const SHOW_AGAIN_AFTER: Duration = Duration::from_secs(1);

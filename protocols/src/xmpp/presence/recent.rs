@@ -68,6 +68,11 @@ impl<K: Ord + Clone, V> Recent<K, V> {
         self.entries.iter_mut().map(|(key, (_, value))| (key, value))
     }
 
+    /// Without counting as use.
+    pub(super) fn range_mut<R: RangeBounds<K>>(&mut self, range: R) -> impl Iterator<Item = (&K, &mut V)> {
+        self.entries.range_mut(range).map(|(key, (_, value))| (key, value))
+    }
+
     pub(super) fn range<R: RangeBounds<K>>(&self, range: R) -> impl Iterator<Item = (&K, &V)> {
         let range: Range<'_, K, (u64, V)> = self.entries.range(range);
         range.map(|(key, (_, value))| (key, value))

@@ -91,6 +91,17 @@ impl Seats {
         self.changed.insert(pair);
     }
 
+    /// A message to a local user: if a room denies in it that the user has a seat, there is none.
+    //= xmpp/PRES-010
+    pub(super) fn heard(&mut self, message: &Stanza) {
+        if denies_seat(message) {
+            let pair = (Arc::from(message.from().to_bare().as_str()), Arc::from(message.to().as_str()));
+            if self.seats.remove(&pair).is_some() {
+                self.changed.insert(pair);
+            }
+        }
+    }
+
     /// Whether a local user sits in a room under this name; `None` where no seat in the room is known.
     pub(super) fn is_in(&self, user: &Jid, occupant: &Jid) -> Option<bool> {
         let pair: Pair = (Arc::from(occupant.to_bare().as_str()), Arc::from(user.as_str()));
@@ -124,6 +135,14 @@ impl Seats {
     pub(super) fn len(&self) -> usize {
         self.seats.len()
     }
+}
+
+/// Whether a room says that the user does not sit in it. That somebody whom he spoke to in private is gone, or that he may
+/// not speak, says nothing of the kind.
+fn denies_seat(message: &Stanza) -> bool {
+    let error = message.is_error().then(|| message.child(ns::SERVER, "error")).flatten();
+    let says = |condition| error.is_some_and(|error| error.has_child(condition, ns::STANZA_ERRORS));
+    says("not-acceptable") || says("item-not-found") && message.from().resource().is_none()
 }
 
 fn has_status(user: &Element, code: &str) -> bool {

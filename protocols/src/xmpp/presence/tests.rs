@@ -1,10 +1,11 @@
 mod rooms;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use proptest::prelude::*;
 
+use super::limits::PER_WAKEUP_MAX;
 use super::*;
 use crate::time::{Duration, Instant, Now, WallTime};
 use crate::xmpp::stanza::Stanza;
@@ -305,6 +306,55 @@ fn a_long_outage_shows_contacts_as_unavailable_once_and_brings_them_back() {
     site.link(false);
     site.wait(60);
     assert_eq!(site.link(true), NOTHING, "a short one is nobody's business");
+}
+
+/// More than a local server is given at once would not all reach it.
+//= xmpp/PRES-006
+#[test]
+fn many_contacts_go_and_come_back_in_parts() {
+    let mut site = Site::new(PresenceConfig::default());
+    let bob = |number: usize| BOB_HERE.replace("bob@", &format!("bob{number}@"));
+    let count = 2 * PER_WAKEUP_MAX + 500;
+    (0..count).for_each(|number| _ = site.inbound(&bob(number)));
+    site.link(false);
+    site.wait(1800);
+    let parts = |site: &mut Site, first: Vec<String>| {
+        let mut parts = vec![first];
+        while let Some(wakeup) = site.cache.next_wakeup() {
+            site.now = site.now.after(wakeup.at.since(site.now.mono));
+            parts.push(site.wake());
+        }
+        parts
+    };
+    let gone = parts(&mut site, Vec::new());
+    let sizes = |parts: &[Vec<String>]| parts.iter().map(Vec::len).filter(|size| *size > 0).collect::<Vec<_>>();
+    assert_eq!(sizes(&gone), [PER_WAKEUP_MAX, PER_WAKEUP_MAX, 500]);
+    assert!(gone.concat().iter().all(|line| line.contains("type='unavailable'")));
+    let first = site.link(true);
+    // One that shows himself meanwhile is not shown as he was before.
+    site.inbound(&bob(999));
+    site.inbound(&bob(9));
+    let back = parts(&mut site, first);
+    assert_eq!(back.concat().iter().collect::<BTreeSet<_>>().len(), back.concat().len());
+    assert!(back.iter().all(|part| part.len() <= PER_WAKEUP_MAX));
+    assert!(back.concat().len() >= count - 2 && back.concat().len() <= count, "{}", back.concat().len());
+    assert!(site.now.mono.since(Instant::ZERO) > Duration::from_secs(1800));
+}
+
+/// The link returns while they are being shown as gone: who was shown so is shown again, and nobody is left behind.
+#[test]
+fn a_link_that_returns_meanwhile_leaves_nobody_behind() {
+    let mut site = Site::new(PresenceConfig::default());
+    let bob = |number: usize| BOB_HERE.replace("bob@", &format!("bob{number}@"));
+    (0..PER_WAKEUP_MAX + 500).for_each(|number| _ = site.inbound(&bob(number)));
+    site.link(false);
+    assert_eq!(site.wait(1800).wake().len(), PER_WAKEUP_MAX);
+    let mut shown = site.link(true).len();
+    while let Some(wakeup) = site.cache.next_wakeup() {
+        site.now = site.now.after(wakeup.at.since(site.now.mono));
+        shown += site.wake().len();
+    }
+    assert_eq!(shown, PER_WAKEUP_MAX);
 }
 
 #[test]

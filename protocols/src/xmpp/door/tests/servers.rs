@@ -266,7 +266,10 @@ fn a_second_pair_whose_key_is_never_judged_gets_a_stream_of_its_own() {
     net.say(first, HEADER);
     net.say(first, &valid("field.example"));
     net.deliver(0, 2, &message("room@chat.field.example", "v@hq.example", 2));
-    assert!(net.heard(first).contains("<db:result to='hq.example' from='chat.field.example'"), "asked on the same stream");
+    assert!(
+        net.heard(first).contains("<db:result to='hq.example' from='chat.field.example'"),
+        "asked on the same stream"
+    );
     net.pass(Duration::from_secs(61));
     let second = net.hand();
     assert_ne!(second, first, "{:?}", net.opened);

@@ -40,3 +40,37 @@ fn joins_again_and_again_are_one_seat_and_seats_are_bounded() {
     }
     assert_eq!(site.cache.describe().seats, SEATS_MAX);
 }
+
+/// A room that was restarted, or threw a user out unheard, knows nothing of his seat: his client must hear that.
+//= xmpp/PRES-010
+#[test]
+fn a_seat_that_the_room_denies_is_no_seat_any_more() {
+    let error = |from: &str, condition: &str| {
+        format!(
+            "<message to='ann@hq.test/a' from='{from}' type='error'><body>x</body><error type='cancel'>\
+             <{condition} xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></error></message>"
+        )
+    };
+    let room = "ops@chat.field.test";
+    for (from, condition, denied) in [
+        (room, "not-acceptable", true),
+        (room, "item-not-found", true),
+        ("ops@chat.field.test/bob", "not-acceptable", true),
+        // The occupant is gone to whom she spoke in private; she may not speak now; a line was too large.
+        ("ops@chat.field.test/bob", "item-not-found", false),
+        (room, "forbidden", false),
+        (room, "policy-violation", false),
+        ("other@chat.field.test", "not-acceptable", false),
+    ] {
+        let mut site = Site::new(PresenceConfig::default());
+        site.outbound(JOIN);
+        site.inbound(SEATED);
+        site.save();
+        let error = error(from, condition);
+        assert_eq!(site.inbound(&error), [format!("cross {error}")]);
+        let crosses = site.outbound(PING) == [format!("cross {PING}")];
+        assert_eq!(crosses, denied, "{from} {condition}");
+        site.restart();
+        assert_eq!(site.outbound(PING) == [format!("cross {PING}")], denied, "{from} {condition} after a restart");
+    }
+}
