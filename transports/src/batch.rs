@@ -25,7 +25,7 @@ use incoming::Incoming;
 use limits::{REJECTED_WAIT, UNITS_HELD_MAX, UNITS_MAX};
 use outgoing::{After, Leg, Outgoing};
 
-use crate::radio::{AirEvent, AirLink, AirPdu, Offer, Port, Segment, Service, Tokens};
+use crate::radio::{AirEvent, AirLink, AirPdu, Arrival, Offer, Port, Segment, Service, Tokens};
 use crate::transport::{
     ArrivalId, Emission, Profile, Progress, Room, Sent, SiteName, Transport, TransportEvent, TransportFault,
     TransportInput, TransportOutput, Unit, UnitTicket, over,
@@ -113,6 +113,15 @@ impl BatchLink {
                 sites.into_iter().map(|(site, address)| Leg::new(vec![site], address, rounds)).collect()
             }
         }
+    }
+
+    /// Who transmits keeps silence no more.
+    fn heard(&mut self, arrival: &Arrival) {
+        let from = |site: &&SiteName| self.config.sites.get(*site) == Some(&arrival.source);
+        let Some(site) = self.silent.iter().find(from).cloned() else { return };
+        self.silent.remove(&site);
+        self.tell(TransportEvent::notice("silence_ended", format!("{site} transmits")));
+        self.tell(TransportEvent::SilenceEnded(site));
     }
 
     fn take_u_pdu_id(&mut self) -> u8 {
@@ -279,6 +288,7 @@ impl AirLink for BatchLink {
             AirEvent::Rejected { token, reason } => self.on_rejected(now, token, reason),
             AirEvent::Emission(status) => self.node_transmits = status.can_transmit(),
             AirEvent::Arrived(arrival) => {
+                self.heard(&arrival);
                 if let Some(event) = self.incoming.handle(now, &self.config, &arrival) {
                     self.tell(event);
                 }

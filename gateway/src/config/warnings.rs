@@ -153,7 +153,7 @@ fn silence(site: &SiteConfig, link: &LinkConfig, found: &mut Found<'_>) {
                 }
             }
             None if link.carriage == Carriage::Batch && !group => {
-                found.wrong(&key, "batches without a group go by ARQ, which waits for its answers");
+                found.wrong(&key, "batches without a group go by ARQ: they wait until it is heard");
             }
             Some(_) | None => {}
         }

@@ -16,7 +16,7 @@ use skywave_transports::acp142::{self, Acp142Link, Air, AirConfig, Group, Site, 
 use skywave_transports::batch::{BatchConfig, BatchLink};
 use skywave_transports::radio::{AirLink, Port, Radio};
 use skywave_transports::stream::{RcopLink, TcpLink};
-use skywave_transports::transport::SiteName;
+use skywave_transports::transport::{SiteName, Transport as _};
 
 use super::Node;
 use super::acp142_options::CONNECTION_MAX;
@@ -97,7 +97,10 @@ impl Node {
                 batch.port = batch_port(group.is_some(), *at).map_err(|(key, why)| format!("{key} {why}"))?;
                 batch.round_gap = *repeat_gap;
                 batch.unit_octets_max = *octets_max;
-                let link = BatchLink::new(batch, self.random.as_mut());
+                let mut link = BatchLink::new(batch, self.random.as_mut());
+                for site in sites.iter().filter(|site| site.silent) {
+                    link.set_silence(now, &site.site, true);
+                }
                 self.add_air_link(*carrier, config, Box::new(link));
             }
             TransportConfig::XmppTcp { listen, tcp, .. } => {

@@ -362,3 +362,24 @@ fn a_recipient_is_refused_whose_links_carry_less_than_the_declared_size() {
         assert_eq!(ask(&mut world, Command::Status)["mails_queued"], usize::from(taken), "{links:?} {size}");
     }
 }
+
+/// A site that is configured as silent is believed so from the start, whatever the link carries: batches by ARQ wait.
+#[test]
+fn a_site_configured_as_silent_is_silent_from_the_start() {
+    for kind in [LinkKind::Hf, LinkKind::Udp, LinkKind::Batch] {
+        let plan = Plan { links: vec![kind], silent: vec!["ship".to_owned()], ..Plan::new(&["hq", "ship"]) };
+        let mut world = World::new(9, &Weather::default());
+        world.add("hq", plan.site(0), false);
+        world.add("ship", plan.site(1), false);
+        world.run_for(Duration::from_secs(5));
+        let shown = ask(&mut world, Command::LinkShow { link: plan.site(0).links[0].name.to_string() });
+        assert_eq!(shown["transport"]["silent_sites"], serde_json::json!(["ship.test"]), "{kind:?}: {shown}");
+        world.mail(0, order("a@hq.test", &["b@ship.test"]));
+        world.run_for(Duration::from_secs(600));
+        let arrived = world.sites[1].mta.received().len();
+        assert_eq!(arrived, usize::from(kind != LinkKind::Batch), "{kind:?}");
+        world.mail(1, order("b@ship.test", &["a@hq.test"]));
+        assert!(world.run_until_settled(Duration::from_secs(86_400)), "{kind:?}");
+        assert_eq!(world.sites[1].mta.received().len(), 1, "{kind:?}: it was heard");
+    }
+}

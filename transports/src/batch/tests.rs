@@ -304,6 +304,27 @@ fn silence_of_ours_stops_all_and_silence_of_a_site_stops_arq_to_it() {
     }
 }
 
+/// What waits for a site that is believed silent goes when the site is heard.
+#[test]
+fn who_transmits_keeps_silence_no_more() {
+    let mut hq = link(BatchConfig::rcop(sites()));
+    hq.submit(at(0), unit(1, &["field"], Precedence::Routine, "x"));
+    let pdu = send_all(&mut hq, at(0)).remove(0);
+    let mut field = link(BatchConfig::rcop(sites()));
+    for site in ["hq", "ship"] {
+        field.set_silence(at(0), &site.into(), true);
+    }
+    field.submit(at(0), unit(2, &["hq", "ship"], Precedence::Routine, "y"));
+    assert_eq!(field.offer(), None);
+    field.air(at(1), arrival(&pdu));
+    let told = events(&mut field);
+    assert!(told.contains(&TransportEvent::SilenceEnded("hq".into())), "{told:?}");
+    assert_eq!(field.release(at(1)).map(|pdu| pdu.to), Some(HQ));
+    assert_eq!(field.offer(), None, "the ship is silent");
+    field.air(at(2), arrival(&pdu));
+    assert_eq!(events(&mut field), []);
+}
+
 #[test]
 fn a_new_session_with_a_smaller_mtu_cuts_anew_and_one_with_the_same_goes_on() {
     let mut hq = link(BatchConfig::udop(sites(), None));
