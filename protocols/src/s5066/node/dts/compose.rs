@@ -6,7 +6,7 @@
 
 use super::arq::sender::{Chosen, Room};
 use super::event::DtsEvent;
-use super::limits::{ACKS_PER_TRANSMISSION_MAX, D_PDUS_PER_TRANSMISSION_MAX};
+use super::limits::{ACKS_PER_TRANSMISSION_MAX, D_PDUS_PER_TRANSMISSION_MAX, PROBE_OCTETS};
 use super::non_arq_send::Gone;
 use super::peer::PRIORITY_EXPEDITED;
 use super::{Dts, Plan};
@@ -61,6 +61,8 @@ pub(super) struct Flight {
     items: Vec<(NodeAddress, Item, Eow)>,
     /// Who is asked for an answer.
     partner: Option<NodeAddress>,
+    /// When it was put together.
+    begun: Instant,
 }
 
 /// A transmission while it is put together.
@@ -77,6 +79,7 @@ impl Dts {
     /// Puts a transmission together. Empty: nothing wants the air. The end of transmission is left 0.
     pub fn compose(&mut self, now: Now, plan: &Plan) -> Vec<DPdu> {
         self.cut_off(now, 0);
+        self.flight.begun = now.mono;
         self.build(now.mono, plan)
     }
 
@@ -112,14 +115,14 @@ impl Dts {
     }
 
     /// The transmission was stopped when so many of its D_PDUs had begun.
-    pub fn cut_off(&mut self, _now: Now, frames_begun: usize) {
+    pub fn cut_off(&mut self, now: Now, frames_begun: usize) {
         self.unchoose_from(frames_begun);
         let flight = std::mem::take(&mut self.flight);
         if !flight.items.is_empty() {
             self.transmissions += 1;
         }
         if let Some(peer) = flight.partner.and_then(|partner| self.peers.get_mut(&partner)) {
-            peer.asked = self.transmissions;
+            (peer.asked, peer.airtime) = (self.transmissions, now.mono.since(flight.begun));
         }
         for (address, item, eow) in flight.items {
             self.item_sent(address, item, eow);
@@ -197,9 +200,10 @@ impl Dts {
             return None;
         }
         let answered = |address: &NodeAddress| plan.partner.as_ref() == Some(address);
-        let ready = self.peers.iter().filter(|(address, peer)| peer.retry_at <= now || answered(address));
-        let claims = ready.filter_map(|(address, peer)| Some((peer.claim()?, address, peer.asked)));
-        claims
+        let claims = self.peers.iter().filter_map(|(address, peer)| Some((peer.claim()?, address, peer)));
+        let ready = claims.filter(|(claim, address, peer)| peer.ready_at(*claim) <= now || answered(address));
+        ready
+            .map(|(claim, address, peer)| (claim, address, peer.asked))
             .max_by_key(|(claim, address, asked)| (*claim, answered(address), std::cmp::Reverse(*asked)))
             .map(|(_, address, _)| *address)
     }
@@ -258,6 +262,10 @@ impl Dts {
     /// Expedited data; `false` when ordinary data of this node must not follow it.
     fn put_expedited(&mut self, build: &mut Build<'_>, partner: NodeAddress) -> bool {
         let mut room = self.room(build, partner, DATA_OVERHEAD_OCTETS);
+        room.lead = usize::MAX;
+        if self.probes(partner) {
+            (room.d_pdus, room.lead) = (room.d_pdus.min(1), PROBE_OCTETS);
+        }
         let Some(peer) = self.peers.get_mut(&partner).filter(|peer| peer.connected) else { return false };
         let mut chosen = Vec::new();
         let whole = peer.expedited_out.choose(&mut room, &mut chosen);
@@ -278,8 +286,12 @@ impl Dts {
         build.octets = build.octets.saturating_sub(kept);
         let peer = partner.and_then(|partner| self.peers.get(&partner));
         let mut risk = peer.map_or((0, 0), |peer| peer.risk(build.octets, D_PDUS_PER_TRANSMISSION_MAX));
+        let probed = partner.filter(|partner| self.probes(*partner));
+        if let Some(probed) = probed {
+            self.put_probe(build, probed);
+        }
         for priority in (0..=PRIORITY_MOST).rev() {
-            if let Some(partner) = partner {
+            if let Some(partner) = partner.filter(|_| probed.is_none()) {
                 self.put_data(build, partner, priority, &mut risk);
             }
             self.put_non_arq(build, (false, priority));
@@ -287,6 +299,24 @@ impl Dts {
         build.octets += kept;
         if let Some(partner) = partner {
             self.finish_data(build, partner, ack);
+        }
+    }
+
+    /// Whether a node is only asked whether it is there.
+    fn probes(&self, partner: NodeAddress) -> bool {
+        self.peers.get(&partner).is_some_and(|peer| peer.is_probed(self.is_deaf()))
+    }
+
+    /// One short D_PDU that asks for an answer, unless something does already.
+    fn put_probe(&mut self, build: &mut Build<'_>, partner: NodeAddress) {
+        if self.items_to(partner).any(Item::asks) {
+            return;
+        }
+        let room = self.room(build, partner, DATA_OVERHEAD_OCTETS);
+        let Some(peer) = self.peers.get_mut(&partner) else { return };
+        let Some(at) = peer.sender.choose_probe(&room) else { return };
+        if let Some(part) = peer.sender.part(at, None) {
+            self.put(build, partner, Body::Data(part), Item::Data { at, ack: false });
         }
     }
 

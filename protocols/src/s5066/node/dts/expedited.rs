@@ -38,7 +38,12 @@ impl Current {
         let is_few = c_pdu.len().div_ceil(even) < count && c_pdu.len().div_ceil(less) <= EXPEDITED_SEGMENTS_MAX;
         let even = if is_few { less } else { even };
         let count = c_pdu.len().div_ceil(even).max(1);
-        let segments = (0..count).map(|index| c_pdu.slice(index * even..c_pdu.len().min((index + 1) * even))).collect();
+        // A short one in front, where the first is to ask whether the node is there.
+        let lead = if count < EXPEDITED_SEGMENTS_MAX && room.lead < even / 2 { room.lead } else { 0 };
+        let ends = (1..=count).map(|index| c_pdu.len().min(index * even));
+        let ends = (lead > 0).then_some(lead).into_iter().chain(ends);
+        let starts = std::iter::once(0).chain(ends.clone());
+        let segments = starts.zip(ends).map(|(start, end)| c_pdu.slice(start..end)).collect();
         Self { number: sending.number, segments, sent: 0, acked: 0, in_air: 0, awaiting: 0 }
     }
 

@@ -3,6 +3,7 @@
 use super::compose::asks;
 use super::event::{Brought, DtsEvent, SendFault};
 use super::limits::{EVENTS_MAX, PEERS_MAX, WARNING_PAUSE, WARNINGS_MAX};
+use super::peer::Peer;
 use super::resets::{Pending, ResetOrder};
 use super::{Dts, arq::receiver::Taken};
 use crate::bytes::Bytes;
@@ -34,6 +35,10 @@ impl Dts {
             self.counters.forged += 1;
             return Heard::default();
         }
+        if self.is_deaf() {
+            self.peers.values_mut().for_each(Peer::doubted);
+        }
+        self.unheard = 0;
         if let Some(peer) = self.peers.get_mut(&pdu.source) {
             peer.heard(now.mono);
         }

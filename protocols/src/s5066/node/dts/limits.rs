@@ -44,9 +44,18 @@ pub const NON_ARQ_PIECES_MAX: usize = 256;
 pub const NON_ARQ_REMEMBERED_MAX: usize = 4096;
 /// Events that nobody has taken; further received C_PDUs are dropped, unacknowledged where possible.
 pub const EVENTS_MAX: usize = 65_536;
-/// Longest pause before a silent node is tried again.
-pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(60);
+/// Longest pause before a silent node is tried again: before that they double, so that no pause is much longer than the
+/// silence was,
+pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(600);
+/// and with what is urgent: no FLASH waits longer for its next try, nor for its first.
+pub const RETRY_WAIT_URGENT_MAX: Duration = Duration::from_secs(60);
+/// A probe takes at most one part in so many of the air: at slow rates it takes long, and others may be there.
+pub const PROBE_AIRTIMES: u32 = 10;
+/// Answers missing in a row from which that counts: before, it may have been collisions.
+pub const MISSES_BEFORE_SLOW: u32 = 5;
 /// Shortest pause.
 pub const RETRY_WAIT_MIN: Duration = Duration::from_secs(2);
 /// Answers missing in a row from which a node is only probed, with one D_PDU.
 pub const MISSES_BEFORE_PROBE: u32 = 2;
+/// Octets of a segment that is short enough for a probe; where all are longer one of so many is cut.
+pub const PROBE_OCTETS: usize = 64;

@@ -42,7 +42,7 @@ use crate::s5066::node::dpdu::Eow;
 use crate::s5066::node::limits::PRIORITY_URGENT;
 use crate::time::{Instant, Now, Wakeup};
 use compose::Flight;
-use limits::{C_PDU_OCTETS_MAX, C_PDU_OCTETS_TOTAL_MAX, C_PDUS_MAX, PEERS_MAX};
+use limits::{C_PDU_OCTETS_MAX, C_PDU_OCTETS_TOTAL_MAX, C_PDUS_MAX, MISSES_BEFORE_PROBE, PEERS_MAX};
 use non_arq_receive::NonArqReceiver;
 use non_arq_send::NonArqSender;
 use peer::Peer;
@@ -67,6 +67,8 @@ pub struct Dts {
     /// What is in the air.
     flight: Flight,
     transmissions: u64,
+    /// Answers missing in a row without anybody being heard.
+    unheard: u32,
     counters: DtsCounters,
     events: VecDeque<DtsEvent>,
 }
@@ -107,6 +109,7 @@ impl Dts {
             warned: BTreeMap::new(),
             flight: Flight::default(),
             transmissions: 0,
+            unheard: 0,
             counters: DtsCounters::default(),
             events: VecDeque::new(),
         }
@@ -219,18 +222,25 @@ impl Dts {
     }
 
     /// The answer that was awaited from a node is over, or never came: what asked for it and was not acknowledged may go
-    /// again: at once if something of the node was `heard` or for the first time, else after a back-off of 2 to 60 s.
+    /// again: at once if something of the node was `heard` or for the first time, else after a back-off of 2 s to 10 min,
+    /// or 60 s for what is urgent.
     /// Nothing happens when all was acknowledged.
     pub fn missed(&mut self, now: Now, address: NodeAddress, heard: bool) {
         let (retries, config) = (self.config.retries, &self.config);
+        let unheard = if heard { 0 } else { self.unheard.saturating_add(1) };
         let Some(peer) = self.peers.get_mut(&address) else { return };
-        if !peer.missed(now.mono, heard, &mut self.random) {
+        if !peer.missed(now.mono, heard, unheard, &mut self.random) {
             return;
         }
+        self.unheard = unheard;
         self.counters.answers_missing += 1;
         let management_lost = peer.management.unanswered(config.management_retries);
         let reset_lost = peer.resets.unanswered(if peer.agreed { u32::MAX } else { config.reset_retries });
         let silent = retries.is_some_and(|retries| peer.failures >= retries) && peer.connected;
+        if unheard >= MISSES_BEFORE_PROBE {
+            let at = peer.ready_at(0);
+            self.peers.values_mut().for_each(|other| other.wait_for(at));
+        }
         if management_lost {
             self.events.push_back(DtsEvent::ManagementDone { peer: address, acknowledged: false });
         }
@@ -252,7 +262,7 @@ impl Dts {
                 add(now, false);
             }
             if let Some(priority) = peer.claim() {
-                add(peer.retry_at, priority >= PRIORITY_URGENT);
+                add(peer.ready_at(priority), priority >= PRIORITY_URGENT);
             }
         }
         if let Some((expedited, priority)) = self.non_arq_out.most_urgent() {
@@ -346,6 +356,11 @@ impl Dts {
             () if full || self.entries.contains_key(&sending.number) => Some(SendFault::Full),
             () => None,
         }
+    }
+
+    /// Whether nobody has answered lately nor said anything else: perhaps it is we who hear nothing.
+    const fn is_deaf(&self) -> bool {
+        self.unheard >= MISSES_BEFORE_PROBE
     }
 
     /// The state of a node, made if there is room for it.

@@ -4,7 +4,9 @@ use super::arq::receiver::ArqReceiver;
 use super::arq::sender::ArqSender;
 use super::config::DtsConfig;
 use super::expedited::{ExpeditedReceiver, ExpeditedSender};
-use super::limits::{MISSES_BEFORE_PROBE, RETRY_WAIT_MAX, RETRY_WAIT_MIN};
+use super::limits::{
+    MISSES_BEFORE_PROBE, MISSES_BEFORE_SLOW, PROBE_AIRTIMES, RETRY_WAIT_MAX, RETRY_WAIT_MIN, RETRY_WAIT_URGENT_MAX,
+};
 use super::management::Management;
 use super::rate::{Quality, RateControl};
 use super::resets::Resets;
@@ -45,7 +47,11 @@ pub(super) struct Peer {
     pub(super) failures: u32,
     /// It has not acknowledged since an answer was missing.
     pub(super) unsure: bool,
-    pub(super) retry_at: Instant,
+    /// When it may be tried again, and when with what is urgent.
+    retry_at: Instant,
+    retry_urgent_at: Instant,
+    /// How long the transmission took that asked it last.
+    pub(super) airtime: Duration,
     /// When it was last asked for an answer, by the count of transmissions.
     pub(super) asked: u64,
     pub(super) heard_at: Instant,
@@ -91,6 +97,8 @@ impl Peer {
             failures: 0,
             unsure: false,
             retry_at: Instant::ZERO,
+            retry_urgent_at: Instant::ZERO,
+            airtime: Duration::ZERO,
             asked: 0,
             heard_at: Instant::ZERO,
         }
@@ -123,11 +131,30 @@ impl Peer {
 
     /// It was heard.
     pub(super) const fn heard(&mut self, now: Instant) {
-        (self.failures, self.retry_at, self.heard_at) = (0, Instant::ZERO, now);
+        (self.failures, self.heard_at) = (0, now);
+        (self.retry_at, self.retry_urgent_at) = (Instant::ZERO, Instant::ZERO);
+    }
+
+    /// Somebody was heard after a time in which nobody was: that this one did not answer then says nothing of it, but that
+    /// it is there is not known.
+    pub(super) fn doubted(&mut self) {
+        self.failures = if self.failures > 0 { MISSES_BEFORE_PROBE } else { 0 };
+        (self.retry_at, self.retry_urgent_at) = (Instant::ZERO, Instant::ZERO);
+    }
+
+    /// It is not tried before another one, but with what is urgent: who hears nobody asks one at a time.
+    pub(super) fn wait_for(&mut self, other: Instant) {
+        self.retry_at = self.retry_at.max(other);
+    }
+
+    /// From when on it may be asked for an answer with something of this priority.
+    pub(super) const fn ready_at(&self, priority: u8) -> Instant {
+        if priority >= PRIORITY_URGENT { self.retry_urgent_at } else { self.retry_at }
     }
 
     /// Its answer is over, and perhaps nothing of it was heard. `false` when all that asked for it was acknowledged.
-    pub(super) fn missed(&mut self, now: Instant, heard: bool, random: &mut Seeded) -> bool {
+    /// `unheard`: so many answers were missing in a row, of whomever, without anybody being heard.
+    pub(super) fn missed(&mut self, now: Instant, heard: bool, unheard: u32, random: &mut Seeded) -> bool {
         let open = self.sender.unanswered() | self.expedited_out.unanswered();
         let open = open | self.management.awaits() | self.resets.awaits();
         if !open {
@@ -139,21 +166,28 @@ impl Peer {
             return true;
         }
         self.failures = self.failures.saturating_add(1);
-        if self.failures == 1 {
+        let failures = self.failures.max(unheard);
+        if failures == 1 {
             // Whose answer was lost is there; slots see to it that two do not meet again.
             return true;
         }
-        let wait = RETRY_WAIT_MIN.saturating_mul(1 << (self.failures - 2).min(16)).min(RETRY_WAIT_MAX);
-        let jitter = random.below(wait.as_micros() as u64 / 2);
-        self.retry_at = now + wait / 2 + Duration::from_micros(jitter);
+        let wait = RETRY_WAIT_MIN.saturating_mul(1 << (failures - 2).min(16));
+        let probe = if failures >= MISSES_BEFORE_SLOW { self.airtime } else { Duration::ZERO };
+        let wait = wait.max(probe.saturating_mul(PROBE_AIRTIMES)).min(RETRY_WAIT_MAX);
+        let share = random.below(1 << 20) as u32;
+        let after = |wait: Duration| now + wait / 2 + wait.saturating_mul(share) / (2 << 20);
+        (self.retry_at, self.retry_urgent_at) = (after(wait), after(wait.min(RETRY_WAIT_URGENT_MAX)));
         true
+    }
+
+    /// Whether it is not known to be there: it is asked by one short D_PDU, until it is heard.
+    pub(super) const fn is_probed(&self, deaf: bool) -> bool {
+        self.failures >= MISSES_BEFORE_PROBE || deaf
     }
 
     /// Octets and D_PDUs that may be risked on it, of so many.
     pub(super) fn risk(&self, octets: usize, d_pdus: usize) -> (usize, usize) {
-        if self.failures >= MISSES_BEFORE_PROBE {
-            (octets, 1)
-        } else if self.rate.is_on_trial() {
+        if self.rate.is_on_trial() {
             // Enough to judge a rate by.
             (octets, d_pdus.min(TRIAL_D_PDUS))
         } else if self.unsure {

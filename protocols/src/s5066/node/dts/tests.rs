@@ -374,7 +374,8 @@ proptest! {
         let mut came: Vec<Bytes> = Vec::new();
         let (mut delivered, mut failed, mut lost) = (BTreeSet::new(), BTreeSet::new(), false);
         let resets: Vec<usize> = resets.iter().map(|at| at.index(weather.len())).collect();
-        for round in 0..weather.len() + 60 {
+        // Enough for the pauses before a node that was silent is asked again.
+        for round in 0..weather.len() + 90 {
             let now = at(round as u64 * 100);
             for (number, &(octets, priority, kind)) in sizes.iter().enumerate().skip(round * 2).take(2) {
                 let service = match kind { 0 => Service::ExpeditedArq, 1 | 2 => UNORDERED, _ => ARQ };

@@ -15,7 +15,7 @@ use crate::bytes::Bytes;
 use crate::s5066::node::dpdu::limits::SEGMENT_OCTETS_MAX;
 use crate::s5066::node::dpdu::{AckPart, DataPart};
 use crate::s5066::node::dts::config::{CPduNumber, Sending, Service};
-use crate::s5066::node::dts::limits::{DOUBTS_MAX, WINDOW_RESERVE};
+use crate::s5066::node::dts::limits::{DOUBTS_MAX, PROBE_OCTETS, WINDOW_RESERVE};
 use crate::s5066::node::limits::PRIORITY_URGENT;
 
 /// Room in a transmission.
@@ -182,6 +182,30 @@ impl ArqSender {
                 return;
             }
         }
+    }
+
+    /// Chooses one segment by whose answer it is known that the node is there: the shortest of what is urgent, if any of it
+    /// can go, else of all. Where all are long one is cut for it.
+    pub(in super::super) fn choose_probe(&mut self, room: &Room) -> Option<Chosen> {
+        self.choose_shortest(PRIORITY_URGENT, room).or_else(|| self.choose_shortest(0, room))
+    }
+
+    fn choose_shortest(&mut self, priority_least: u8, room: &Room) -> Option<Chosen> {
+        let mut room = Room { d_pdus: room.d_pdus.min(1), lead: PROBE_OCTETS, ..*room };
+        let mut chosen = Vec::new();
+        let frames = self.frames.iter().enumerate();
+        let due = frames.filter(|(_, frame)| frame.is_due() && frame.priority >= priority_least);
+        let shortest = due.map(|(place, frame)| (frame.data.segment.len(), place, frame.priority)).min();
+        let next = self.waiting.first_key_value().filter(|(_, sending)| sending.priority >= priority_least);
+        if let Some((&place, sending)) = next.filter(|_| shortest.is_none_or(|(octets, ..)| octets > PROBE_OCTETS)) {
+            let cuts = Cuts::new(sending.c_pdu.len(), &room, self.segments_max());
+            self.begin(place, cuts, &mut room, &mut chosen);
+        }
+        if let Some((_, place, priority)) = shortest.filter(|_| chosen.is_empty()) {
+            let sent = self.window.is_sent(place as u16);
+            self.put(place, priority, sent, &mut room, &mut chosen);
+        }
+        chosen.pop()
     }
 
     /// Puts a frame that has a number into the transmission, if it is one of those wanted and fits.

@@ -184,3 +184,80 @@ fn refusals_are_told() {
     let told: Vec<_> = events(&mut a).iter().filter_map(why).collect();
     assert_eq!(told, [SendFault::NotConnected, SendFault::Group, SendFault::TooLarge, SendFault::Expired]);
 }
+
+/// Misses so many answers of a node in a row, each at the instant at which it is asked again; the seconds of each pause.
+fn silence(a: &mut Dts, peer: u32, from: Now, count: u32) -> (Now, Vec<u64>) {
+    let (mut now, mut pauses) = (from, Vec::new());
+    for _ in 0..count {
+        assert!(!a.compose(now, &Plan::new(4000, 200)).is_empty());
+        now = now.after(Duration::from_secs(1));
+        a.sent(now);
+        a.missed(now, node(peer), false);
+        let at = a.waiting(now.mono).unwrap().at;
+        pauses.push(at.since(now.mono).as_secs());
+        now = now.after(at.since(now.mono));
+    }
+    (now, pauses)
+}
+
+/// A window into an outage of hours would be sent again and again: one short D_PDU asks as well, ever more seldom.
+#[test]
+fn a_silent_node_is_asked_by_one_short_d_pdu_until_it_is_heard() {
+    let (mut a, mut b) = (linked(A, B), linked(B, A));
+    let plan = Plan::new(4000, 200);
+    for number in 0..3 {
+        a.submit(at(0), sending(number, B, ARQ, 3, 1000));
+    }
+    let (now, pauses) = silence(&mut a, B, at(1), 2);
+    assert_eq!(pauses[0], 0, "whose answer was lost is there");
+    // All that was cut is long: what waits gets a short beginning, and that is what is repeated.
+    a.submit(now, sending(3, B, ARQ, 3, 1000));
+    let (now, pauses) = silence(&mut a, B, now, 12);
+    assert!(pauses.is_sorted_by(|a, b| *b * 3 > *a) && pauses.iter().max() > Some(&250), "{pauses:?}");
+    assert!(pauses.iter().all(|pause| *pause <= limits::RETRY_WAIT_MAX.as_secs()), "{pauses:?}");
+    let probe = a.compose(now, &plan);
+    assert!(probe.len() == 1 && probe[0].body.segment().is_some_and(|segment| segment.len() <= limits::PROBE_OCTETS));
+    // A FLASH waits no longer than it did, and asks by a short D_PDU too.
+    a.sent(now);
+    a.missed(now, node(B), false);
+    assert!(a.waiting(now.mono).is_some_and(|waiting| waiting.at.since(now.mono) > limits::RETRY_WAIT_URGENT_MAX));
+    a.submit(now, sending(4, B, Service::ExpeditedArq, 12, 400));
+    let waiting = a.waiting(now.mono).unwrap();
+    assert!(waiting.urgent && waiting.at.since(now.mono) <= limits::RETRY_WAIT_URGENT_MAX, "{waiting:?}");
+    let now = now.after(waiting.at.since(now.mono));
+    let probe = a.compose(now, &plan);
+    assert!(matches!(&probe[..], [DPdu { body: Body::ExpeditedData(part), .. }] if part.segment.len() <= 64), "{probe:?}");
+    // It is heard: the window goes on.
+    for _ in 0..4 {
+        turn(&mut a, &mut b, now, &plan, calm);
+        turn(&mut b, &mut a, now, &plan, calm);
+    }
+    assert_eq!((a.queued().0, received(&events(&mut b)).len()), (0, 5));
+}
+
+/// Who hears nobody asks one node at a time; who hears anybody again asks all.
+#[test]
+fn who_hears_nobody_asks_one_node_at_a_time() {
+    const C: u32 = 3;
+    let mut a = linked(A, B);
+    a.connect(at(0), node(C));
+    let plan = Plan::new(4000, 200);
+    a.submit(at(0), sending(1, B, ARQ, 3, 1000));
+    let (now, _) = silence(&mut a, B, at(1), 8);
+    a.submit(now, sending(2, C, ARQ, 3, 1000));
+    // The other was not asked yet: now it is, and with little.
+    let asked = a.compose(now, &plan);
+    assert!(asked.len() == 1 && asked[0].destination == node(C) && asked[0].octets() < 100, "{asked:?}");
+    a.sent(now);
+    a.missed(now, node(C), false);
+    let pause = a.waiting(now.mono).unwrap().at.since(now.mono);
+    assert!(pause > Duration::from_secs(60), "{pause:?}");
+    let body = Body::Warning { received: 0, reason: 2 };
+    a.heard(now, &DPdu { eow: Eow::NONE, eot: 0, destination: node(9), source: node(8), body }, true);
+    assert_eq!(a.waiting(now.mono).map(|waiting| waiting.at), Some(now.mono));
+    for expected in [B, C] {
+        let asked = a.compose(now, &plan);
+        assert!(asked.len() == 1 && asked[0].destination == node(expected), "{asked:?}");
+        a.sent(now);
+    }
+}
