@@ -270,6 +270,11 @@ impl Stack {
         self.dts.partner(now, &plan).or(answer_to).map(|peer| self.dts.rate(peer))
     }
 
+    /// How many C_PDUs were handed to the data transfer sublayer so far.
+    pub(super) const fn handed_down(&self) -> u64 {
+        self.next_number
+    }
+
     /// The most urgent D_PDUs that fit a transmission.
     pub(super) fn compose(&mut self, now: Now, plan: &Plan) -> Vec<DPdu> {
         self.dts.set_marks(|peer| self.cas.mark(peer));

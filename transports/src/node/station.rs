@@ -65,8 +65,10 @@ struct Flight {
     /// Who is asked for answers, and of which kinds.
     asked: Option<(NodeAddress, Kinds)>,
     turn: u8,
-    /// It answers and asks nothing.
-    acks_only: bool,
+    /// What it was put together by: it answers and asks nothing where that says so.
+    plan: Plan,
+    /// What the stack had handed down by then.
+    handed_down: u64,
 }
 
 /// A node on the air. See the module's page.
@@ -98,6 +100,8 @@ pub struct Station {
     heard: BTreeMap<NodeAddress, (Instant, bool)>,
     contending_urgently: bool,
     opened_last: bool,
+    /// We transmitted since the channel was last free for all.
+    took_part: bool,
     /// We ended the turns last.
     closed_last: bool,
     /// The opening after which we went on although our turn would have been the last.
@@ -127,6 +131,7 @@ impl Station {
             heard: BTreeMap::new(),
             contending_urgently: false,
             opened_last: false,
+            took_part: false,
             closed_last: false,
             went_on: None,
             collisions: 0,
@@ -337,6 +342,7 @@ impl Station {
             (self.turn, self.opened_at) = (0, now.mono);
         }
         self.opened_last &= answer;
+        self.took_part &= answer;
         self.closed_last = false;
     }
 
@@ -344,7 +350,7 @@ impl Station {
         self.idle_since = self.idle_since.max(now.mono);
         let Some(flight) = self.flight.take() else { return };
         self.turn = flight.turn;
-        self.closed_last = flight.acks_only;
+        self.closed_last = flight.plan.acks_only;
         self.answer_due = flight.asked.is_some();
         self.stack.sent(now);
         if flight.asked.is_some() {
@@ -361,7 +367,14 @@ impl Station {
         // What could not be read may have asked.
         self.answer_due = reception.asks_us || reception.asks_others || reception.source.is_none();
         let Some(source) = reception.source else { return };
-        self.note_heard(now.mono, source, reception.data_octets > ANSWER_OCTETS_MAX);
+        // Who ends the turns acknowledges and no more, whatever it has.
+        let ends = self.turn >= TURNS_MAX && now.mono.since(self.opened_at) >= TURNS_FOR;
+        let talked = self.heard.get(&source).is_some_and(|heard| Self::talks(now, heard));
+        self.note_heard(now.mono, source, reception.data_octets > ANSWER_OCTETS_MAX || ends && talked);
+        if !reception.asks_us && !reception.answers.any() {
+            // Others got through: what met before is over.
+            self.collisions = 0;
+        }
         // Who was answered goes on, unless the answer asks somebody else.
         let ours = reception.asks_us || reception.answers.any() && !reception.asks_others;
         if ours && !self.emcon {
@@ -458,7 +471,9 @@ impl Station {
         if modem.transmit(now, &waveform, pdus.iter().map(DPdu::encode).collect()).is_ok() {
             self.timers.clear(Timer::Contend);
             self.timers.clear(Timer::Answer);
-            self.flight = Some(Flight { octets, airtime, waveform, asked, turn, acks_only: plan.acks_only });
+            self.took_part = true;
+            let handed_down = self.stack.handed_down();
+            self.flight = Some(Flight { octets, airtime, waveform, asked, turn, plan, handed_down });
         } else {
             self.stack.cut_off(now, 0);
         }
@@ -468,7 +483,10 @@ impl Station {
     //= s5066/NODE-019
     fn amend(&mut self, now: Now, modem: &mut dyn Modem) {
         // What was the last turn when it began stays so; the others take what is urgent to their end.
-        let Some(flight) = self.flight.as_mut().filter(|flight| !flight.acks_only) else { return };
+        let Some(flight) = self.flight.as_mut().filter(|flight| !flight.plan.acks_only) else { return };
+        if modem.begun(now) == Some(0) {
+            return self.begin_anew(now, modem);
+        }
         if !self.stack.waiting(now).is_some_and(|waiting| waiting.urgent) {
             return;
         }
@@ -500,6 +518,25 @@ impl Station {
         if modem.replace(now, from, pdus.iter().map(DPdu::encode).collect()).is_err() {
             // Not for a modem that has just said what has begun: the old frames go on, and count as not sent.
             self.stack.cut_off(now, from);
+        }
+    }
+
+    /// What comes during key-up and preamble goes with the transmission: nothing was announced yet, so that it is put
+    /// together anew.
+    fn begin_anew(&mut self, now: Now, modem: &mut dyn Modem) {
+        let handed_down = self.stack.handed_down();
+        let Some(flight) = self.flight.as_mut().filter(|flight| flight.handed_down != handed_down) else { return };
+        flight.handed_down = handed_down;
+        let mut pdus = self.stack.compose(now, &flight.plan);
+        flight.octets = pdus.iter().map(DPdu::octets).collect();
+        flight.airtime = flight.waveform.airtime(flight.octets.iter().sum());
+        flight.asked = whom_they_ask(&pdus);
+        eot::announce(&flight.waveform, flight.airtime, 0, &mut pdus);
+        if modem.replace(now, 0, pdus.iter().map(DPdu::encode).collect()).is_err() {
+            // Not for a modem that has just said that nothing has begun.
+            modem.abort(now);
+            self.flight = None;
+            self.stack.cut_off(now, 0);
         }
     }
 

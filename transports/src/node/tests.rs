@@ -202,6 +202,14 @@ impl Bench {
         self.say(station, RCOP, &Primitive::UnidataRequest(request));
     }
 
+    /// The same, confirmed by the node: no client says a word.
+    fn node_arq(&mut self, station: u16, to: u16, u_pdu: Bytes) {
+        let (sap, destination, ttl) = (SapId::RCOP, address(to), Ttl::INFINITE);
+        let mode = DeliveryMode::ARQ_NODE;
+        let request = UnidataRequest { priority: 6, sap, destination, mode, retransmissions: 0, ttl, u_pdu };
+        self.say(station, RCOP, &Primitive::UnidataRequest(request));
+    }
+
     fn broadcast(&mut self, station: u16, retransmissions: u8, transmission: TransmissionMode, u_pdu: Bytes) {
         let mode = DeliveryMode::new(transmission, Confirmation::None, Order::AsTheyArrive);
         let ttl = Ttl::INFINITE;

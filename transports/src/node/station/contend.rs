@@ -56,7 +56,12 @@ impl Station {
         }
         let window = if urgent { SLOTS_URGENT } else { SLOTS_ROUTINE } << self.collisions.min(DOUBLINGS_MAX);
         let leaves = if self.closed_last && talks && alone { SLOTS_CLOSER } else { 0 };
-        let opened = if self.opened_last { SLOTS_POLITE } else { 0 };
+        let opened = match (alone, self.opened_last, self.took_part) {
+            // Who had its turns leaves all that others may draw to those who had none.
+            (false, _, true) => SLOTS_ROUTINE,
+            (_, true, _) => SLOTS_POLITE,
+            (_, false, _) => 0,
+        };
         let polite = if urgent || is_quiet { 0 } else { SLOTS_POLITE + opened + leaves };
         polite + self.random.below(window)
     }
