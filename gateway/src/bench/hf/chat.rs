@@ -293,7 +293,6 @@ mod tests {
     fn round_trips_keep_to_their_bars() {
         assert_eq!(missed(&by_rate()), [""; 0]);
         assert_eq!(missed(&by_payload().0), [""; 0]);
-        // What is written a second after it was read comes while the modern radio sends the acknowledgement.
-        assert_eq!(missed(&by_delay().0), ["Whole(1): at most 1.05 × without delay"]);
+        assert_eq!(missed(&by_delay().0), [""; 0]);
     }
 }

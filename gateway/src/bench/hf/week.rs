@@ -156,13 +156,26 @@ fn rows(sites: &Sites, asked: Asked, settled: bool, seconds: f64) -> Vec<(&'stat
 mod tests {
     use super::*;
 
-    /// A day of it, in which everything of the table can go wrong.
+    /// Octets sent again at most, of a hundred.
+    const AGAIN_PERCENT: u64 = 60;
+
+    /// A day of it, in which everything of the table can go wrong, with all cut-offs and fades of the week: much less of
+    /// the day than of the week is calm. Seen: 50 and 56 % sent again, 2.3 and 7.4 hours on air.
     #[test]
     fn of_a_fading_day_everything_is_accounted_for() {
-        let rows = week(1, &RATES).unwrap();
-        let missed: Vec<_> = rows.iter().filter(|(_, cell)| matches!(cell, Cell::Bar(_, false))).collect();
-        assert!(missed.is_empty(), "{missed:?}");
-        let again = rows.iter().find(|row| row.0.contains("sent again"));
-        assert!(again.is_some_and(|row| row.1 != Cell::Whole(0)), "{rows:?}");
+        let days = [&[][..], &RATES].map(|rates| {
+            let rows = week(1, rates).unwrap();
+            let missed: Vec<_> = rows.iter().filter(|(_, cell)| matches!(cell, Cell::Bar(_, false))).collect();
+            assert!(missed.is_empty(), "{missed:?}");
+            let cell = |what: &str| rows.iter().find(|row| row.0.contains(what)).map(|row| &row.1);
+            match (cell("sent again"), cell("octets on air"), cell("hours on air")) {
+                (Some(Cell::Whole(again)), Some(Cell::Whole(all)), Some(Cell::Real(hours, _))) => {
+                    (*again, *all, *hours)
+                }
+                other => panic!("{other:?}"),
+            }
+        });
+        let few = |&(again, all, _): &(u64, u64, f64)| again > 0 && again * 100 < all * AGAIN_PERCENT;
+        assert!(days.iter().all(few) && days[1].2 < days[0].2 * 4.0, "{days:?}");
     }
 }

@@ -379,7 +379,9 @@ mod tests {
     /// in a second, all at least or at most so in the mean of 20 seeds.
     #[test]
     fn in_bursts_the_rate_rises_whatever_a_report_holds() {
-        for (segments, reached, fast, carried) in [(1, 24, 75, 400), (2, 16, 85, 600), (4, 12, 90, 800), (8, 8, 95, 1_100)] {
+        for (segments, reached, fast, carried) in
+            [(1, 24, 75, 400), (2, 16, 85, 600), (4, 12, 90, 800), (8, 8, 95, 1_100)]
+        {
             let (mut until, mut high, mut bits) = (0, 0, 0);
             for seed in 0..20 {
                 let mut control = RateControl::new(RATES.len(), 0);

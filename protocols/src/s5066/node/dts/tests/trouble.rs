@@ -226,7 +226,10 @@ fn a_silent_node_is_asked_by_one_short_d_pdu_until_it_is_heard() {
     assert!(waiting.urgent && waiting.at.since(now.mono) <= limits::RETRY_WAIT_URGENT_MAX, "{waiting:?}");
     let now = now.after(waiting.at.since(now.mono));
     let probe = a.compose(now, &plan);
-    assert!(matches!(&probe[..], [DPdu { body: Body::ExpeditedData(part), .. }] if part.segment.len() <= 64), "{probe:?}");
+    assert!(
+        matches!(&probe[..], [DPdu { body: Body::ExpeditedData(part), .. }] if part.segment.len() <= 64),
+        "{probe:?}"
+    );
     // It is heard: the window goes on.
     for _ in 0..4 {
         turn(&mut a, &mut b, now, &plan, calm);
