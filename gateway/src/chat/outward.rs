@@ -330,8 +330,12 @@ impl Chat {
             settles,
             stanza,
         };
-        if self.local.has_room(handing.stanza.to().domain().as_str()) {
+        // The sender of what was given up is told however full it is: the row of his words stands as long as he is not.
+        if settles.is_some() || self.local.has_room(handing.stanza.to().domain().as_str()) {
             self.push_local(now, number, handing);
+        } else {
+            self.count(index, |counters| counters.stanzas_dropped += 1);
+            self.line_in(now, number, &handing, StanzaFate::Discarded, "too many stanzas wait for local servers");
         }
     }
 

@@ -153,9 +153,10 @@ impl Peer {
         }
     }
 
-    /// The link in whose blocks a stanza was before a restart.
+    /// The link in whose blocks a stanza was before a restart: by another it would arrive twice.
     fn keeper_of(&self, number: u64) -> Option<Way> {
-        let mut ways = self.ways().filter(|_| !self.alternates.is_empty());
+        let others = !self.alternates.is_empty() || self.units.is_some();
+        let mut ways = self.ways().filter(|_| others);
         ways.find(|&way| self.side(way).is_some_and(|side| side.session.knows(number)))
     }
 

@@ -259,3 +259,24 @@ fn words_that_a_rule_replaces_are_confirmed_to_their_server() {
     }
     assert_eq!(untaken(&chat), 0);
 }
+
+/// The local server is down and as much waits for it as may: who is owed an error gets it all the same, and an answer that
+/// goes nowhere is told of.
+#[test]
+fn an_error_that_ends_a_row_waits_however_full_it_is() {
+    let mut hq = config("hq.test", &["field.test"]);
+    hq.local_stanzas_max = 1;
+    hq.peers[0].lives = Lives { chat_seconds: 10, ..Lives::HF };
+    let mut pair = Pair::new(hq, config("field.test", &["hq.test"]));
+    pair.link(false);
+    for id in ["1", "2", "3"] {
+        pair.bring(HQ, &message(id, ANN, BOB, ""));
+    }
+    pair.run(11);
+    assert_eq!(pair.chats[HQ].local.len(), 3);
+    let ping = format!("<iq id='4' type='get' from='{ANN}' to='gateway.hq.test'><ping xmlns='urn:xmpp:ping'/></iq>");
+    pair.bring(HQ, &ping);
+    assert_eq!(pair.chats[HQ].local.len(), 3);
+    let lines = pair.lines(HQ, StanzaFate::Discarded);
+    assert!(lines.iter().any(|line| line.id == "4" && line.text.contains("too many")), "{lines:?}");
+}

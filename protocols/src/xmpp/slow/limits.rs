@@ -100,6 +100,8 @@ pub const REPEAT_AFTER: Duration = Duration::from_secs(900);
 pub const REPEAT_DOUBLINGS_MAX: u32 = 4;
 /// Shortest time between two requests for a new epoch.
 pub const ASK_AFTER: Duration = Duration::from_secs(30);
+/// After so long an epoch that begins tries the best dictionary again.
+pub const LEVEL_AGAIN_AFTER: Duration = Duration::from_secs(600);
 /// When a batch that the store refused is tried again.
 pub const SAVE_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// How long records that are no longer needed wait for a batch to ride on.

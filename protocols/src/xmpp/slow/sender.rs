@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::block::{Covered, Stored, Unit, low};
 use super::dictionary::Dictionaries;
 use super::envelope::Envelopes;
-use super::limits::{NEAR_BLOCKS_MAX, RECENT_BLOCKS_MAX, REPEAT_DOUBLINGS_MAX, TAGS_MAX};
+use super::limits::{LEVEL_AGAIN_AFTER, NEAR_BLOCKS_MAX, RECENT_BLOCKS_MAX, REPEAT_DOUBLINGS_MAX, TAGS_MAX};
 use super::record::{Composition, Fragment, Key, number_octets};
 use super::symbols;
 use super::window::Window;
@@ -85,6 +85,8 @@ pub(super) struct Sender {
     /// Repeats without an acknowledgement.
     pub(super) repeats: u32,
     level: usize,
+    /// When the peer last said that it lacks a dictionary.
+    level_at: Instant,
     running: Option<Running>,
     tags: VecDeque<u32>,
 }
@@ -104,6 +106,7 @@ impl Sender {
             repeat_at: None,
             repeats: 0,
             level: 0,
+            level_at: Instant::ZERO,
             running: None,
             tags: VecDeque::new(),
         }
@@ -152,9 +155,25 @@ impl Sender {
         changes
     }
 
-    /// Takes another dictionary from the next epoch on.
-    pub(super) fn set_level(&mut self, level: usize) {
+    /// Takes another dictionary from the next epoch on: the peer lacks better ones.
+    pub(super) fn set_level(&mut self, now: Instant, level: usize) {
         self.level = level;
+        self.level_at = now;
+    }
+
+    /// The peer may have the best dictionary by now: an epoch that begins for another reason tries it, though not again
+    /// and again.
+    //= xmpp/SLOW-028
+    pub(super) fn hope(&mut self, now: Instant) {
+        if now.since(self.level_at) >= LEVEL_AGAIN_AFTER {
+            self.level = 0;
+        }
+    }
+
+    /// The medium begins anew, as it does with a peer that was restarted.
+    //= xmpp/SLOW-028
+    pub(super) fn hope_again(&mut self) {
+        self.level = 0;
     }
 
     fn begin(&mut self, dictionaries: &Dictionaries, first: u32) -> Vec<Change> {

@@ -239,6 +239,7 @@ impl Skywave {
         self.stream.begin();
         self.in_flight.clear();
         self.asked.clear();
+        self.senders.values_mut().for_each(Sender::hope_again);
         self.senders.values_mut().for_each(Sender::resend_all);
         self.work(now);
     }

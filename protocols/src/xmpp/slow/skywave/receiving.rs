@@ -262,12 +262,14 @@ impl Skywave {
         }
         if let Some(theirs) = request.dictionaries {
             let level = digests.iter().position(|digest| theirs.contains(digest)).unwrap_or(LEVELS - 1);
-            sender.set_level(level);
+            sender.set_level(now.mono, level);
             self.notice(
                 "chat-dictionaries-differ",
                 true,
                 format!("level {level} is used: compare the names of both sites"),
             );
+        } else {
+            sender.hope(now.mono);
         }
         match request.stored {
             Some(stored) if stored.instance == instance => self.acknowledged(now, context, stored.next),

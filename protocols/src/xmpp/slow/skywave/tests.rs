@@ -1,6 +1,7 @@
 use super::super::block::{Stored, Unit, ack_digest, low};
 use super::super::config::{Medium, Profile, SlowConfig};
-use super::super::limits::{SAVE_AGAIN_AFTER, UNTOLD_STANZAS_MAX};
+use super::super::dictionary::Dictionaries;
+use super::super::limits::{ACK_DELAY, LEVEL_AGAIN_AFTER, SAVE_AGAIN_AFTER, UNTOLD_STANZAS_MAX};
 use super::super::record::{Key, number_octets};
 use super::super::sender::Change;
 use super::super::session::{Outgoing, Session, SlowOutput};
@@ -253,6 +254,62 @@ fn an_acknowledgement_waits_for_the_block_that_is_about_to_leave() {
         let read: Vec<Unit<'_>> = sent.iter().map(|unit| Unit::read(unit).unwrap()).collect();
         assert!(matches!(read.as_slice(), [Unit::Data { .. }]), "{read:?}");
         assert_ne!(here.next_wakeup().map(|wakeup| wakeup.why), Some("acknowledgement"));
+    }
+}
+
+/// New names are rolled out at one end first. The dictionary that both ends lack meanwhile is taken again when they agree.
+//= xmpp/SLOW-028
+#[test]
+fn a_dictionary_that_both_ends_have_again_is_used_again() {
+    let named = |names: &[&str]| {
+        let names = names.iter().map(|name| (*name).to_owned()).collect();
+        SlowConfig { names, linger: Some(Duration::ZERO), ..SlowConfig::new(Profile::Skywave) }
+    };
+    let (old, new) = (named(&["hq.example"]), named(&["hq.example", "anna@hq.example"]));
+    let best = Dictionaries::new(&new.names).level(0).digest;
+    for medium_returns in [true, false] {
+        let mut now = Now::default().after(Duration::from_secs(10));
+        let up = |end: &mut Session, now: Now| {
+            end.medium_up(now, Medium { boundaries: true, unit_octets_max: 2_048, bits_per_second: 1_200 });
+            end.set_room(now, 8, 1 << 20);
+        };
+        let end = |config: &SlowConfig, seed| Session::new(config.clone(), Box::new(Seeded::new(seed)));
+        let mut here = end(&new, 1);
+        let mut there = end(&old, 2);
+        [&mut here, &mut there].into_iter().for_each(|end| up(end, now));
+        // The dictionaries of the epochs that begin while both say all they have to say.
+        let converse = |here: &mut Session, there: &mut Session, now: Now| {
+            let mut begun = Vec::new();
+            for _ in 0..8 {
+                [&mut *here, &mut *there].into_iter().for_each(|end| end.set_room(now, 8, 1 << 20));
+                for octets in units(here, now) {
+                    if let Unit::Start { dictionary, .. } = Unit::read(&octets).unwrap() {
+                        begun.push(dictionary);
+                    }
+                    there.arrived(now, &octets);
+                }
+                units(there, now).iter().for_each(|octets| here.arrived(now, octets));
+            }
+            begun
+        };
+        here.submit(now, outgoing(1));
+        let begun = converse(&mut here, &mut there, now);
+        assert!(begun.len() == 2 && begun[0] == best && begun[1] != best, "{begun:?}");
+        now = now.after(ACK_DELAY);
+        there.handle_wakeup(now);
+        converse(&mut here, &mut there, now);
+        // The other end is restarted with the new names too, and knows of no epoch.
+        there = end(&new, 3);
+        if medium_returns {
+            here.medium_down(now);
+            up(&mut here, now);
+        } else {
+            now = now.after(LEVEL_AGAIN_AFTER);
+        }
+        up(&mut there, now);
+        here.submit(now, outgoing(2));
+        let begun = converse(&mut here, &mut there, now);
+        assert_eq!(begun, [best], "{medium_returns}");
     }
 }
 
