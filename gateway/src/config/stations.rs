@@ -350,23 +350,27 @@ mod tests {
     #[test]
     fn how_a_station_behaves_is_said_by_its_keys() {
         let keys = "emcon = true\nsetup = \"handshake\"\npeer.\"1.1.0.9\".setup = \"skip\"\ntransmission_seconds = 60\n\
+                    peer.\"1.1.0.7\".setup = \"reset\"\nconfirm_wait_seconds = 90\nbroadcast_only = true\n\
                     transmission_shared_seconds = 10.5\nlink_idle_seconds = 7\nlink_idle_shared_seconds = 5\nlinks_max = 3\n\
                     clients_max = 2\nttl_max_seconds = 60\nhard_link_rank = 4\n";
         let text = format!("[station.\"a.test\"]\nlisten = \"127.0.0.1:1\"\naddress = \"1.1.0.1\"\n{keys}");
         let config = loaded(&text, "").unwrap().stations.remove(0).station.config;
         let peer = |text: &str| config.cas.setup_of(text.parse().unwrap());
         assert_eq!((peer("1.1.0.8"), peer("1.1.0.9")), (LinkSetup::Handshake, LinkSetup::Skip));
+        assert_eq!(peer("1.1.0.7"), LinkSetup::Reset);
         let millis = |span: Duration| span.as_micros() / 1_000;
+        assert_eq!(config.server.confirm_wait.map(millis), Some(90_000));
+        assert!(config.cas.broadcast_only && config.server.broadcast_only && config.server.mtu == MTU_BROADCAST_OCTETS);
         assert_eq!(millis(config.transmission_max), 60_000);
         assert_eq!(millis(config.transmission_shared_max), 10_500);
         assert_eq!((millis(config.cas.soft_idle), millis(config.cas.soft_idle_shared)), (7_000, 5_000));
         assert_eq!((config.emcon, config.cas.links_max, config.server.clients_max), (true, 3, 2));
         assert_eq!((millis(config.server.ttl_max), config.server.hard_link_rank.number()), (60_000, 4));
-        let wrong = keys.replace("true", "1").replace("= 60", "= 0").replace("10.5", "200").replace("= 3", "= 65");
+        let wrong = keys.replace("emcon = true", "emcon = 1").replace("= 60", "= 0").replace("= 90", "= 0").replace("10.5", "200").replace("= 3", "= 65");
         let wrong = wrong.replace("= 4", "= 16").replace("1.1.0.9", "17.0.0.9").replace("\"skip\"", "\"jump\"");
         let text = text.replace(keys, &wrong);
         let found = loaded(&text, "").unwrap_err();
-        assert_eq!(found.len(), 8, "{found:#?}");
+        assert_eq!(found.len(), 9, "{found:#?}");
     }
 
     #[test]

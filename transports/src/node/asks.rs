@@ -86,6 +86,11 @@ pub(super) const fn is_of_arq(pdu: &DPdu) -> bool {
     pdu.body.kind() <= 5
 }
 
+/// Whether it is of a link and answers, or is about resets: what a node says to one that sent it something.
+pub(super) const fn answers_arq(pdu: &DPdu) -> bool {
+    matches!(pdu.body, Body::Ack(_) | Body::DataAck(..) | Body::Reset(_) | Body::ExpeditedAck(_))
+}
+
 /// Whether it carries something for clients, and not just a message about a link.
 pub(super) fn is_data(pdu: &DPdu) -> bool {
     pdu.body.segment().is_some_and(|segment| !segment.is_empty()) && link_message(pdu).is_none()

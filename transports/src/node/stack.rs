@@ -35,7 +35,7 @@ use skywave_protocols::s5066::sis::fields::{Rank, SapId};
 use skywave_protocols::time::{Instant, Now, Wakeup};
 
 use self::arrivals::Arrival;
-use super::asks::{is_of_arq, rides};
+use super::asks::{answers_arq, is_of_arq, rides};
 use super::config::StationConfig;
 use super::limits::{LINK_PDU_OCTETS, ORDERS_MAX};
 
@@ -93,6 +93,8 @@ pub(super) struct StackCounters {
     changes_refused: u64,
     /// U_PDUs whose link ended while they were on the air: reported, since nobody knows whether they arrived.
     doubtful: u64,
+    /// What was to be said to peers about U_PDUs of theirs, and could not be kept until there was a link.
+    replies_dropped: u64,
 }
 
 /// What a C_PDU in the data transfer sublayer is.
@@ -230,10 +232,15 @@ impl Stack {
     pub(super) fn heard(&mut self, now: Now, received: &Received) {
         let pdu = &received.pdu;
         if pdu.destination == self.address && is_of_arq(pdu) {
-            let takes = self.cas.data_heard(now, pdu.source, Mark::of(pdu.eow));
+            let mark = Mark::of(pdu.eow);
+            let takes = self.cas.data_heard(now, pdu.source, mark, answers_arq(pdu));
             self.settle(now);
             if !takes {
                 self.counters.stale += 1;
+                if !matches!(mark, Some(Mark::Asks(_))) {
+                    // It is of a link that has ended here, and ours may have nothing to say by which its sender would know.
+                    self.dts.unread(now, pdu);
+                }
                 return;
             }
         }

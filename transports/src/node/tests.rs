@@ -26,6 +26,7 @@ use crate::modem::{Interleaver, Modem, ModemEvent, ModemFault, Waveform};
 
 mod access;
 mod hostile;
+mod layers;
 mod links;
 mod service;
 mod storm;
@@ -234,8 +235,11 @@ impl Bench {
         let (mut confirmed, mut rejected) = (Vec::new(), Vec::new());
         for told in self.told.iter().filter(|told| (told.station, told.sap) == (station, RCOP)) {
             match &told.primitive {
-                Primitive::UnidataRequestConfirm(returned) => confirmed.push(tag(&returned.leading)),
-                Primitive::UnidataRequestRejected(reason, returned) => {
+                Primitive::UnidataRequestConfirm(returned) | Primitive::ExpeditedUnidataRequestConfirm(returned) => {
+                    confirmed.push(tag(&returned.leading));
+                }
+                Primitive::UnidataRequestRejected(reason, returned)
+                | Primitive::ExpeditedUnidataRequestRejected(reason, returned) => {
                     assert!(matches!(reason, DataRejection::TtlExpired | DataRejection::NotResponding));
                     rejected.push(tag(&returned.leading));
                 }

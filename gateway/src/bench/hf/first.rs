@@ -50,7 +50,7 @@ impl Begun {
     fn bar(&self, rate: u32, setup: LinkSetup) -> (&'static str, f64) {
         match setup {
             LinkSetup::Ride | LinkSetup::Skip => ("1.3 × average", WITHOUT_HANDSHAKE * self.trips.average),
-            LinkSetup::Handshake => {
+            LinkSetup::Handshake | LinkSetup::Reset => {
                 let start = self.start_octets.max(0.0) * 8.0 / f64::from(rate);
                 ("average + handshake + start-up octets", self.trips.average + self.handshake + start)
             }
@@ -126,6 +126,12 @@ mod tests {
             (Radio::MODERN, 75, LinkSetup::Ride),
             (Radio::MODERN, 1200, LinkSetup::Ride),
             (Radio::MODERN, 9600, LinkSetup::Ride),
+            (Radio::PAPER, 75, LinkSetup::Skip),
+            (Radio::PAPER, 1200, LinkSetup::Skip),
+            (Radio::PAPER, 9600, LinkSetup::Skip),
+            (Radio::MODERN, 75, LinkSetup::Skip),
+            (Radio::MODERN, 1200, LinkSetup::Skip),
+            (Radio::MODERN, 9600, LinkSetup::Skip),
         ] {
             let begun = Begun::new(radio, rate, setup).unwrap();
             let (words, most) = begun.bar(rate, setup);

@@ -24,6 +24,10 @@ pub const LINK_MESSAGES_UNSENT_MAX: usize = 64;
 pub const LINK_MESSAGE_AGE_MAX: Duration = Duration::from_secs(600);
 /// A made link is believed in for so long, whatever warnings come.
 pub const LINK_WARNING_GAP: Duration = Duration::from_secs(10);
+/// Links with one node that are made anew because it warns that it has none: so many,
+pub const LINK_WARNINGS_MAX: u32 = 5;
+/// within this time. Anybody may warn in its name, and what was on the air is rejected each time.
+pub const LINK_WARNINGS_SPAN: Duration = Duration::from_secs(600);
 /// Every so many transmissions of which nothing was heard, the request in front of riding data is the standard's: the
 /// first one goes without any.
 pub const RIDES_PLAIN_EVERY: u32 = 2;

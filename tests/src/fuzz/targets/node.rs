@@ -145,7 +145,9 @@ fn traffic() -> impl Iterator<Item = Sending> {
 /// turn. How many were made.
 pub fn cas(octets: &[u8]) -> usize {
     let setups = PEERS.into_iter().zip([LinkSetup::Ride, LinkSetup::Handshake, LinkSetup::Skip]).collect();
-    let mut cas = Cas::new(CasConfig { setups, links_max: 2, ..CasConfig::new(OWN) }, Seeded::new(1));
+    // The fourth is one of those.
+    let config = CasConfig { setup: LinkSetup::Reset, setups, links_max: 2, ..CasConfig::new(OWN) };
+    let mut cas = Cas::new(config, Seeded::new(1));
     let mut now = BEGIN;
     let mut up = [false; PEERS.len()];
     let mut made = 0;
@@ -184,7 +186,7 @@ fn one(cas: &mut Cas, now: Now, peer: NodeAddress, octet: u8) {
         7 => cas.release(now, peer, LinkBreak::HigherLayer),
         8 => cas.sent(now, peer),
         9 => {
-            cas.data_heard(now, peer, Mark::of(Eow { kind: octet & 0xf, data: octet }));
+            cas.data_heard(now, peer, Mark::of(Eow { kind: octet & 0xf, data: octet }), flag);
         }
         10 => cas.peer_unconnected(now, peer),
         11 => cas.set_silent(now, flag),

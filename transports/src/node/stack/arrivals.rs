@@ -144,11 +144,14 @@ impl Stack {
             return self.send_reply(now, reply);
         }
         if self.replies.len() >= REPLY_PEERS_MAX && !self.replies.contains_key(&reply.destination) {
-            self.replies.pop_first();
+            let dropped = self.replies.pop_first().map_or(0, |(_, replies)| replies.len());
+            self.counters.replies_dropped += dropped as u64;
         }
         let waiting = self.replies.entry(reply.destination).or_default();
         if waiting.len() < REPLIES_MAX {
             waiting.push(reply);
+        } else {
+            self.counters.replies_dropped += 1;
         }
     }
 

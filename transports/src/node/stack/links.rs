@@ -1,10 +1,10 @@
 //! Links of the stack: what the channel access sublayer wants done, and U_PDUs that wait for a link again.
 
 use skywave_protocols::s5066::address::NodeAddress;
-use skywave_protocols::s5066::node::RequestId;
 use skywave_protocols::s5066::node::cas::{CasOutput, LinkEnd, LinkRefusal};
 use skywave_protocols::s5066::node::cpdu::{CPdu, LinkBreak, LinkMessage};
 use skywave_protocols::s5066::node::dts::{CPduNumber, Sending, Service};
+use skywave_protocols::s5066::node::{Carriage, RequestId};
 use skywave_protocols::time::Now;
 
 use super::{DOUBLINGS_MAX, Load, PRIORITY_LINK, Stack, Unit, service};
@@ -71,9 +71,8 @@ impl Stack {
             CasOutput::Disconnected { peer, reason } => {
                 self.server.link_lost(peer);
                 self.linked.remove(&peer);
-                let rejected = matches!(reason, LinkEnd::Rejected(_));
-                self.dts.disconnect(now, peer, rejected);
-                if rejected {
+                self.dts.disconnect(now, peer, matches!(reason, LinkEnd::Rejected { late: false, .. }));
+                if matches!(reason, LinkEnd::Rejected { .. }) {
                     // Data rode with the request: at once again it would ride into a link that is for others.
                     return self.link_later(now, peer);
                 }
@@ -115,7 +114,7 @@ impl Stack {
     pub(super) fn hold_others(&mut self, peer: NodeAddress) {
         let (server, dts) = (&self.server, &mut self.dts);
         let is_meant = |unit: &Unit| {
-            let is_arq = matches!(service(&unit.outgoing), Service::Arq { .. });
+            let is_arq = unit.outgoing.carriage == Carriage::Arq;
             unit.outgoing.destination == peer && is_arq && !server.carries(&unit.outgoing)
         };
         for (&id, unit) in self.units.iter_mut().filter(|(_, unit)| is_meant(unit)) {

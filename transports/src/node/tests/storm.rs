@@ -4,16 +4,21 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Random traffic between all stations under a random weather; what must hold holds, and it is the same twice.
-fn storm(seed: u64, stations: usize) -> String {
+/// Random traffic between all stations under a random weather; what must hold holds, and it is the same twice. With
+/// `hard_links` clients ask for hard links now and then, and U_PDUs go expedited and unordered too.
+fn storm(seed: u64, stations: usize, hard_links: bool) -> String {
     let mut random = Seeded::new(seed);
     let weather = weather(&mut random, seed, stations);
-    let setup = [LinkSetup::Ride, LinkSetup::Ride, LinkSetup::Handshake, LinkSetup::Skip][random.below(4) as usize];
+    let agreed = if seed.is_multiple_of(2) { LinkSetup::Reset } else { LinkSetup::Skip };
+    let setup = [LinkSetup::Ride, LinkSetup::Ride, LinkSetup::Handshake, agreed][random.below(4) as usize];
     let rates: &[u32] = if random.chance(300_000) { &[300, 1200, 2400, 9600] } else { &[] };
     let mut bench = Bench::configured(&weather, stations, |config| {
         config.cas.setup = setup;
         config.rates = rates.to_vec();
+        // What random clients ask for may be too much of it, and of no link that there is.
+        (config.server.expedited_max, config.server.invalid_max) = (1000, 1000);
     });
+    let mut others = hard_links.then(|| Others { random: Seeded::new(seed).fork("hard links"), answered: 0 });
     let restarts = random.chance(400_000);
     let context =
         format!("seed {seed}, {stations} stations, {setup:?}, rates {rates:?}, restarts {restarts}\n{weather}");
@@ -23,14 +28,20 @@ fn storm(seed: u64, stations: usize) -> String {
         let to = (from + 1 + random.below(stations as u64 - 1) as u16) % stations as u16;
         let ttl = [40, 300, 5000][random.below(3) as usize];
         let priority = random.below(16) as u8;
-        bench.arq(from, to, priority, ttl, unit(number, 4 + random.below(2044) as usize));
-        sent.push(Sent { from, to, priority, number, life: bench.life(from) });
-        let pause = random.below(20) as f64;
-        bench.run(bench.seconds() + pause);
+        let way = others.as_mut().map_or(Way::InOrder, Others::way);
+        let u_pdu = unit(number, 4 + random.below(2044) as usize);
+        hand_over(&mut bench, (from, to), way, priority, ttl, u_pdu);
+        sent.push(Sent { from, to, priority, number, way, life: bench.life(from) });
+        let pause = random.below(20);
+        for _ in 0..pause {
+            bench.run(bench.seconds() + 1.0);
+            others.iter_mut().for_each(|others| others.step(&mut bench, stations as u16));
+        }
         if restarts && random.chance(80_000) {
             bench.restart(random.below(stations as u64) as u16);
         }
     }
+    others.iter_mut().for_each(|others| others.end(&mut bench, stations as u16));
     bench.run(20_000.0);
     assert_eq!(bench.simulator.emissions_in_emcon(), 0, "{context}");
     assert_eq!(bench.simulator.begun_early(), 0, "{context}");
@@ -40,8 +51,8 @@ fn storm(seed: u64, stations: usize) -> String {
     sent.iter().for_each(|sent| check(&bench, sent, &context));
     check_order(&bench, &sent, stations as u16, &context);
     for told in &bench.told {
-        if let Primitive::UnidataIndication(indication) = &told.primitive {
-            assert_eq!(indication.u_pdu, unit(tag(&indication.u_pdu), indication.u_pdu.len()), "{context}");
+        if let Some(u_pdu) = indicated(told) {
+            assert_eq!(*u_pdu, unit(tag(u_pdu), u_pdu.len()), "{context}");
         }
     }
     format!("{:x} {}", bench.digest.finalize(), bench.simulator.octets_on_air())
@@ -72,13 +83,107 @@ fn weather(random: &mut Seeded, seed: u64, stations: usize) -> String {
     weather
 }
 
+/// How a U_PDU goes.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Way {
+    InOrder,
+    AsTheyArrive,
+    Expedited,
+}
+
+fn hand_over(bench: &mut Bench, (from, to): (u16, u16), way: Way, priority: u8, ttl_seconds: u64, u_pdu: Bytes) {
+    let order = if way == Way::AsTheyArrive { Order::AsTheyArrive } else { Order::InOrder };
+    let request = UnidataRequest {
+        priority,
+        sap: SapId::RCOP,
+        destination: address(to),
+        mode: DeliveryMode::new(TransmissionMode::Arq, Confirmation::Client, order),
+        retransmissions: 0,
+        ttl: Ttl::from_span(Duration::from_secs(ttl_seconds)),
+        u_pdu,
+    };
+    let request = match way {
+        Way::InOrder | Way::AsTheyArrive => Primitive::UnidataRequest(request),
+        Way::Expedited => Primitive::ExpeditedUnidataRequest(request),
+    };
+    bench.say(from, RCOP, &request);
+}
+
+/// Clients that have links for themselves now and then.
+struct Others {
+    random: Seeded,
+    /// What they were told of and have answered.
+    answered: usize,
+}
+
+impl Others {
+    fn way(&mut self) -> Way {
+        [Way::InOrder, Way::InOrder, Way::AsTheyArrive, Way::Expedited][self.random.below(4) as usize]
+    }
+
+    fn step(&mut self, bench: &mut Bench, stations: u16) {
+        self.accept(bench);
+        let from = self.random.below(u64::from(stations)) as u16;
+        let node = address((from + 1 + self.random.below(u64::from(stations) - 1) as u16) % stations);
+        if self.random.chance(20_000) {
+            let kind = [HardLinkType::Reservation, HardLinkType::Partial, HardLinkType::Full];
+            let kind = kind[self.random.below(3) as usize];
+            let (priority, remote_sap) =
+                (self.random.below(4) as u8, [SapId::RCOP, SapId::UDOP][self.random.below(2) as usize]);
+            let sap = [RCOP, UDOP][self.random.below(2) as usize];
+            bench.say(from, sap, &Primitive::HardLinkEstablish(HardLink { kind, priority, remote_sap, node }));
+        } else if self.random.chance(30_000) {
+            bench.say(from, [RCOP, UDOP][self.random.below(2) as usize], &Primitive::HardLinkTerminate(node));
+        }
+    }
+
+    /// Whoever is asked for a link of full bandwidth says yes.
+    fn accept(&mut self, bench: &mut Bench) {
+        let told = bench.told[self.answered..].iter();
+        let asked: Vec<_> = told
+            .filter_map(|told| match told.primitive {
+                Primitive::HardLinkIndication(_, link) => Some((told.station, told.sap, link)),
+                _ => None,
+            })
+            .collect();
+        self.answered = bench.told.len();
+        for (station, sap, link) in asked {
+            bench.say(station, sap, &Primitive::HardLinkAccept(link));
+        }
+    }
+
+    /// All of them end.
+    fn end(&mut self, bench: &mut Bench, stations: u16) {
+        for round in 0..20 {
+            self.accept(bench);
+            for (from, to) in (0..stations).flat_map(|from| (0..stations).map(move |to| (from, to))) {
+                for sap in [RCOP, UDOP] {
+                    bench.say(from, sap, &Primitive::HardLinkTerminate(address(to)));
+                }
+            }
+            bench.run(bench.seconds() + 60.0 * f64::from(round));
+        }
+    }
+}
+
 /// A U_PDU that was handed over.
 struct Sent {
     from: u16,
     to: u16,
     priority: u8,
     number: u32,
+    way: Way,
     life: usize,
+}
+
+/// The U_PDU that a client got.
+fn indicated(told: &Told) -> Option<&Bytes> {
+    match &told.primitive {
+        Primitive::UnidataIndication(indication) | Primitive::ExpeditedUnidataIndication(indication) => {
+            Some(&indication.u_pdu)
+        }
+        _ => None,
+    }
 }
 
 /// It was answered once, arrived at most once in each life of its receiver, and arrived if it was confirmed.
@@ -91,8 +196,7 @@ fn check(bench: &Bench, sent: &Sent, context: &str) {
     let forgotten = life != bench.life(from);
     assert!(matches!(answers, (1, 0) | (0, 1)) || forgotten && answers == (0, 0), "{number}: {answers:?}\n{context}");
     let is_it = |told: &&Told| {
-        let Primitive::UnidataIndication(indication) = &told.primitive else { return false };
-        (told.station, told.sap) == (to, RCOP) && tag(&indication.u_pdu) == number
+        (told.station, told.sap) == (to, RCOP) && indicated(told).is_some_and(|u_pdu| tag(u_pdu) == number)
     };
     let mut lives: Vec<usize> = bench.told.iter().filter(is_it).map(|told| told.life).collect();
     let times = lives.len();
@@ -104,12 +208,12 @@ fn check(bench: &Bench, sent: &Sent, context: &str) {
 /// What goes in order does so, in each life of its receiver, whatever ended or began anew.
 fn check_order(bench: &Bench, sent: &[Sent], stations: u16, context: &str) {
     for to in 0..stations {
-        let mut last: BTreeMap<(u16, u8, usize), u32> = BTreeMap::new();
+        let mut last: BTreeMap<(u16, u8, Way, usize), u32> = BTreeMap::new();
         for told in bench.told.iter().filter(|told| (told.station, told.sap) == (to, RCOP)) {
-            let Primitive::UnidataIndication(indication) = &told.primitive else { continue };
-            let tag = tag(&indication.u_pdu);
-            let Some(sent) = sent.iter().find(|sent| sent.number == tag) else { continue };
-            let before = last.insert((sent.from, sent.priority, told.life), tag);
+            let Some(tag) = indicated(told).map(|u_pdu| tag(u_pdu)) else { continue };
+            let is_it = |sent: &&Sent| sent.number == tag && sent.way != Way::AsTheyArrive;
+            let Some(sent) = sent.iter().find(is_it) else { continue };
+            let before = last.insert((sent.from, sent.priority, sent.way, told.life), tag);
             assert!(before.is_none_or(|before| before < tag), "{tag} came after {before:?}\n{context}");
         }
     }
@@ -118,13 +222,20 @@ fn check_order(bench: &Bench, sent: &[Sent], stations: u16, context: &str) {
 /// A FLASH that was cut already and does not fit in: the transmission goes as it was, and what it carries counts as sent.
 #[test]
 fn what_a_flash_leaves_as_it_was_arrives_once() {
-    storm(2_959_689_857_186_899_039, 2);
+    storm(2_959_689_857_186_899_039, 2, false);
+}
+
+/// A client wants the link for itself in the middle of a transmission that rides on it: what was taken of that before is
+/// not refused with the rest.
+#[test]
+fn what_a_hard_link_cuts_off_arrives_once() {
+    storm(11_614_606_173_422_058_307, 2, true);
 }
 
 #[test]
 fn the_same_seed_gives_the_same_octets() {
-    assert_eq!(storm(42, 4), storm(42, 4));
-    assert_ne!(storm(42, 4), storm(43, 4));
+    assert_eq!(storm(42, 4, true), storm(42, 4, true));
+    assert_ne!(storm(42, 4, true), storm(43, 4, true));
 }
 
 proptest! {
@@ -132,6 +243,6 @@ proptest! {
 
     #[test]
     fn under_any_weather_arq_delivers_once_or_rejects(seed: u64, four: bool) {
-        storm(seed, if four { 4 } else { 2 });
+        storm(seed, if four { 4 } else { 2 }, false);
     }
 }

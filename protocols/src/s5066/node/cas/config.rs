@@ -14,8 +14,11 @@ pub enum LinkSetup {
     Handshake,
     /// Data travels in the same transmission as the request. Between two nodes of ours.
     Ride,
-    /// The link is agreed to be there at all times: nothing is asked. Point to point.
+    /// The link is agreed to be there at all times: nothing is asked, and data says which link it is of. Point to point
+    /// between two nodes of ours; a foreign one that answers such data is taken for one of [`LinkSetup::Reset`].
     Skip,
+    /// The same with any node of the standard: a full reset begins both windows, and data waits for its answer.
+    Reset,
 }
 
 /// The configuration.

@@ -2,8 +2,8 @@
 //!
 //! A link is a duty of two nodes towards each other: while it lasts, both keep the state of their ARQ. The layer above
 //! says which links it wants; other nodes ask for theirs. A link is exclusive (a hard link) or not (a soft link); an
-//! exclusive one keeps others from asking. Three ways to make one, by peer ([`LinkSetup`]): the handshake of the
-//! standard, data riding with the request (between two nodes of ours), and none at all (point to point).
+//! exclusive one keeps others from asking. Ways to make one, by peer ([`LinkSetup`]): the handshake of the standard, data
+//! riding with the request (between two nodes of ours), and none at all (point to point; with a foreign node by a reset).
 //!
 //! Promises: every [`CasOutput::Connected`] of a peer is followed by one [`CasOutput::Disconnected`] before the next;
 //! every link wanted is connected, refused, or waits for an end of silence, of an exclusive link, or for room. In EMCON
@@ -29,7 +29,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use super::cpdu::{LinkBreak, LinkMessage, LinkRejection};
 use super::limits::{
-    LINK_MESSAGE_AGE_MAX, LINK_MESSAGES_UNSENT_MAX, LINK_PEERS_MAX, LINK_WARNING_GAP, RIDES_PLAIN_EVERY,
+    LINK_MESSAGE_AGE_MAX, LINK_MESSAGES_UNSENT_MAX, LINK_PEERS_MAX, LINK_WARNING_GAP, LINK_WARNINGS_MAX,
+    LINK_WARNINGS_SPAN, RIDES_PLAIN_EVERY,
 };
 use super::mark::{LINK_NUMBER_MAX, Mark};
 use crate::random::{Random as _, Seeded};
@@ -98,7 +99,12 @@ pub enum LinkEnd {
     /// The other node broke it.
     Broken(LinkBreak),
     /// The other node refuses what we thought made.
-    Rejected(LinkRejection),
+    Rejected {
+        /// Why.
+        reason: LinkRejection,
+        /// An answer was missing before: perhaps it had accepted then, and has some of the data.
+        late: bool,
+    },
     /// A new link with the same node takes its place.
     Replaced,
     /// The other node knows of no link.
@@ -145,12 +151,18 @@ struct Peer {
     skipped: bool,
     /// Data rode with our request for it.
     rode: bool,
+    /// Data rode, and an answer to it was missing.
+    unanswered: bool,
     /// The number of the last request of ours for a link that is not exclusive.
     number: u16,
     /// The number in the request of theirs that made the link; 0 for none.
     their_number: u16,
+    /// The number of its last request that was accepted, also when that link has ended.
+    accepted: u16,
     /// It asked under that number when it was heard last: perhaps it does not know that we accept.
     asks: bool,
+    /// Such a link of its has ended here since: what it sent on that may come again with what it sends next.
+    unaware: bool,
     /// Data moved on this link.
     moved: bool,
     made_at: Instant,
@@ -159,6 +171,8 @@ struct Peer {
     deadline: Option<Instant>,
     /// How often we asked again.
     tries: u32,
+    /// Since when it was believed how often that it knows of no link.
+    warned: (Instant, u32),
     /// What we break it for.
     breaking_for: LinkBreak,
     /// A link is wanted and not begun; whether it is to be exclusive.
@@ -173,17 +187,27 @@ impl Peer {
             by_us: false,
             skipped: false,
             rode: false,
+            unanswered: false,
             number,
             their_number: 0,
+            accepted: 0,
             asks: false,
+            unaware: false,
             moved: false,
             made_at: Instant::ZERO,
             moved_at: Instant::ZERO,
             deadline: None,
             tries: 0,
+            warned: (Instant::ZERO, 0),
             breaking_for: LinkBreak::Unknown,
             wanted: None,
         }
+    }
+
+    /// What is kept of it whatever becomes of its links.
+    const fn anew(&self, number: u16) -> Self {
+        let unaware = self.unaware || self.asks;
+        Self { warned: self.warned, accepted: self.accepted, unaware, ..Self::new(number) }
     }
 
     /// Somebody above was told that it is connected.
@@ -276,28 +300,30 @@ impl Cas {
             LinkMessage::Rejected(reason) => self.on_rejected(source, reason),
             LinkMessage::Break(reason) => self.on_break(now, source, reason),
             LinkMessage::BreakConfirm => {
+                self.peers.get_mut(&source).into_iter().for_each(|known| known.unaware = false);
                 self.go(source, On::BreakConfirmed);
             }
         }
         self.begin_all(now);
     }
 
-    /// A D_PDU of the ARQ (types 0 to 5) came from `peer`, with what it says of its link. Said before the ARQ takes it:
-    /// `false` where it must not, since it is of another link than the one that we have. What finds no link goes to the
-    /// ARQ, which warns its sender.
+    /// A D_PDU of the ARQ (types 0 to 5) came from `peer`, with what it says of its link; it `answers` if it acknowledges
+    /// or is about resets. Said before the ARQ takes it: `false` where it must not, since it is of another link than the
+    /// one that we have. What finds no link goes to the ARQ, which warns its sender.
     //= s5066/CAS-007
-    pub fn data_heard(&mut self, now: Now, peer: NodeAddress, mark: Option<Mark>) -> bool {
+    pub fn data_heard(&mut self, now: Now, peer: NodeAddress, mark: Option<Mark>, answers: bool) -> bool {
         if peer.is_group() || peer == self.config.address {
             return true;
         }
         let is_down = self.peers.get(&peer).is_none_or(|known| known.state == State::Idle);
-        if is_down && mark.is_none() && self.config.setup_of(peer) == LinkSetup::Skip && self.admit(peer) {
-            self.start(now, peer, LinkSetup::Skip, false, false);
+        let is_agreed = matches!(self.config.setup_of(peer), LinkSetup::Skip | LinkSetup::Reset);
+        if is_down && mark.is_none() && is_agreed && !self.config.broadcast_only && self.admit(peer) {
+            self.start(now, peer, LinkSetup::Reset, false, false);
         }
         let takes = match mark {
             Some(Mark::Asks(number)) => self.on_asking(now, peer, number),
             Some(Mark::Answers(number)) => self.on_answering(now, peer, number),
-            None => self.on_unmarked(peer),
+            None => self.on_unmarked(now, peer, answers),
         };
         if let Some(known) = self.peers.get_mut(&peer).filter(|known| takes && known.state == State::Linked) {
             (known.moved, known.moved_at) = (true, now.mono);
@@ -314,7 +340,7 @@ impl Cas {
         }
         let Some(known) = self.peers.get(&peer).copied().filter(|known| known.state == State::Linked) else { return };
         let is_new = now.mono.since(known.made_at) < LINK_WARNING_GAP;
-        if is_new || !self.go(peer, On::Unconnected) {
+        if is_new || !self.believes(now, peer) || !self.go(peer, On::Unconnected) {
             self.counters.ignored += 1;
             return;
         }
@@ -322,7 +348,8 @@ impl Cas {
         self.tell_down(peer, LinkEnd::Unconnected);
         let setup = match self.config.setup_of(peer) {
             LinkSetup::Ride if !known.exclusive => LinkSetup::Ride,
-            LinkSetup::Ride | LinkSetup::Skip | LinkSetup::Handshake => LinkSetup::Handshake,
+            LinkSetup::Skip if known.rides() => LinkSetup::Skip,
+            LinkSetup::Ride | LinkSetup::Skip | LinkSetup::Reset | LinkSetup::Handshake => LinkSetup::Handshake,
         };
         if setup == LinkSetup::Handshake && self.silent {
             if let Some(known) = self.peers.get_mut(&peer) {
@@ -331,6 +358,16 @@ impl Cas {
             return;
         }
         self.start(now, peer, setup, known.exclusive, true);
+    }
+
+    /// Whether a node may still say that it knows of no link; counted if so.
+    fn believes(&mut self, now: Now, peer: NodeAddress) -> bool {
+        let Some(known) = self.peers.get_mut(&peer) else { return false };
+        if now.mono.since(known.warned.0) > LINK_WARNINGS_SPAN {
+            known.warned = (now.mono, 0);
+        }
+        known.warned.1 += 1;
+        known.warned.1 <= LINK_WARNINGS_MAX
     }
 
     /// The node begins or ends its silence (EMCON).
@@ -382,9 +419,9 @@ impl Cas {
         }
     }
 
-    /// Whether a link is there by agreement alone: nothing said that the other node begins it too.
+    /// Whether a link is there by agreement alone: nothing says that the other node begins it too.
     pub fn is_agreed(&self, peer: NodeAddress) -> bool {
-        self.peers.get(&peer).is_some_and(|known| known.is_up() && known.skipped)
+        self.peers.get(&peer).is_some_and(|known| known.is_up() && known.skipped && !known.rides())
     }
 
     /// The next output.
@@ -413,8 +450,8 @@ impl Cas {
         let Some(known) = self.peers.get(&peer).copied() else { return };
         let on = match setup {
             LinkSetup::Handshake => On::Call,
-            LinkSetup::Ride => On::Ride,
-            LinkSetup::Skip => On::Skip,
+            LinkSetup::Ride | LinkSetup::Skip => On::Ride,
+            LinkSetup::Reset => On::Skip,
         };
         if !self.go(peer, on) {
             return;
@@ -422,16 +459,17 @@ impl Cas {
         if known.is_up() {
             self.tell_down(peer, LinkEnd::Replaced);
         }
-        let (skipped, rode) = (setup == LinkSetup::Skip, setup == LinkSetup::Ride);
-        let is_numbered = setup != LinkSetup::Skip && !exclusive;
+        let skipped = matches!(setup, LinkSetup::Skip | LinkSetup::Reset);
+        let rode = matches!(setup, LinkSetup::Ride | LinkSetup::Skip);
+        let is_numbered = rode || setup == LinkSetup::Handshake && !exclusive;
         let number = if is_numbered { known.number % LINK_NUMBER_MAX + 1 } else { known.number };
         if let Some(known) = self.peers.get_mut(&peer) {
-            *known = Peer { state: known.state, exclusive, by_us, skipped, rode, ..Peer::new(number) };
+            *known = Peer { state: known.state, exclusive, by_us, skipped, rode, ..known.anew(number) };
             (known.made_at, known.moved_at) = (now.mono, now.mono);
         }
         match setup {
             LinkSetup::Handshake => self.send(now, peer, LinkMessage::Request { exclusive, number: 0 }),
-            LinkSetup::Ride | LinkSetup::Skip => self.tell_up(peer),
+            LinkSetup::Ride | LinkSetup::Skip | LinkSetup::Reset => self.tell_up(peer),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use super::super::cpdu::{LinkBreak, LinkMessage, LinkRejection};
 use super::state::On;
-use super::{Cas, LinkEnd, LinkRefusal, Peer, State};
+use super::{Cas, LinkEnd, LinkRefusal, LinkSetup, Peer, State};
 use crate::s5066::address::NodeAddress;
 use crate::time::Now;
 
@@ -19,7 +19,10 @@ impl Cas {
             known.asks = number != 0;
             return self.send(now, source, LinkMessage::Accepted { number });
         }
-        if let Some(reason) = self.refusal(now, source, exclusive) {
+        // The link under this number has ended here: what rides on it may have been taken.
+        let had = |known: &Peer| number != 0 && known.accepted == number;
+        let ended = self.peers.get(&source).is_some_and(had).then_some(LinkRejection::Unknown);
+        if let Some(reason) = ended.or_else(|| self.refusal(now, source, exclusive)) {
             let rejected = LinkMessage::Rejected(reason);
             // Each D_PDU of a ride asks; they are answered at once.
             self.counters.rejected += u64::from(!self.unsent.contains_key(&(source, rejected)));
@@ -38,9 +41,12 @@ impl Cas {
         let by_us = matches!(known.state, State::Riding | State::Calling);
         if let Some(known) = self.peers.get_mut(&source) {
             let (state, rode, wanted) = (known.state, is_ours && known.rode, known.wanted);
-            let fresh = Peer { state, exclusive, by_us, rode, wanted, ..Peer::new(known.number) };
-            let asks = number != 0;
-            *known = Peer { their_number: number, asks, made_at: now.mono, moved_at: now.mono, ..fresh };
+            let (exclusive, asks) = (exclusive || is_ours && known.exclusive, number != 0);
+            let accepted = if asks { number } else { known.accepted };
+            let kept = Peer { accepted, unaware: false, ..known.anew(known.number) };
+            let fresh = Peer { state, exclusive, by_us, rode, wanted, ..kept };
+            let skipped = asks && self.config.setup_of(source) == LinkSetup::Skip;
+            *known = Peer { their_number: number, asks, skipped, made_at: now.mono, moved_at: now.mono, ..fresh };
         }
         if !is_ours {
             self.tell_up(source);
@@ -55,6 +61,11 @@ impl Cas {
         let is_it = |known: &&Peer| known.state == State::Linked && known.their_number == number;
         match self.peers.get_mut(&source) {
             Some(known) if is_it(&&*known) => known.asks = true,
+            // It was made and has ended here, and its sender has not heard so: what it sent before was taken.
+            Some(known) if known.accepted == number => {
+                self.send(now, source, LinkMessage::Break(LinkBreak::HigherLayer));
+                return false;
+            }
             Some(_) | None => self.on_request(now, source, false, number),
         }
         // What answers the data says that we accept: nothing else needs to.
@@ -73,7 +84,7 @@ impl Cas {
         match known.state {
             State::Riding | State::Calling if is_ours => {
                 self.on_accepted(now, source, number);
-                true
+                self.peers.get(&source).is_some_and(|known| known.state == State::Linked)
             }
             State::Riding => false,
             // Where nothing of ours rode, others use these orderwire messages for something else.
@@ -85,11 +96,21 @@ impl Cas {
 
     /// Data that says nothing of its link: not one that rides, nor one that answers such.
     //= s5066/CAS-007
-    pub(super) fn on_unmarked(&mut self, source: NodeAddress) -> bool {
+    pub(super) fn on_unmarked(&mut self, now: Now, source: NodeAddress, answers: bool) -> bool {
         let Some(known) = self.peers.get_mut(&source) else { return true };
-        known.asks = false;
+        (known.asks, known.unaware) = (false, false);
+        if known.state != State::Riding {
+            return true;
+        }
+        let known = *known;
+        if known.skipped && answers && self.go(source, On::Drop) {
+            // A node of ours would say which link it answers: what this one has of it nobody can tell.
+            self.tell_down(source, LinkEnd::Unconnected);
+            self.start(now, source, LinkSetup::Reset, known.exclusive, known.by_us);
+            return true;
+        }
         // Of a link that only it remembers: ours it has not accepted yet.
-        known.state != State::Riding
+        false
     }
 
     //= s5066/CAS-005
@@ -102,6 +123,10 @@ impl Cas {
                 State::Calling => known.exclusive || number != known.number,
                 State::Idle | State::Linked | State::Breaking => false,
             };
+        let keeps = known.state == State::Riding || known.state == State::Calling && !known.exclusive;
+        if !is_stale && keeps && known.unaware {
+            return self.renew(now, source, &known);
+        }
         if is_stale || !self.go(source, On::Accepted) {
             return;
         }
@@ -119,13 +144,31 @@ impl Cas {
         self.tell_up(source);
     }
 
+    /// Asks under the next number: the other node asked too and kept what it had sent, of which we took some on a link
+    /// that it never heard was made. Of a link that it has, the next one takes the place.
+    fn renew(&mut self, now: Now, source: NodeAddress, known: &Peer) {
+        if !self.go(source, On::Drop) {
+            return;
+        }
+        if known.is_up() {
+            self.tell_down(source, LinkEnd::Replaced);
+        }
+        let setup = match (known.state, known.skipped) {
+            (State::Riding, true) => LinkSetup::Skip,
+            (State::Riding, false) => LinkSetup::Ride,
+            (State::Idle | State::Calling | State::Linked | State::Breaking, _) => LinkSetup::Handshake,
+        };
+        self.start(now, source, setup, known.exclusive, known.by_us);
+        self.peers.get_mut(&source).into_iter().for_each(|known| known.unaware = false);
+    }
+
     pub(super) fn on_rejected(&mut self, source: NodeAddress, reason: LinkRejection) {
         let Some(known) = self.peers.get(&source).copied() else { return };
         if !self.go(source, On::Rejected) {
             return;
         }
         if known.is_up() {
-            self.tell_down(source, LinkEnd::Rejected(reason));
+            self.tell_down(source, LinkEnd::Rejected { reason, late: known.unanswered });
         } else {
             self.refuse(source, LinkRefusal::Rejected(reason));
         }
@@ -166,8 +209,12 @@ impl Peer {
     /// Whether a request is a repetition of the one that made this link, our answer to which was lost.
     //= s5066/CAS-004
     const fn repeats(&self, exclusive: bool, number: u16) -> bool {
-        // Without a number the caller sends no data before it has our word: once data moved, it asks for a new link.
-        let same = if number == 0 { self.their_number == 0 && !self.moved } else { number == self.their_number };
+        // Without a number the caller sends no data before it has our word: once data moved, it asks for a new link. A hard
+        // link that a client gave up and wants again has no number either, and data of ours may have arrived on it.
+        let same = match number {
+            0 => self.their_number == 0 && !self.moved && !exclusive,
+            _ => number == self.their_number,
+        };
         same && exclusive == self.exclusive
     }
 }

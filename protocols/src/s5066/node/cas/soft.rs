@@ -20,7 +20,9 @@ impl Cas {
     /// Whoever waits for the answer of `peer` knows that it does not come: what it would answer is said again at once.
     pub fn missed(&mut self, now: Now, peer: NodeAddress) {
         if let Some(known) = self.peers.get_mut(&peer).filter(|known| known.state == State::Riding) {
-            known.tries = known.tries.saturating_add(1);
+            known.unanswered = true;
+            // Where the link is agreed there is nothing to ask.
+            known.tries = known.tries.saturating_add(u32::from(!known.skipped));
         }
         let is_waiting = |known: &Peer| matches!(known.state, State::Calling | State::Breaking);
         let has_left = !self.unsent.keys().any(|&(known, _)| known == peer);
@@ -52,7 +54,7 @@ impl Cas {
         if is_held || is_full || setup == LinkSetup::Handshake && self.silent {
             return;
         }
-        if setup == LinkSetup::Skip && known.is_up() {
+        if matches!(setup, LinkSetup::Skip | LinkSetup::Reset) && known.is_up() {
             // There is nobody to ask: the link that is there is exclusive from now on.
             self.end(now, peer, LinkBreak::Unknown);
         }
@@ -181,7 +183,7 @@ impl Peer {
     }
 
     /// Data may ride when it is made anew: one of the two nodes asked with a number.
-    const fn rides(&self) -> bool {
+    pub(super) const fn rides(&self) -> bool {
         self.their_number != 0 || self.rode
     }
 }

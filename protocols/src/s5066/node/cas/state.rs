@@ -67,7 +67,8 @@ impl State {
             (Idle | Calling | Riding | Linked | Breaking, Requested) => Linked,
             (Calling | Riding, Accepted) => Linked,
             (Calling | Riding, Rejected) => Idle,
-            (Linked | Breaking, Broken) => Idle,
+            // Data that rides may have been taken before.
+            (Riding | Linked | Breaking, Broken) => Idle,
             (Breaking, BreakConfirmed) => Idle,
             (Calling, Unanswered) => Calling,
             (Breaking, Unanswered) => Breaking,
@@ -79,7 +80,7 @@ impl State {
             (Linked, Unconnected) => Idle,
             (Calling | Riding | Linked, Ride | Skip) => return None,
             (Idle | Linked | Breaking, Accepted | Rejected) => return None,
-            (Idle | Calling | Riding, Broken) => return None,
+            (Idle | Calling, Broken) => return None,
             (Idle | Calling | Riding | Linked, BreakConfirmed) => return None,
             (Idle | Riding | Linked, Unanswered | GivenUp) => return None,
             (Idle | Breaking, Release) => return None,

@@ -85,6 +85,11 @@ impl ExpeditedSender {
         self.waiting.remove(at).map(|_| false)
     }
 
+    /// Whether some of a C_PDU has been on the air or is about to be.
+    pub(super) fn has_begun(&self, number: CPduNumber) -> bool {
+        self.current.as_ref().is_some_and(|current| current.number == number && current.sent | current.in_air != 0)
+    }
+
     /// Gives up what had begun, and what waits if `all`.
     pub(super) fn restart(&mut self, all: bool) -> Vec<(CPduNumber, bool)> {
         let begun = self.current.take().map(|current| (current.number, self.is_begun(&current)));

@@ -61,6 +61,12 @@ impl Dts {
         Heard { answer: asks, others: false }
     }
 
+    /// A D_PDU of a link that only its sender has: it is not taken, and its sender is told.
+    pub fn unread(&mut self, now: Now, pdu: &DPdu) {
+        self.counters.strangers += 1;
+        self.warn(now.mono, pdu.source, pdu.body.kind(), WarningReason::NotConnected);
+    }
+
     fn is_ours(&self, destination: NodeAddress) -> bool {
         destination == self.config.address
             || destination == NodeAddress::ALL_STATIONS
@@ -72,8 +78,7 @@ impl Dts {
         let connected = self.is_connected(source);
         let needs_connection = matches!(pdu.body.kind(), 0..=5) && !matches!(pdu.body, Body::Unknown { .. });
         if needs_connection && !connected {
-            self.counters.strangers += 1;
-            return self.warn(now.mono, source, pdu.body.kind(), WarningReason::NotConnected);
+            return self.unread(now, pdu);
         }
         if !matches!(pdu.body, Body::Management(_) | Body::Warning { .. } | Body::Unknown { .. }) {
             self.on_orderwire(source, pdu.eow);

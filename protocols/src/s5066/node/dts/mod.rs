@@ -143,8 +143,8 @@ impl Dts {
         }
     }
 
-    /// The connection ended: everything with ARQ that is not acknowledged fails. `refused`: the other node never had one,
-    /// so that nothing counts as begun.
+    /// The connection ended: everything with ARQ that is not acknowledged fails. `refused`: the other node never had one
+    /// nor said so too late, so that nothing counts as begun.
     pub fn disconnect(&mut self, _now: Now, peer: NodeAddress, refused: bool) {
         self.restart(peer, true, SendFault::Disconnected);
         for event in self.events.iter_mut().filter(|_| refused) {
@@ -204,7 +204,8 @@ impl Dts {
         let Some(entry) = self.entries.get(&number) else { return false };
         let begun = self.peers.get(&entry.destination).is_none_or(|peer| match entry.service {
             Service::Arq { .. } => peer.sender.has_begun(number),
-            Service::NonArq { .. } | Service::ExpeditedNonArq { .. } | Service::ExpeditedArq => true,
+            Service::ExpeditedArq => peer.expedited_out.has_begun(number),
+            Service::NonArq { .. } | Service::ExpeditedNonArq { .. } => true,
         });
         !begun && self.cancel(number).is_some()
     }
