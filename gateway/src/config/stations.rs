@@ -366,7 +366,12 @@ mod tests {
         assert_eq!((millis(config.cas.soft_idle), millis(config.cas.soft_idle_shared)), (7_000, 5_000));
         assert_eq!((config.emcon, config.cas.links_max, config.server.clients_max), (true, 3, 2));
         assert_eq!((millis(config.server.ttl_max), config.server.hard_link_rank.number()), (60_000, 4));
-        let wrong = keys.replace("emcon = true", "emcon = 1").replace("= 60", "= 0").replace("= 90", "= 0").replace("10.5", "200").replace("= 3", "= 65");
+        let wrong = keys
+            .replace("emcon = true", "emcon = 1")
+            .replace("= 60", "= 0")
+            .replace("= 90", "= 0")
+            .replace("10.5", "200")
+            .replace("= 3", "= 65");
         let wrong = wrong.replace("= 4", "= 16").replace("1.1.0.9", "17.0.0.9").replace("\"skip\"", "\"jump\"");
         let text = text.replace(keys, &wrong);
         let found = loaded(&text, "").unwrap_err();

@@ -303,6 +303,8 @@ impl Stack {
     pub(super) fn amend(&mut self, now: Now, from: usize, plan: &Plan) -> Option<Vec<DPdu>> {
         // The request that rides in front stays there.
         let from = from.checked_sub(self.riding)?;
+        // The link may be another one by now.
+        self.dts.set_marks(|peer| self.cas.mark(peer));
         self.dts.amend(now, from, plan)
     }
 

@@ -232,6 +232,12 @@ fn what_a_hard_link_cuts_off_arrives_once() {
     storm(11_614_606_173_422_058_307, 2, true);
 }
 
+/// A link ends in the middle of a transmission, whose end a FLASH of the next link takes: that says which link it is of.
+#[test]
+fn what_takes_the_end_of_a_transmission_says_its_link() {
+    storm(7_046_479_224_167_275_327, 2, true);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_octets() {
     assert_eq!(storm(42, 4, true), storm(42, 4, true));
