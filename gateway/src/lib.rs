@@ -1,6 +1,6 @@
 //! Skywave's gateway: one site is one [`node::Node`]; everything else brings it its inputs or carries its outputs away.
 //!
-//! `node`, `router`, `policy`, `queue`, `door`, `chat`, `report` and `world` do no I/O; `shell`, `store::sqlite`,
+//! `node`, `router`, `queue`, `door`, `chat`, `report` and `world` do no I/O; `shell`, `store::sqlite`,
 //! `bench` and `cli` do.
 
 pub mod bench;

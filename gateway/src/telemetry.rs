@@ -1,4 +1,4 @@
-//! What happened, told once: a log line, a metric, the telemetry file and the story in tests all read [`Event`].
+//! What happened, told once: a log line, who watches the control socket and the story in tests all read [`Event`].
 //!
 //! What a test asserts is what an operator sees. Values are fields; addresses are never above DEBUG unless the line is
 //! one of the mail log lines that a Postfix operator greps for.

@@ -9,7 +9,7 @@
 //! ```text
 //! row 5  mail and chat formats   mule   bsmtp   xmpp
 //! row 4  carriers                acp142
-//! row 3  subnetwork              s5066::{rcop, udop} → s5066::sis → s5066::node
+//! row 3  subnetwork              s5066::sis → s5066::{rcop, udop} → s5066::{node, console}
 //! row 2  meaning                 message   compress   smtp
 //! row 1  ground                  time   random   bytes   fault
 //! ```

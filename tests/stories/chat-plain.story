@@ -16,4 +16,4 @@ then   field hears "First" before "Second"
 then   field hears "Second" before "Third"
 then   field hears 4 texts
 hq     types ann to bob@field.test
-never  within 2m   field hears 5 texts
+never  within 2m   field hears typing from ann@hq.test

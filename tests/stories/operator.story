@@ -14,7 +14,7 @@ hq     link hf up
 hq     link udp up
 then   within 10m  field has "Go"
 never  within 10m  field has "Wait"
-then   hq shows "held"
+then   hq shows "held by the operator"
 hq     reroute "Wait" udp
 hq     release "Wait"
 then   within 10m  field has "Wait"

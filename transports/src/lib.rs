@@ -1,7 +1,7 @@
 //! How units of octets travel between sites: the [`transport::Transport`] seam and its implementations, the assembled
-//! STANAG 5066 node, the [`modem::Modem`] trait with the simulated radio, and the thin tokio shell for sockets.
+//! STANAG 5066 node, and the [`modem::Modem`] trait with the simulated radio.
 //!
-//! Nothing here looks into a unit. Outside `shell/` nothing opens a socket or asks for the time.
+//! Nothing here looks into a unit, opens a socket or asks for the time.
 
 pub mod acp142;
 pub mod batch;

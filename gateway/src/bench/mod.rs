@@ -2,7 +2,7 @@
 //!
 //! Each bench measures and returns a [`table::Report`]: project, paper or peer, and limit side by side. Benches that
 //! time things start their own processes on loopback ports, with folders of their own, and end them; they are never
-//! tests. `live_hf` measures what is at the ports it is given. `mail` and `hf` run in virtual time and give the same
+//! tests. `live_hf` measures what is at the ports it is given. `mail`, `hf` and `chat octets` run in virtual time and give the same
 //! figures on every machine. Tests here try the arithmetic.
 
 pub mod chat;

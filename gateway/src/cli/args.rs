@@ -28,7 +28,7 @@ pub struct Arguments {
 pub enum Verb {
     /// Run one site in the foreground
     Run(Run),
-    /// Two sites, a simulated HF radio between them, real mail
+    /// Two sites, a simulated HF radio between them, real mail and chat
     Demo(super::demo::Demo),
     /// Validate configurations; two are also compared as the two ends of their links
     Check(Check),
@@ -80,7 +80,7 @@ pub struct Run {
     /// The configuration; files in conf.d beside it are read after it
     #[arg(short, long, value_name = "FILE", default_value = CONFIGURATION)]
     pub config: PathBuf,
-    /// Write what goes over links to a pcapng file
+    /// Write S_PRIMITIVEs and ACP 142 PDUs to a pcapng file
     #[arg(long, value_name = "FILE")]
     pub capture: Option<PathBuf>,
 }
@@ -299,9 +299,11 @@ pub struct NodeArguments {
 /// `skywave decode`.
 #[derive(Clone, Debug, Args)]
 pub struct Decode {
-    /// sis, spdu, cpdu, dpdu, rcop, udop, acp142 (or p_mul), cdt, mule, bsmtp, smtp, xmpp (streams, and units of chat)
+    /// sis, spdu, cpdu, dpdu, rcop, udop, acp142 (or p_mul), cdt, mule, bsmtp, smtp, xmpp (streams, and units of chat), zlib,
+    /// slow
     pub protocol: String,
-    /// The octets in hex; - reads hex or raw octets from standard input
+    /// The octets in hex; - or nothing reads hex or raw octets from standard input
+    #[arg(default_value = "-")]
     pub octets: String,
     /// A domain or name in the dictionary of the link for chat; once for each
     #[arg(long = "name", value_name = "NAME")]

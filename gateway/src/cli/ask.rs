@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::args::{AtSite, Link, LinkVerb, Queue, QueueVerb, Track};
 use super::exit::{self, Fault};
-use super::{files, show};
+use super::{files, out, show};
 use crate::node::command::{Command, Reply};
 use crate::shell::control::SOCKET_NAME;
 
@@ -85,11 +85,7 @@ pub(super) fn track(track: &Track) -> Result<(), Fault> {
 /// Prints facts as they are, or in words.
 pub(super) fn print(site: &AtSite, facts: &Value, words: fn(&Value) -> String) -> Result<(), Fault> {
     let text = if site.json { format!("{facts}\n") } else { words(facts) };
-    match std::io::stdout().lock().write_all(text.as_bytes()) {
-        // Somebody read enough: `skywave queue list | head`.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
-        result => result.map_err(|error| Fault::new(exit::CANT_CREATE, error.to_string())),
-    }
+    out::text(&text)
 }
 
 /// Asks the running site.

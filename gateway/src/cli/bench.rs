@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::args::{Bench, BenchVerb};
 use super::exit::{self, Fault};
+use super::out;
 use crate::bench::folder::Folder;
 use crate::bench::table::Report;
 use crate::bench::{BenchFault, chat, exchange, hf, latency, live_hf, mail, memory, node, relay};
@@ -45,26 +46,19 @@ pub(super) fn bench(bench: &Bench) -> Result<(), Fault> {
         }),
         BenchVerb::LiveHf(options) => live_hf::run(options),
         BenchVerb::Hf { list: true, .. } => {
-            for (part, words) in hf::PARTS {
-                println!("{:<10} {words}", part.name());
-            }
-            return Ok(());
+            let lines = hf::PARTS.map(|(part, words)| format!("{:<10} {words}\n", part.name()));
+            return out::text(&lines.concat());
         }
         BenchVerb::Hf { only, list: false, plots } => {
             hf::run(&hf::Options { only: only.clone(), plots: plots.clone() })
         }
         BenchVerb::Store { mails, octets } => return store(bench, *mails, *octets),
     };
-    print(bench, &report.map_err(fault)?);
-    Ok(())
+    print(bench, &report.map_err(fault)?)
 }
 
-fn print(bench: &Bench, report: &Report) {
-    if bench.json {
-        println!("{}", report.json());
-    } else {
-        print!("{}", report.markdown());
-    }
+fn print(bench: &Bench, report: &Report) -> Result<(), Fault> {
+    if bench.json { out::line(&report.json().to_string()) } else { out::text(&report.markdown()) }
 }
 
 fn store(bench: &Bench, mails: usize, octets: usize) -> Result<(), Fault> {
@@ -73,12 +67,7 @@ fn store(bench: &Bench, mails: usize, octets: usize) -> Result<(), Fault> {
     let now = || Duration::from_micros(clock.now().mono.as_micros());
     let table = crate::store::bench::table(&folder.0, mails, octets, &now);
     let table = table.map_err(|why| Fault::new(exit::UNAVAILABLE, why))?;
-    if bench.json {
-        println!("{}", serde_json::json!({ "markdown": table }));
-    } else {
-        println!("{table}");
-    }
-    Ok(())
+    out::line(&if bench.json { serde_json::json!({ "markdown": table }).to_string() } else { table })
 }
 
 fn fault(fault: BenchFault) -> Fault {

@@ -2,10 +2,12 @@
 
 use super::args::Check;
 use super::exit::{self, Fault};
-use super::files;
+use super::{files, out};
 use crate::config::compare::compare;
+use crate::config::mistake::Key;
 use crate::config::warnings::warnings;
 use crate::config::{Loaded, Mistake};
+use crate::shell::files::{FileMistake, mistakes as files_of};
 
 /// Checks and compares.
 pub(super) fn check(arguments: &Check) -> Result<(), Fault> {
@@ -23,7 +25,14 @@ pub(super) fn check(arguments: &Check) -> Result<(), Fault> {
             mistakes.extend(compare(a, b));
         }
     }
-    let warnings: Vec<Mistake> = loaded.iter().flat_map(warnings).collect();
+    let mut warnings: Vec<Mistake> = loaded.iter().flat_map(warnings).collect();
+    for one in &loaded {
+        let (forbidden, useless): (Vec<_>, Vec<_>) =
+            files_of(&one.site, &one.shell).into_iter().partition(|mistake| mistake.forbidden);
+        let placed = |mistake: FileMistake| one.places.mistake(&Key::of(mistake.key), mistake.reason);
+        mistakes.extend(useless.into_iter().map(placed));
+        warnings.extend(forbidden.into_iter().map(placed));
+    }
     if arguments.json {
         print_json(&loaded, &mistakes, &warnings, arguments.print)?;
     } else {
@@ -42,10 +51,11 @@ fn print_words(loaded: &[Loaded], mistakes: &[Mistake], warnings: &[Mistake], pr
     for one in loaded {
         if print {
             let text = toml::to_string(&one.raw).map_err(|error| Fault::new(exit::SOFTWARE, error.to_string()))?;
-            println!("# {}\n{text}", one.places.first_file);
+            out::line(&format!("# {}\n{text}", one.places.first_file))?;
         } else if mistakes.is_empty() {
             let (links, routes) = (one.site.links.len(), one.site.routes.len());
-            println!("{}: {} is in order ({links} links, {routes} routes)", one.places.first_file, one.site.site);
+            let (file, site) = (&one.places.first_file, &one.site.site);
+            out::line(&format!("{file}: {site} is in order ({links} links, {routes} routes)"))?;
         }
     }
     Ok(())
@@ -58,6 +68,5 @@ fn print_json(loaded: &[Loaded], mistakes: &[Mistake], warnings: &[Mistake], pri
         object["effective"] =
             serde_json::to_value(all).map_err(|error| Fault::new(exit::SOFTWARE, error.to_string()))?;
     }
-    println!("{object}");
-    Ok(())
+    out::line(&object.to_string())
 }

@@ -5,6 +5,7 @@ use skywave_conformance::{Report, Vector, files, run_vectors, vectors};
 
 use super::args::Conformance;
 use super::exit::{self, Fault};
+use super::out;
 
 /// Runs vectors and prints what came of them.
 pub(super) fn conformance(arguments: &Conformance) -> Result<(), Fault> {
@@ -25,9 +26,9 @@ pub(super) fn conformance(arguments: &Conformance) -> Result<(), Fault> {
     };
     if arguments.json {
         let text = serde_json::to_string(&report).map_err(|error| Fault::new(exit::SOFTWARE, error.to_string()))?;
-        println!("{text}");
+        out::line(&text)?;
     } else {
-        println!("{report}");
+        out::line(&report.to_string())?;
     }
     if report.failed == 0 { Ok(()) } else { Err(Fault::told(exit::DATA)) }
 }

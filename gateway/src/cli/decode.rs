@@ -12,7 +12,7 @@ use skywave_protocols::message::mail::Envelope;
 use super::args::Decode;
 use super::decode_chat;
 use super::exit::{self, Fault};
-use super::show;
+use super::{out, show};
 
 /// Octets read from standard input at most.
 const INPUT_OCTETS_MAX: u64 = 64 << 20;
@@ -24,12 +24,7 @@ pub(super) fn decode(arguments: &Decode) -> Result<(), Fault> {
         "xmpp" => decode_chat::tree(&octets, &arguments.names)?,
         protocol => tree(protocol, &octets)?,
     };
-    if arguments.json {
-        println!("{tree}");
-    } else {
-        print!("{}", show::facts(&tree));
-    }
-    Ok(())
+    if arguments.json { out::line(&tree.to_string()) } else { out::text(&show::facts(&tree)) }
 }
 
 fn octets(argument: &str) -> Result<Vec<u8>, Fault> {
@@ -61,7 +56,8 @@ fn tree(protocol: &str, octets: &[u8]) -> Result<Value, Fault> {
         Answer::NotAsked => Err(Fault::new(
             exit::USAGE,
             format!(
-                "{protocol} is none of sis, spdu, cpdu, dpdu, rcop, udop, acp142, p_mul, cdt, mule, bsmtp, smtp, xmpp"
+                "{protocol} is none of sis, spdu, cpdu, dpdu, rcop, udop, acp142, p_mul, cdt, mule, bsmtp, smtp, xmpp, \
+                 zlib, slow"
             ),
         )),
     }

@@ -12,6 +12,7 @@ pub mod demo;
 pub mod exit;
 mod files;
 mod node;
+mod out;
 mod pages;
 mod process;
 mod run;

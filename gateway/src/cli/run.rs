@@ -48,7 +48,7 @@ fn start_fault(fault: StartFault) -> Fault {
         StartFault::Spool(OpenFault::InUse { .. }) | StartFault::Reader(_) => exit::TRY_LATER,
         StartFault::Spool(OpenFault::Later { .. }) => exit::CONFIGURATION,
         StartFault::Spool(OpenFault::Failed { .. }) | StartFault::Control(_) => exit::CANT_CREATE,
-        StartFault::File(_) => exit::CONFIGURATION,
+        StartFault::Files(_) | StartFault::Capture(_) => exit::CONFIGURATION,
         StartFault::Thread(_) => exit::OS_ERROR,
     };
     Fault::new(code, fault.to_string())

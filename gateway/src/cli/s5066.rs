@@ -4,7 +4,6 @@
 //! thing that happens stands before it, on a line of its own.
 
 use std::fmt::Display;
-use std::io::Write as _;
 use std::net::SocketAddr;
 
 use clap::{Args, Subcommand};
@@ -31,7 +30,7 @@ use skywave_protocols::s5066::sis::reason::BindRejection;
 use skywave_protocols::time::Duration;
 
 use super::exit::{self, Fault};
-use super::{runtime, show};
+use super::{out, runtime, show};
 use crate::shell::clock::Clock;
 use crate::shell::console::{self, Relayed};
 use crate::shell::random::OsRandom;
@@ -372,10 +371,9 @@ where
     if is_good(&report) { Ok(()) } else { Err(Fault::new(exit::UNAVAILABLE, "nothing got through")) }
 }
 
-/// Prints a line; a reader that has gone has read enough.
 fn print(line: &str) {
     if !line.is_empty() {
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
+        out::line_if_read(line);
     }
 }
 

@@ -1,7 +1,7 @@
 //! `skywave send`: submits a message from standard input to the configured listener, as sendmail does. Exit code 75
 //! when it cannot be queued now.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
 
 use skywave_protocols::bytes::Bytes;
@@ -12,7 +12,7 @@ use skywave_protocols::smtp::convert::Needs as TextNeeds;
 use super::args::{AtSite, CONFIGURATION, Queue, QueueVerb};
 use super::exit::{self, Fault};
 use super::sendmail::{Flags, Missing, Mode, Prepared, flags, prepare};
-use super::{ask, files, runtime};
+use super::{ask, files, out, runtime};
 use crate::node::seam::{ConnectionClass, HandOver, HandOverOutcome, Needs, Secret};
 use crate::shell::clock::Clock;
 use crate::shell::compute::password_line;
@@ -180,5 +180,5 @@ pub(super) fn password(user: &str) -> Result<(), Fault> {
     OsRandom.fill(&mut salt);
     let secret = Secret(text.trim_end_matches(['\r', '\n']).to_owned());
     let line = password_line(user, &secret, &salt).map_err(|why| Fault::new(exit::DATA, why))?;
-    writeln!(std::io::stdout(), "{line}").map_err(|error| Fault::new(exit::CANT_CREATE, error.to_string()))
+    out::line(&line)
 }

@@ -15,6 +15,11 @@ impl Key {
         Self(vec![part.to_owned()])
     }
 
+    /// The key of these parts.
+    pub const fn of(parts: Vec<String>) -> Self {
+        Self(parts)
+    }
+
     /// The key below this one.
     #[must_use]
     pub fn at(&self, part: impl fmt::Display) -> Self {

@@ -325,7 +325,7 @@ pub struct XmppLinkConfig {
     pub compression: bool,
     /// Name of the preset dictionary that both ends have, if there is one.
     pub dictionary: Option<String>,
-    /// XEP-0198; only [`XmppProfile::Standard`] over TCP.
+    /// XEP-0198; not with [`XmppProfile::Skywave`] and [`XmppProfile::Units`], and only over TCP.
     pub stream_management: StreamManagement,
     /// Largest block in octets, before compression; `None` by the rate of the link.
     pub block_octets_max: Option<usize>,

@@ -17,10 +17,8 @@ use crate::telemetry::Event;
 /// The number of a listener, chosen by the node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ListenerId(pub u32);
-/// Listeners below belong to the mail door.
+/// Listeners below belong to the doors, those from here on to links.
 pub const LINK_LISTENERS: u32 = 1 << 16;
-/// Listeners from [`LINK_LISTENERS`] up to here belong to links, those from here on to the chat door.
-pub const CHAT_LISTENERS: u32 = 1 << 17;
 /// The number of a batch, fetch, load, hand-over, computation or resolution, chosen by the node.
 pub type Number = u64;
 /// Where a command's reply goes, chosen by the shell.
@@ -116,7 +114,7 @@ pub enum Output {
     Compute(Number, Box<Job>),
     /// The reply to a command.
     Reply(ReplyTo, Reply),
-    /// Something happened: a log line, a metric, a line of the story.
+    /// Something happened: a log line, an event of the control socket, a line of the story.
     Tell(Event),
     /// A packet for the capture file.
     Capture(Capture),

@@ -3,7 +3,7 @@
 //! [`Site::start`] opens the store and runs one site on the runtime it is called in; several sites can run in one
 //! process. `run` is the event loop, `pipe` a connection, `datagram` a datagram socket, `disk` the store's thread,
 //! `recent` the texts that
-//! need not be read back from it, `hand_over` the connections to local MTAs, `compute` long work, `control` the operator's socket, `capture` the
+//! need not be read back from it, `files` what the configuration names, `hand_over` the connections to local MTAs, `compute` long work, `control` the operator's socket, `capture` the
 //! capture file, `console` the tools at a SIS server, `clock` the only clock.
 
 mod air;
@@ -17,6 +17,7 @@ mod corked;
 mod datagram;
 pub(crate) mod dialogue;
 mod disk;
+pub mod files;
 pub mod hand_over;
 mod inbox;
 pub mod log;
@@ -37,6 +38,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 use tokio::task::JoinHandle;
 
 pub use config::ShellConfig;
+use files::FileMistake;
 
 use crate::node::Node;
 use crate::node::command::{Command, Reply};
@@ -57,9 +59,12 @@ pub enum StartFault {
     /// It cannot be read beside the writer.
     #[error(transparent)]
     Reader(StoreFault),
-    /// A file of the configuration cannot be used.
+    /// Files of the configuration cannot be used.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Files(Vec<FileMistake>),
+    /// The capture file cannot be made.
     #[error("{0}")]
-    File(String),
+    Capture(String),
     /// The control socket cannot be opened.
     #[error("control socket: {0}")]
     Control(std::io::Error),
@@ -104,11 +109,9 @@ impl Site {
         let (inbox, happenings) = mpsc::channel(inbox::INBOX_MAX);
         let (events, _) = broadcast::channel(EVENTS_KEPT);
         let (listening_sender, listening) = watch::channel(Vec::new());
-        let tls = tls::Tls::new(&shell.certificates, &shell.authorities)
-            .map_err(|mistakes| StartFault::File(mistakes.join("; ")))?;
+        let read = files::read(&mut site, &shell).map_err(StartFault::Files)?;
         let kept = shell.clone();
-        let (passwords, passwords_now) = watch::channel(read_passwords(&shell)?);
-        read_chat_secrets(&mut site)?;
+        let (passwords, passwords_now) = watch::channel(read.passwords);
         let capture = open_capture(&shell)?;
         let control = match &shell.run {
             Some(run) => Some(control::Control::open(run, inbox.clone(), events.clone()).map_err(StartFault::Control)?),
@@ -129,7 +132,7 @@ impl Site {
             node: Node::new(site, Box::new(random::OsRandom)),
             clock: shell.clock,
             inbox: happenings,
-            pipes: pipe::PipeContext { inbox: inbox.clone(), names, tls: Arc::new(tls) },
+            pipes: pipe::PipeContext { inbox: inbox.clone(), names, tls: Arc::new(read.tls) },
             disk,
             store_threads: Some(store_threads),
             hand_overs,
@@ -159,7 +162,7 @@ impl Site {
                     .to_owned(),
             );
         }
-        let passwords = match read_passwords(shell) {
+        let passwords = match files::read_passwords(shell) {
             Ok(passwords) => passwords,
             Err(fault) => return refused(fault.to_string()),
         };
@@ -197,38 +200,10 @@ impl Site {
     }
 }
 
-/// Puts secrets that lie in files of their own where the node expects them.
-fn read_chat_secrets(site: &mut SiteConfig) -> Result<(), StartFault> {
-    let Some(chat) = &mut site.chat else { return Ok(()) };
-    let read = |path: &std::path::PathBuf| {
-        let text = std::fs::read_to_string(path);
-        let text = text.map_err(|error| StartFault::File(format!("{}: {error}", path.display())))?;
-        match text.trim() {
-            "" => Err(StartFault::File(format!("{}: holds no secret", path.display()))),
-            secret => Ok(secret.to_owned()),
-        }
-    };
-    for component in &mut chat.door.components {
-        if let Some(path) = chat.secret_files.get(&component.name) {
-            component.secret = read(path)?;
-        }
-    }
-    if let Some(path) = &chat.dialback_secret_file {
-        chat.door.dialback_secret = read(path)?;
-    }
-    Ok(())
-}
-
-fn read_passwords(shell: &ShellConfig) -> Result<Arc<str>, StartFault> {
-    let Some(path) = &shell.passwords else { return Ok(Arc::from("")) };
-    let text = std::fs::read_to_string(path);
-    text.map(Arc::from).map_err(|error| StartFault::File(format!("{}: {error}", path.display())))
-}
-
 fn open_capture(shell: &ShellConfig) -> Result<Option<capture::CaptureFile>, StartFault> {
     let Some(path) = &shell.capture else { return Ok(None) };
     let file = capture::CaptureFile::create(path);
-    file.map(Some).map_err(|error| StartFault::File(format!("{}: {error}", path.display())))
+    file.map(Some).map_err(|error| StartFault::Capture(format!("{}: {error}", path.display())))
 }
 
 #[cfg(test)]

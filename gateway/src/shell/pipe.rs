@@ -372,7 +372,7 @@ mod tests {
     #[tokio::test]
     async fn an_end_that_does_not_read_is_closed() {
         let (inbox, mut happenings) = mpsc::channel(8);
-        let tls = Tls::new(&BTreeMap::new(), &BTreeMap::new()).unwrap();
+        let tls = Tls::without_files();
         let context = PipeContext { inbox, names: Arc::new(Names::new(BTreeMap::new())), tls: Arc::new(tls) };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let _deaf = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();

@@ -11,7 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig};
@@ -20,6 +20,8 @@ use sha2::{Digest, Sha256};
 use skywave_transports::io::{Authority, Secure, Secured, TlsRole, Trust};
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
+
+use super::files::FileMistake;
 
 /// Where a certificate and its key lie, both PEM.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,28 +50,32 @@ pub(super) fn words(error: &std::io::Error) -> String {
 }
 
 impl Tls {
+    /// No certificate, and no authority but the system's.
+    pub fn without_files() -> Self {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        Self { provider, certificates: BTreeMap::new(), authorities: BTreeMap::new(), system: OnceLock::new() }
+    }
+
     /// Reads the certificates, and those of the authorities.
     ///
     /// # Errors
-    /// All mistakes, in words with the file.
+    /// All files that cannot be used.
     pub fn new(
         files: &BTreeMap<String, CertificateFiles>,
         authorities: &BTreeMap<String, PathBuf>,
-    ) -> Result<Self, Vec<String>> {
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ) -> Result<Self, Vec<FileMistake>> {
         let mut mistakes = Vec::new();
-        let mut tls =
-            Self { provider, certificates: BTreeMap::new(), authorities: BTreeMap::new(), system: OnceLock::new() };
+        let mut tls = Self::without_files();
         for (name, files) in files {
-            match certificate(&tls.provider, &files.chain, &files.key) {
+            match certificate(&tls.provider, name, files) {
                 Ok(key) => drop(tls.certificates.insert(name.clone(), Arc::new(key))),
-                Err(why) => mistakes.push(format!("certificate {name}: {why}")),
+                Err(found) => mistakes.extend(found),
             }
         }
         for (name, file) in authorities {
-            match authority(file) {
+            match authority(name, file) {
                 Ok(roots) => drop(tls.authorities.insert(name.clone(), Arc::new(roots))),
-                Err(why) => mistakes.push(format!("authority {name}: {why}")),
+                Err(mistake) => mistakes.push(mistake),
             }
         }
         if mistakes.is_empty() { Ok(tls) } else { Err(mistakes) }
@@ -163,24 +169,42 @@ fn alpn(secure: &Secure) -> Vec<Vec<u8>> {
     secure.alpn.iter().map(|name| name.as_bytes().to_vec()).collect()
 }
 
-fn certificate(provider: &CryptoProvider, chain: &Path, key: &Path) -> Result<CertifiedKey, String> {
-    let at = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
-    let certificates = CertificateDer::pem_file_iter(chain)
-        .map_err(|error| at(chain, &error))?
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|error| at(chain, &error))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|error| at(key, &error))?;
-    CertifiedKey::from_der(certificates, private, provider).map_err(|error| at(chain, &error))
+fn certificate(
+    provider: &CryptoProvider,
+    name: &str,
+    files: &CertificateFiles,
+) -> Result<CertifiedKey, Vec<FileMistake>> {
+    let (chain_key, key_key) = (["certificate", name, "chain_file"], ["certificate", name, "key_file"]);
+    let chain = CertificateDer::pem_file_iter(&files.chain).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let private = PrivateKeyDer::from_pem_file(&files.key);
+    match (chain, private) {
+        (Ok(chain), Ok(private)) => CertifiedKey::from_der(chain, private, provider)
+            .map_err(|error| vec![FileMistake::new(&chain_key, &files.chain, &error)]),
+        (chain, private) => Err([
+            chain.err().map(|error| unread(&chain_key, &files.chain, &error)),
+            private.err().map(|error| unread(&key_key, &files.key, &error)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()),
+    }
 }
 
-fn authority(file: &Path) -> Result<RootCertStore, String> {
-    let at = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
+fn authority(name: &str, file: &Path) -> Result<RootCertStore, FileMistake> {
+    let key = ["authority", name, "file"];
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| at(&error))? {
-        let certificate = certificate.map_err(|error| at(&error))?;
-        roots.add(certificate).map_err(|error| at(&error))?;
+    for certificate in CertificateDer::pem_file_iter(file).map_err(|error| unread(&key, file, &error))? {
+        let certificate = certificate.map_err(|error| unread(&key, file, &error))?;
+        roots.add(certificate).map_err(|error| FileMistake::new(&key, file, &error))?;
     }
-    if roots.is_empty() { Err(at(&"holds no certificate")) } else { Ok(roots) }
+    if roots.is_empty() { Err(FileMistake::new(&key, file, "holds no certificate")) } else { Ok(roots) }
+}
+
+fn unread(key: &[&str], file: &Path, error: &pem::Error) -> FileMistake {
+    match error {
+        pem::Error::Io(error) => FileMistake::unread(key, file, error),
+        other => FileMistake::new(key, file, other),
+    }
 }
 
 fn secured(stream: &TlsStream<TcpStream>, vouched: bool) -> Secured {

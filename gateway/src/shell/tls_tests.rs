@@ -165,6 +165,6 @@ fn files_that_cannot_be_used_are_all_told() {
     let certificates = BTreeMap::from([("a".to_owned(), CertificateFiles { chain: none.clone(), key: none.clone() })]);
     let authorities = BTreeMap::from([("b".to_owned(), empty), ("c".to_owned(), none)]);
     let mistakes = Tls::new(&certificates, &authorities).err().unwrap();
-    let begin = |mistake: &String| mistake.split(':').next().unwrap_or_default().to_owned();
-    assert_eq!(mistakes.iter().map(begin).collect::<Vec<_>>(), ["certificate a", "authority b", "authority c"]);
+    let keys: Vec<String> = mistakes.iter().map(|mistake| mistake.key.join(".")).collect();
+    assert_eq!(keys, ["certificate.a.chain_file", "certificate.a.key_file", "authority.b.file", "authority.c.file"]);
 }

@@ -125,7 +125,7 @@ const IMPURE: [&str; 12] = [
 /// Where they may: how a path begins from the crate's `src`.
 const SHELLS: [(&str, &[&str]); 5] = [
     ("protocols", &[]),
-    ("transports", &["shell/"]),
+    ("transports", &[]),
     ("gateway", &["shell/", "cli/", "bench/", "main.rs", "store/sqlite", "store/disk.rs", "store/writer.rs"]),
     ("conformance", &["subject/port.rs", "files.rs"]),
     ("tests", &["verify/", "fuzz/", "bin/", "lib.rs", "dictionary.rs"]),

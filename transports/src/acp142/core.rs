@@ -52,7 +52,7 @@ pub struct Core {
     failed: BTreeSet<u64>,
     retry_at: Option<Instant>,
     was_full: bool,
-    up: bool,
+    up: Option<Result<(), String>>,
 }
 
 impl Core {
@@ -81,7 +81,7 @@ impl Core {
             failed: BTreeSet::new(),
             retry_at: None,
             was_full: false,
-            up: false,
+            up: None,
         }
     }
 
@@ -323,19 +323,18 @@ impl Core {
         self.event(TransportEvent::Notice(Notice { alarm, name, detail }));
     }
 
-    /// Says that the medium can be used, or why not; repeats are not said.
+    /// Says that the medium can be used, or why not; repeats are not said, another reason is.
     pub(super) fn set_up(&mut self, up: Result<(), String>) {
+        if self.up.as_ref() == Some(&up) {
+            return;
+        }
+        self.up = Some(up.clone());
         match up {
-            Ok(()) if !self.up => {
-                self.up = true;
+            Ok(()) => {
                 self.event(TransportEvent::Profile(self.profile()));
                 self.event(TransportEvent::Up);
             }
-            Err(why) if self.up => {
-                self.up = false;
-                self.event(TransportEvent::Down(why));
-            }
-            Ok(()) | Err(_) => {}
+            Err(why) => self.event(TransportEvent::Down(why)),
         }
     }
 
@@ -458,7 +457,7 @@ impl Core {
         serde_json::json!({
             "carrier": "acp142",
             "id": self.engine.config().id.to_string(),
-            "up": self.up,
+            "up": self.up == Some(Ok(())),
             "emission": self.emission,
             "node_silent": self.node_silent,
             "units": units,

@@ -692,6 +692,23 @@ fn a_forged_source_is_alarmed() {
 }
 
 #[test]
+fn a_link_that_never_came_up_says_why_and_each_other_reason() {
+    let mut radios = Radios::new(1, 1, &[]);
+    let down = |radios: &mut Radios| -> Vec<TransportEvent> {
+        let of_state = |event: &&TransportEvent| matches!(event, TransportEvent::Up | TransportEvent::Down(_));
+        radios.gateway(1).events.iter().filter(of_state).cloned().collect()
+    };
+    let before = down(&mut radios).len();
+    for why in ["refused", "refused", "no route"] {
+        let now = radios.now;
+        radios.link(1).air(now, AirEvent::Lost(why.to_owned()));
+        radios.serve(1);
+    }
+    let said = down(&mut radios);
+    assert_eq!(&said[before..], ["refused", "no route"].map(|why| TransportEvent::Down(why.to_owned())));
+}
+
+#[test]
 fn priorities_map_both_ways() {
     for value in -9..=9 {
         let priority = MtPriority::try_from(value).unwrap();

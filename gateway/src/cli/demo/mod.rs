@@ -54,7 +54,7 @@ pub fn run(options: &Demo) -> Result<(), Fault> {
     let _ = std::fs::remove_dir_all(&folder);
     match outcome {
         Ok(true) => Ok(()),
-        Ok(false) => Err(Fault::new(1, String::new())),
+        Ok(false) => Err(Fault::told(1)),
         Err(why) => Err(Fault::new(exit::UNAVAILABLE, why)),
     }
 }

@@ -8,6 +8,7 @@ use skywave_transports::modem::weather::Weather;
 use skywave_transports::node::{SimulatorStation, StationConfig};
 use tokio::sync::{broadcast, mpsc};
 
+use super::super::out;
 use super::super::process::Signals;
 use super::mailbox::{self, Taken};
 use super::people::{Happening, PASSWORD, People, Place, ToSay};
@@ -79,6 +80,8 @@ struct Stage {
 /// Runs the demonstration; whether all went well.
 pub(super) async fn play(options: &Demo, weather: Weather, folder: &Path) -> Result<bool, String> {
     let seed = weather.seed;
+    // Before anything is made that has to go again.
+    let mut signals = Signals::new().map_err(|error| error.to_string())?;
     let (inbox, mut happened) = mpsc::channel(1024);
     let mut stage = set_up(options, weather, folder, inbox).await?;
     let began = stage.clock.now();
@@ -87,6 +90,10 @@ pub(super) async fn play(options: &Demo, weather: Weather, folder: &Path) -> Res
         tokio::select! {
             one = happened.recv() => if let Some(one) = one { stage.happened(one) },
             _ = refresh.tick() => stage.refresh().await,
+            () = signals.end() => {
+                stage.end().await;
+                return Ok(false);
+            }
         }
         stage.start_due(stage.clock.now().mono.since(began.mono) > FIRST_PART);
         stage.say_due().await;
@@ -99,14 +106,13 @@ pub(super) async fn play(options: &Demo, weather: Weather, folder: &Path) -> Res
     let outcome = stage.outcome(options, seed);
     stage.show.result(&outcome);
     if options.json {
-        println!("{}", serde_json::to_string_pretty(&outcome).map_err(|error| error.to_string())?);
+        let text = serde_json::to_string_pretty(&outcome).map_err(|error| error.to_string())?;
+        out::line(&text).map_err(|fault| fault.why)?;
     }
     if !options.once {
-        stage.stay(folder, happened).await;
+        stage.stay(folder, happened, &mut signals).await;
     }
-    for site in stage.sites {
-        site.stop().await;
-    }
+    stage.end().await;
     Ok(outcome.ok)
 }
 
@@ -434,10 +440,15 @@ impl Stage {
         self.show.plain("Write to the other, or both enter a room, say ops@chat.hq.test: it crosses the radio.");
     }
 
+    /// Ends the sites in good order.
+    async fn end(self) {
+        for site in self.sites {
+            site.stop().await;
+        }
+    }
+
     /// Says where to connect and stays until somebody interrupts.
-    async fn stay(&mut self, folder: &Path, mut happened: mpsc::Receiver<Happened>) {
-        // Before anybody is told that it may be ended.
-        let Ok(mut signals) = Signals::new() else { return };
+    async fn stay(&mut self, folder: &Path, mut happened: mpsc::Receiver<Happened>, signals: &mut Signals) {
         self.show.plain("");
         self.show.plain("The sites stay up; press Ctrl-C to end.");
         for (index, name) in self.plan.names.iter().enumerate() {

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use skywave_protocols::time::WallTime;
 
+use super::super::out;
 use crate::demo::ledger::{Fate, Ledger};
 use crate::demo::outcome::{Link, Message, Outcome};
 use crate::telemetry::Event;
@@ -41,7 +42,7 @@ impl Show {
         match &self.bar {
             Some(bar) => bar.println(words),
             None if self.to_stderr => eprintln!("{words}"),
-            None => println!("{words}"),
+            None => out::line_if_read(words),
         }
     }
 

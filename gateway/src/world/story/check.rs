@@ -2,14 +2,18 @@
 //!
 //! - `SITE has N mail(s) [from SITE]`, `SITE has "SUBJECT"`, `SITE has "A" before "B"`: what its local MTA took.
 //! - `SITE has report ACTION [for ADDRESS]`: a delivery report reached a sender there.
-//! - `SITE shows "WORDS"`: an operator sees these words in its queue, its links or its log.
+//! - `SITE shows "WORDS"`: an operator sees these words in its queue, its links or its log, in what they say and not in
+//!   what their fields are called.
+//! - `SITE sent N unit(s)`: it handed so many units of mail to its links.
 //! - `SITE refused CODE`: a client there was answered with this code. `SITE owes N mail(s)`: that many wait.
 //! - `SITE is on the air`: its station has transmitted something since the world began.
 //! - `everything is delivered`: nothing is owed by any site.
 
 use super::Story;
 use super::chat::Heard;
+use crate::telemetry::Event;
 use crate::world::World;
+use crate::world::site::Told;
 
 /// Something that must be true.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +28,8 @@ pub enum Check {
     HasReport(usize, String, Option<String>),
     /// These words are shown to the operator.
     Shows(usize, String),
+    /// So many units of mail went to its links.
+    Sent(usize, usize),
     /// A client was answered with this code.
     Refused(usize, u16),
     /// So many mails wait.
@@ -60,6 +66,7 @@ impl Check {
             }
             [site, "has", subject] => Ok(Self::Has(story.site(site)?, (*subject).to_owned())),
             [site, "shows", text] => Ok(Self::Shows(story.site(site)?, (*text).to_owned())),
+            [site, "sent", count, "unit" | "units"] => Ok(Self::Sent(story.site(site)?, number(count)?)),
             [site, "refused", code] => {
                 Ok(Self::Refused(story.site(site)?, code.parse().map_err(|_| "a reply code is a number")?))
             }
@@ -96,6 +103,10 @@ impl Check {
                 })
             }
             Self::Shows(site, text) => shown.get(*site).is_some_and(|shown| shown.contains(text)),
+            Self::Sent(site, count) => {
+                let started = |told: &&Told| matches!(told.event, Event::HopStarted { .. });
+                world.sites[*site].told.iter().filter(started).count() == *count
+            }
             Self::Refused(site, code) => world.errands().iter().filter(|errand| errand.site == *site).any(|errand| {
                 let answer = errand.answer.as_ref();
                 answer.is_some_and(|answer| {
@@ -118,6 +129,7 @@ impl Check {
             | Self::Has(..)
             | Self::HasBefore(..)
             | Self::HasReport(..)
+            | Self::Sent(..)
             | Self::Refused(..)
             | Self::Owes(..)
             | Self::OnAir(..)

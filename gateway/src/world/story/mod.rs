@@ -15,8 +15,8 @@
 //! then  within 5m   hq shows "delivered"
 //! ```
 //!
-//! Header lines: `sites`, `links` (hf, udp, batch; the preferred first), `chat` (rcop or tcp, and keys of a peer), `weather`, `seed`, `silent`, `absent`,
-//! `lifetime`, `delay-notice`, `retry`. The words of steps and checks are those of [`step`], [`check`] and [`chat`]. A story ends
+//! Header lines: `sites`, `links` (hf, udp, groups, batch; the preferred first), `chat` (rcop or tcp, and keys of a peer), `weather`, `seed`, `silent`, `absent`,
+//! `lifetime`, `delay-notice`, `retry`, `manage-nodes`. The words of steps and checks are those of [`step`], [`check`] and [`chat`]. A story ends
 //! when every mail has met its end, unless its last line is `open`: then mails may still wait.
 
 pub mod chat;

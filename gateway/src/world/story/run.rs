@@ -1,7 +1,5 @@
 //! Plays a story.
 
-use std::fmt::Write as _;
-
 use skywave_protocols::time::Duration;
 
 use super::check::Check;
@@ -77,25 +75,37 @@ fn becomes_true(world: &mut World, span: Duration, check: &Check) -> bool {
     }
 }
 
-/// Everything an operator sees who looks at queue, links and log.
+/// Everything an operator is told who looks at queue, links and log: a line for each value, without the fields' names.
 fn operator_sees(world: &mut World, site: usize) -> String {
     let mut seen = String::new();
     let mut tickets = Vec::new();
     for command in [Command::Status, Command::QueueList { limit: 100, link: None }, Command::LinkList] {
         if let Some(Reply::Ok(value)) = world.ask(site, command, REPLY) {
             collect_tickets(&value, &mut tickets);
-            let _ = writeln!(seen, "{value}");
+            collect_words(&value, &mut seen);
         }
     }
     for ticket in tickets {
         if let Some(Reply::Ok(value)) = world.ask(site, Command::QueueShow { ticket }, REPLY) {
-            let _ = writeln!(seen, "{value}");
+            collect_words(&value, &mut seen);
         }
     }
     for told in &world.sites[site].told {
-        let _ = writeln!(seen, "{}", serde_json::to_string(&told.event).unwrap_or_default());
+        collect_words(&serde_json::to_value(&told.event).unwrap_or_default(), &mut seen);
     }
     seen
+}
+
+fn collect_words(value: &serde_json::Value, seen: &mut String) {
+    match value {
+        serde_json::Value::Object(fields) => fields.values().for_each(|value| collect_words(value, seen)),
+        serde_json::Value::Array(values) => values.iter().for_each(|value| collect_words(value, seen)),
+        serde_json::Value::String(text) => {
+            seen.push_str(text);
+            seen.push('\n');
+        }
+        _ => {}
+    }
 }
 
 fn collect_tickets(value: &serde_json::Value, tickets: &mut Vec<String>) {

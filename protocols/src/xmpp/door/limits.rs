@@ -22,8 +22,6 @@ pub const ACCEPTED_MAX: usize = 2048;
 pub const STRANGERS_MAX: usize = 256;
 /// Keys that wait for verification.
 pub const VERIFICATIONS_MAX: usize = 1024;
-/// Keys of one stream that wait for verification.
-pub const VERIFICATIONS_PER_STREAM_MAX: usize = 64;
 /// Pairs of domains for which something waits or a stream is open.
 pub const OUTLETS_MAX: usize = 8192;
 /// Places tried for one domain before waiting.

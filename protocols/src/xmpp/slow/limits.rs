@@ -69,8 +69,6 @@ pub const ID_OCTETS_MAX: usize = 256;
 pub const RETIRED_INSTANCES_MAX: usize = 8;
 /// Octets held of a stream whose unit is not complete.
 pub const UNIT_OCTETS_MAX: usize = BLOCK_CODED_OCTETS_MAX + 64;
-/// Smallest unit a medium may offer.
-pub const UNIT_OCTETS_MIN: usize = 128;
 /// Repeats of one block without an answer after which a new epoch begins.
 pub const REPEATS_PER_EPOCH_MAX: u32 = 3;
 /// Rate up to which blocks are small.
