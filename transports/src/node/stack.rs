@@ -243,6 +243,9 @@ impl Stack {
                 }
                 return;
             }
+            if !self.cas.still_takes(pdu.source, mark) {
+                return self.counters.stale += 1;
+            }
         }
         if let Some(request) = rides(pdu).filter(|_| pdu.destination == self.address && received.segment_intact) {
             self.cas.heard(now, pdu.source, request);

@@ -232,6 +232,12 @@ fn what_a_hard_link_cuts_off_arrives_once() {
     storm(11_614_606_173_422_058_307, 2, true);
 }
 
+/// A link that takes the place of one for clients ends with that, before the data that asked for it is taken.
+#[test]
+fn what_asks_for_a_link_that_ends_at_once_is_not_taken_on_the_next() {
+    storm(5_859_925_787_616_138_193, 2, true);
+}
+
 /// A link ends in the middle of a transmission, whose end a FLASH of the next link takes: that says which link it is of.
 #[test]
 fn what_takes_the_end_of_a_transmission_says_its_link() {

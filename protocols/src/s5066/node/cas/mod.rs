@@ -331,6 +331,14 @@ impl Cas {
         takes
     }
 
+    /// Whether a D_PDU that may be taken still is of the link that there is: what its link changed above may have ended it.
+    pub fn still_takes(&self, peer: NodeAddress, mark: Option<Mark>) -> bool {
+        self.peers.get(&peer).is_none_or(|known| match mark {
+            Some(Mark::Asks(number)) => known.state == State::Linked && known.their_number == number,
+            Some(Mark::Answers(_)) | None => known.state != State::Riding,
+        })
+    }
+
     /// `peer` warned that it knows of no link with us (D_PDU type 15, reason 1): it is made anew.
     //= s5066/CAS-008
     pub fn peer_unconnected(&mut self, now: Now, peer: NodeAddress) {
