@@ -75,6 +75,9 @@ fn certificates_over_tcp() {
     converse(&way);
     let log = way.server_logs();
     assert!(log.contains("mechanism='EXTERNAL'") && !log.contains("sent dialback key"));
+    // What a server sent before it asked for confirmations is not counted towards it.
+    //= xmpp/SM-006
+    assert!(log.contains("<enabled") && !log.contains("says it handled"), "{log}");
 }
 
 /// Gateways and servers find each other by DNS, which offers TLS from the first octet and nothing else.

@@ -39,9 +39,9 @@ pub enum Setup {
     Components,
     /// As servers, by dialback inside TLS.
     Dialback,
-    /// As servers, by certificates.
+    /// As servers, by certificates; streams are managed (XEP-0198).
     External,
-    /// The same; each stream carries both directions (XEP-0288) and is managed (XEP-0198).
+    /// The same; each stream carries both directions (XEP-0288).
     OneStream,
     /// The same as [`Self::External`]; gateway and server find each other by DNS, which offers TLS from the first octet.
     Srv,
@@ -281,7 +281,9 @@ fn meet(plan: &mut ProsodyPlan, far: &str, setup: Setup, door: SocketAddr, autho
             (ServerAt::Place(plan.for_servers), None)
         }
     };
-    (plan.bidi, plan.managed) = (setup == Setup::OneStream, setup == Setup::OneStream);
+    plan.bidi = setup == Setup::OneStream;
+    // As Debian's default has it: Prosody asks for confirmations wherever they are offered.
+    plan.managed = matches!(setup, Setup::OneStream | Setup::External);
     plan.identity = Some(authority.issue(&[&plan.domain, &format!("rooms.{}", plan.domain)]).unwrap());
     let folder = format!("for-{}", plan.domain);
     let identity = Some(fronting(authority, far, &rooms, &folder));
