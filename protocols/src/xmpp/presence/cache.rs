@@ -42,7 +42,13 @@ impl Presence {
     }
 
     fn newest(stanza: Stanza) -> Self {
-        let key = key_of(&stanza);
+        let key = key_of(&stanza, false);
+        Self { cross: Some(stanza), replace: Some(key), ..Self::default() }
+    }
+
+    /// The same of a user to a room.
+    fn newest_of_seat(stanza: Stanza) -> Self {
+        let key = key_of(&stanza, true);
         Self { cross: Some(stanza), replace: Some(key), ..Self::default() }
     }
 
@@ -51,11 +57,16 @@ impl Presence {
     }
 }
 
-/// Presence that replaces what waits: one key for each sender and addressee, a room's whatever the nick.
-fn key_of(stanza: &Stanza) -> Vec<u8> {
-    let to = stanza.to().to_bare();
-    let seat = if is_directed(stanza) { "d" } else { "p" };
-    format!("{seat}\0{}\0{to}", stanza.from()).into_bytes()
+/// Presence that replaces what waits: one key for each sender and addressee. For a room it is one whatever the nick; two
+/// clients of one user, in the same room or seen by the same friend, are two addressees.
+//= xmpp/PRES-009
+fn key_of(stanza: &Stanza, of_seat: bool) -> Vec<u8> {
+    let (from, to) = (stanza.from(), stanza.to());
+    if of_seat {
+        return format!("r\0{from}\0{}", to.to_bare()).into_bytes();
+    }
+    let kind = if is_directed(stanza) { "d" } else { "p" };
+    format!("{kind}\0{from}\0{to}").into_bytes()
 }
 
 /// For the console.
@@ -200,10 +211,12 @@ impl PresenceCache {
         if self.config.to_link == PresenceMode::None && !self.config.allow_rooms {
             return Presence::default();
         }
+        let of_seat = stanza.child(ns::MUC, "x").is_some() || self.seats.is_in(stanza.from(), stanza.to()).is_some();
         match self.seats.outbound(&mut self.pool, &stanza) {
+            Move::Newest if of_seat => Presence::newest_of_seat(stanza),
             Move::Newest => Presence::newest(stanza),
             Move::Further => Presence::cross(stanza),
-            Move::LeavesUnseen => Presence { ends_join: true, ..Presence::newest(stanza) },
+            Move::LeavesUnseen => Presence { ends_join: true, ..Presence::newest_of_seat(stanza) },
         }
     }
 
@@ -307,7 +320,9 @@ impl PresenceCache {
     //= xmpp/LOCAL-007
     pub fn self_ping(&self, request: &Stanza) -> Option<Stanza> {
         let ping = request.kind() == Kind::Iq && request.typ() == Some("get");
-        if !ping || !request.to().is_full() || request.child(ns::PING, "ping").is_none() {
+        let mut asked = request.element().children();
+        let alone = asked.next().is_some_and(|child| child.is("ping", ns::PING)) && asked.next().is_none();
+        if !ping || !request.to().is_full() || !alone {
             return None;
         }
         if self.seats.is_in(request.from(), request.to())? {

@@ -222,6 +222,10 @@ enum Judged {
 }
 
 fn judge(side: &mut Side, desk: &mut Desk, facts: &Facts<'_>, stanza: &Stanza) -> Judged {
+    if is_no_iq(stanza) {
+        let complaint = Complaint { by: desk.gateway.domain.as_deref(), ..Complaint::new(Condition::BadRequest) };
+        return bounce(stanza, &complaint).filter(|_| is_request(stanza)).map_or(Judged::Drop, Judged::Reply);
+    }
     let subject = Subject::new(stanza, &desk.rooms);
     let to_room = subject.to_room();
     let mut orders = Orders::default();
@@ -244,6 +248,14 @@ fn judge(side: &mut Side, desk: &mut Desk, facts: &Facts<'_>, stanza: &Stanza) -
         Folded::Changed(folded) => Judged::Pass(Some(folded), orders),
         Folded::Nothing => Judged::Drop,
     }
+}
+
+/// An iq that is none: of no known type, or a request that holds not exactly one thing. The policy goes by the first, and
+/// whoever is asked may find the second.
+//= xmpp/RULE-009
+fn is_no_iq(stanza: &Stanza) -> bool {
+    let known = matches!(stanza.typ(), Some("get" | "set" | "result" | "error"));
+    stanza.kind() == Kind::Iq && (!known || is_request(stanza) && stanza.element().children().take(2).count() != 1)
 }
 
 fn is_request(stanza: &Stanza) -> bool {

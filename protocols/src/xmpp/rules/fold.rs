@@ -78,7 +78,7 @@ pub(crate) struct Folding {
     kind: Kind,
     typ: Option<String>,
     element: Element,
-    /// Presence to or from a room: a room and its occupants need all of it.
+    /// Presence to or from a room: a room and its occupants need what rooms define.
     sacred: bool,
     release_label: bool,
     keep: Vec<Name>,
@@ -120,7 +120,7 @@ impl Folding {
 
     /// Applies a list to direct children.
     pub(crate) fn list(&mut self, list: &List) {
-        if self.sacred || self.kind == Kind::Iq {
+        if self.kind == Kind::Iq {
             return;
         }
         let groupchat = self.typ.as_deref() == Some("groupchat");
@@ -130,6 +130,7 @@ impl Folding {
         });
         if matches!(list.mode, ListMode::Keep { .. }) {
             self.drop_text();
+            self.drop_what_hides();
         }
     }
 
@@ -152,11 +153,14 @@ impl Folding {
     /// Presence becomes available or unavailable and nothing else; `show` stays where the options say so.
     //= xmpp/FOLD-002
     pub(crate) fn fold_presence(&mut self, options: &FoldPresenceConfig) {
-        if self.kind != Kind::Presence || self.sacred {
+        if self.kind != Kind::Presence {
             return;
         }
         self.retain(|element| options.keep_show && element.is("show", ns::SERVER));
         self.drop_text();
+        if self.sacred {
+            return self.drop_what_hides();
+        }
         self.plain_show(options.map_xa);
         self.hide_negative(options.negative_priority);
         if self.is_availability() {
@@ -230,7 +234,7 @@ impl Folding {
 
     /// Text between elements means nothing in a stanza.
     fn drop_text(&mut self) {
-        if self.sacred || self.kind == Kind::Iq || self.element.texts().next().is_none() {
+        if self.kind == Kind::Iq || self.element.texts().next().is_none() {
             return;
         }
         let nodes = self.element.take_nodes();
@@ -242,14 +246,14 @@ impl Folding {
     //= xmpp/FOLD-001
     fn must_keep(&self, element: &Element) -> bool {
         let typ = self.typ.as_deref();
-        if self.sacred || (typ == Some("error") && element.is("error", ns::SERVER)) {
+        if typ == Some("error") && element.is("error", ns::SERVER) {
             return true;
         }
         match self.kind {
             Kind::Iq => true,
             Kind::Presence => {
                 let subscription = matches!(typ, Some("subscribe" | "subscribed" | "unsubscribe" | "unsubscribed"));
-                subscription && element.is("status", ns::SERVER)
+                (self.sacred && is_of_rooms(element)) || (subscription && element.is("status", ns::SERVER))
             }
             Kind::Message => {
                 element.is("x", CONFERENCE)
@@ -261,11 +265,29 @@ impl Folding {
         }
     }
 
+    /// What must stay is for its own content: of another namespace in it nothing is known that anybody needs. Labels and
+    /// errors are frames for others' elements.
+    //= xmpp/FOLD-008
+    fn drop_what_hides(&mut self) {
+        let frames = |child: &Element| child.has_ns(ns::SECURITY_LABEL) || child.is("error", ns::SERVER);
+        let named = |folding: &Self, child: &Element| folding.keep.iter().any(|name| name.matches(child));
+        let bare: Vec<bool> = self
+            .element
+            .children()
+            .map(|child| self.must_keep(child) && !frames(child) && !named(self, child))
+            .collect();
+        let mut dropped = false;
+        for (child, bare) in self.element.children_mut().zip(bare) {
+            if bare {
+                let own = child.ns();
+                dropped |= keep_namespace(child, &own);
+            }
+        }
+        self.changed |= dropped;
+    }
+
     /// Removes named elements at any depth; of iqs only below their content, which the addressee needs.
     fn strip_deep(&mut self, names: &[Name]) {
-        if self.sacred {
-            return;
-        }
         let mut element = std::mem::replace(&mut self.element, Element::bare("presence", ns::SERVER));
         let mut removed = false;
         for node in element.take_nodes() {
@@ -397,6 +419,14 @@ pub(crate) fn is_room_presence(stanza: &Stanza) -> bool {
         })
 }
 
+/// What presence between a room and an occupant is made of.
+fn is_of_rooms(element: &Element) -> bool {
+    let namespace = element.ns();
+    let of_rooms = namespace.strip_prefix(ns::MUC).is_some_and(|rest| rest.is_empty() || rest.starts_with('#'));
+    let own = element.has_ns(ns::SERVER) && matches!(element.name(), "show" | "status" | "priority" | "error");
+    of_rooms || own || namespace == FMUC || element.has_ns(ns::SECURITY_LABEL) || element.is("delay", ns::DELAY)
+}
+
 /// An encrypted message: without this element nothing is left of it.
 pub(crate) fn is_encrypted(element: &Element) -> bool {
     element.name() == "encrypted" && (element.has_ns(AXOLOTL) || element.ns().starts_with(OMEMO_BEGIN))
@@ -413,6 +443,22 @@ fn has_negative_priority(stanza: &Stanza) -> bool {
             .child(ns::SERVER, "priority")
             .and_then(|priority| priority.text().trim().parse::<i8>().ok())
             .is_some_and(|priority| priority < 0)
+}
+
+/// Removes all below an element that is of another namespace.
+fn keep_namespace(element: &mut Element, namespace: &str) -> bool {
+    let mut removed = false;
+    for node in element.take_nodes() {
+        match node {
+            Node::Element(child) if child.ns() != namespace => removed = true,
+            Node::Element(mut child) => {
+                removed |= keep_namespace(&mut child, namespace);
+                element.append_child(child);
+            }
+            Node::Text(text) => element.append_text(text),
+        }
+    }
+    removed
 }
 
 fn strip_below(element: &mut Element, names: &[Name]) -> bool {

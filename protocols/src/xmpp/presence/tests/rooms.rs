@@ -73,4 +73,27 @@ fn a_seat_that_the_room_denies_is_no_seat_any_more() {
         site.restart();
         assert_eq!(site.outbound(PING) == [format!("cross {PING}")], denied, "{from} {condition} after a restart");
     }
+
+/// What a room tells two clients of one user, and what one user tells two clients: none takes the place of the other. What
+/// a user tells a room does, under whatever nick.
+#[test]
+fn presence_for_each_client_waits_for_itself_and_for_a_room_once() {
+    let mut site = Site::new(PresenceConfig::default());
+    let mut key = |text: &str| site.cache.outbound(site.now, stanza(text)).replace.unwrap();
+    let told = |to: &str| {
+        format!(
+            "<presence to='{to}' from='ops@chat.hq.test/Alice'><x xmlns='http://jabber.org/protocol/muc#user'>\
+             <item affiliation='none' role='participant'/></x></presence>"
+        )
+    };
+    assert_ne!(key(&told("bob@field.test/desk")), key(&told("bob@field.test/phone")));
+    assert_eq!(key(&told("bob@field.test/desk")), key(&told("bob@field.test/desk")));
+    let directed = |to: &str| format!("<presence to='{to}' from='ann@hq.test/a'/>");
+    assert_ne!(key(&directed("bob@field.test/desk")), key(&directed("bob@field.test/phone")));
+    let joined = key(JOIN);
+    assert_eq!(joined, key(&JOIN.replace("/ann'", "/ann the second'")), "a join under another nick");
+    site.inbound(SEATED);
+    let mut key = |text: &str| site.cache.outbound(site.now, stanza(text)).replace.unwrap();
+    assert_eq!(joined, key("<presence to='ops@chat.field.test/other' from='ann@hq.test/a'/>"), "another nick");
+    assert_eq!(joined, key("<presence to='ops@chat.field.test/ann' from='ann@hq.test/a' type='unavailable'/>"));
 }

@@ -251,3 +251,40 @@ fn stripping_at_any_depth_leaves_frames_and_what_must_stay() {
     let kept = message("<encrypted xmlns='urn:xmpp:omemo:2'><a xmlns='urn:a'/></encrypted>");
     assert_eq!(folded(deep, &kept), kept);
 }
+
+/// The element of a join lets through what rooms are made of, and nothing else: neither what clients add to each presence
+/// nor what somebody hides beside it or in it.
+//= xmpp/FOLD-008
+#[test]
+fn a_room_gets_what_rooms_are_made_of() {
+    let join = |inside: &str| {
+        format!("<presence to='bob@field.test/desk' from='ann@hq.test/a'><x xmlns='http://jabber.org/protocol/muc'>{inside}</x>")
+    };
+    let extra = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='v'/>\
+                 <x xmlns='vcard-temp:x:update'><photo>00ff</photo></x><occupant-id xmlns='urn:xmpp:occupant-id:0' id='1'/>";
+    let full = format!(
+        "{}<show>away</show><status>s</status><priority>1</priority>{extra}</presence>",
+        join("<history maxstanzas='5'/><big xmlns='urn:a'>x</big>")
+    );
+    let expected = format!(
+        "{}<show>away</show><status>s</status><priority>1</priority></presence>",
+        join("<history maxstanzas='5'/>")
+    );
+    for toml in ["base = \"hf-slow\"", "base = \"hf-fast\"", "[to_link]\npresence.mode = \"keep-only\""] {
+        assert_eq!(folded(toml, &full), expected, "{toml}");
+        assert_eq!(folded(toml, &expected), expected, "{toml}");
+    }
+    let listed = "[to_link]\npresence.mode = \"strip\"\npresence.elements = [\"{http://jabber.org/protocol/caps}*\"]";
+    assert!(!folded(listed, &full).contains("caps") && folded(listed, &full).contains("photo"), "a strip list strips");
+    let told = "<presence to='ann@hq.test/a' from='ops@chat.field.test/bob'><x xmlns='http://jabber.org/protocol/muc#user'>\
+                <item affiliation='none' role='participant'/><status code='110'/></x>";
+    assert_eq!(folded("base = \"hf-slow\"", &format!("{told}{extra}</presence>")), format!("{told}</presence>"));
+    // Messages: what must stay hides nothing where all else has to be named.
+    let hidden = |inside: &str| message(&format!("<body>x</body><x xmlns='jabber:x:conference' jid='r@h'>{inside}</x>"));
+    let stays = message("<body>x</body><x xmlns='jabber:x:conference' jid='r@h'/>");
+    assert_eq!(folded(KEEP, &hidden("<a xmlns='urn:b'>60 KB</a>")), stays);
+    let secret = message("<encrypted xmlns='urn:xmpp:omemo:2'><header><keys/></header><payload>AA</payload></encrypted>");
+    assert_eq!(folded(KEEP, &secret), secret);
+    let label = message("<body>x</body><securitylabel xmlns='urn:xmpp:sec-label:0'><label><esssecuritylabel xmlns='urn:xmpp:sec-label:ess:0'>A</esssecuritylabel></label></securitylabel>");
+    assert_eq!(folded(KEEP, &label), label);
+}

@@ -152,3 +152,26 @@ fn more_than_so_many() {
     let later = Facts { now: NOW.after(Duration::from_secs(60)), ..facts() };
     assert!(matches!(filter.apply(&later, stanza(&here)), Verdict::Pass { .. }));
 }
+
+/// A request has exactly one child (RFC 6120 section 8.2.3): a second one would pass under the name of the first, and many
+/// clients look for a child by its name and not by its place.
+#[test]
+fn a_request_with_two_children_or_none_is_answered_here() {
+    let (ping, other) = ("<ping xmlns='urn:xmpp:ping'/>", "<query xmlns='jabber:iq:private'/>");
+    let policy = "[to_link]\niq.pass = [\"urn:xmpp:ping\"]\niq.default = \"reject\"\n[from_link]\niq.default = \"pass\"";
+    let mut filter = filter(policy);
+    let ask = |typ: &str, inside: &str| format!("<iq {PAIR} id='1' type='{typ}'>{inside}</iq>");
+    assert_eq!(outcome(&mut filter, &ask("get", ping)), ask("get", ping));
+    for typ in ["get", "set"] {
+        for inside in [format!("{ping}{other}"), format!("{other}{ping}"), format!("{ping}{ping}"), String::new()] {
+            for direction in [Direction::ToLink, Direction::FromLink] {
+                let verdict = filter.apply(&Facts { direction, ..facts() }, stanza(&ask(typ, &inside)));
+                let Verdict::Reply(reply) = verdict else { panic!("{typ} {inside}: {verdict:?}") };
+                assert!(written(&reply).contains("<bad-request "), "{}", written(&reply));
+            }
+        }
+    }
+    // What is no request and no answer is nothing that anybody waits for.
+    assert_eq!(outcome(&mut filter, &ask("foo", other)), "drop");
+    assert_eq!(outcome(&mut filter, &ask("result", "")), written(&stanza(&ask("result", ""))));
+}
