@@ -26,8 +26,9 @@ pub enum PipeInput {
     Closed(Option<String>),
     /// Octets arrived.
     Read(Bytes),
-    /// Everything written so far has left for the network.
-    Drained,
+    /// All octets of the first so many `Write`s of this pipe have left for the network. It says how many, as a write may have
+    /// been asked for while this was on its way.
+    Drained(u64),
     /// TLS is established.
     Secured(Secured),
     /// TLS failed; the pipe is closed. The reason in words.

@@ -20,11 +20,11 @@ pub fn decode(octets: &[u8]) -> Result<Value, Refusal> {
     if !octets.starts_with(b"<") {
         return computation(&String::from_utf8_lossy(octets));
     }
-    let mut reader = StreamReader::new(ReaderLimits::LAN);
+    let mut reader = StreamReader::new(ReaderLimits::LAN.strict());
     if octets.starts_with(b"<?xml") || octets.starts_with(b"<stream:stream") {
         return match item(&mut reader, octets)? {
             Item::Header(header) => header_tree(header),
-            Item::Element(_) | Item::End => Err(Refusal::new("no_meaning", "no header")),
+            Item::Element(_) | Item::Skipped(_) | Item::End => Err(Refusal::new("no_meaning", "no header")),
         };
     }
     let open = StreamHeader { namespace: ns::SERVER, version: true, dialback: true, ..StreamHeader::default() };
@@ -35,7 +35,7 @@ pub fn decode(octets: &[u8]) -> Result<Value, Refusal> {
             Ok(dialback_tree(&dialback))
         }
         Item::Element(element) => stanza_tree(&Stanza::from_element(element).map_err(refusal)?),
-        Item::Header(_) | Item::End => Err(Refusal::new("no_meaning", "no element")),
+        Item::Header(_) | Item::Skipped(_) | Item::End => Err(Refusal::new("no_meaning", "no element")),
     }
 }
 

@@ -5,6 +5,7 @@ use rxml::xml_ncname;
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::{Now, WallTime};
 use skywave_protocols::xmpp::fate::Meaning;
+use skywave_protocols::xmpp::limits::ReaderLimits;
 use skywave_protocols::xmpp::local::{Cause, bounce, stamp};
 use skywave_protocols::xmpp::presence::Presence;
 use skywave_protocols::xmpp::rules::Verdict;
@@ -34,6 +35,12 @@ impl Chat {
             let part = self.peers.get(index).map_or_else(String::new, |peer| peer.name().to_owned());
             let detail = format!("{} from {} to {}", stanza.kind().name(), stanza.from(), stanza.to());
             return self.notice(&part, false, "stanza_misaddressed", detail);
+        }
+        // Its canonical form may break limits that the form that came did not: its row could not be read again.
+        if !stanza.fits(ReaderLimits::LAN) {
+            self.send_back(now, index, &stanza, Cause::TooLarge);
+            self.count(index, |counters| counters.stanzas_dropped += 1);
+            return self.line_of(now, index, &stanza, StanzaFate::Discarded, "built as no stanza is taken");
         }
         if self.refuses_confusable(now, line, &stanza) {
             return;

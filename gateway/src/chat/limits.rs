@@ -54,3 +54,5 @@ pub const MARK_WAIT: Duration = Duration::from_secs(30);
 pub const UNIT_PATIENCE: Duration = Duration::from_secs(45);
 /// Octets that may be on the air before it.
 pub const UNIT_BEFORE_OCTETS: u64 = 2_048;
+/// Octets that are added to a stanza on its way: the mark of a delay, with the longest name of a gateway.
+pub const ADDED_OCTETS_MAX: usize = 512;

@@ -3,6 +3,7 @@
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::Now;
 use skywave_protocols::xmpp::fate::Meaning;
+use skywave_protocols::xmpp::limits::ReaderLimits;
 use skywave_protocols::xmpp::local::{Cause, Complaint, Condition, ErrorType, answer_for_gateway, bounce};
 use skywave_protocols::xmpp::presence::Presence;
 use skywave_protocols::xmpp::rules::{Orders, Verdict};
@@ -10,7 +11,7 @@ use skywave_protocols::xmpp::{Stanza, ns};
 use skywave_transports::io::Space;
 
 use super::config::EmconRule;
-use super::limits::RESERVED_SHARE;
+use super::limits::{ADDED_OCTETS_MAX, RESERVED_SHARE};
 use super::queue::local::Handing;
 use super::queue::out::Waiting;
 use super::record::Record;
@@ -22,6 +23,11 @@ impl Chat {
     pub(super) fn outward(&mut self, now: Now, arrival: u64, stanza: Stanza) {
         if self.config.fronts_itself() && stanza.to().domain().as_str() == self.config.domain {
             return self.for_gateway(now, arrival, &stanza);
+        }
+        //= xmpp/CHAT-012
+        if !self.config.is_local(stanza.from().domain().as_str()) {
+            let complaint = Complaint::new(Condition::NotAllowed);
+            return self.refuse(now, None, arrival, &stanza, &complaint, "its sender is no local user");
         }
         let Some(index) = self.peer_of(stanza.to().domain().as_str()) else {
             return self.refuse(now, None, arrival, &stanza, &self.complaint(Cause::UnknownDomain), "no link");
@@ -218,6 +224,13 @@ impl Chat {
         if octets > config.stanza_octets_max {
             let why = format!("{octets} octets, the link takes {}", config.stanza_octets_max);
             return Some((Complaint::of(Cause::TooLarge, None), why));
+        }
+        // The far end would drop it, after this one was told that it has it.
+        if octets + ADDED_OCTETS_MAX > ReaderLimits::HF.stanza_octets || !stanza.fits(ReaderLimits::HF) {
+            return Some((
+                Complaint::of(Cause::TooLarge, None),
+                "the far site does not take what is built so".to_owned(),
+            ));
         }
         let state = matches!(meaning, Meaning::Presence | Meaning::DirectedPresence | Meaning::FromRoom);
         // The last places are for what is urgent.

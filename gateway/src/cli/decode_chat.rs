@@ -53,6 +53,9 @@ fn items(octets: &[u8]) -> Vec<Value> {
                     }
                 });
             }
+            Ok(Some(Item::Skipped(skipped))) => {
+                items.push(json!({ "what": "passed_over", "why": skipped.fault.to_string() }));
+            }
             Ok(Some(Item::End)) => {
                 items.push(json!({ "what": "stream_end" }));
                 return items;

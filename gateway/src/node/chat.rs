@@ -124,6 +124,8 @@ impl Node {
     /// Somebody connected to the door.
     pub(super) fn chat_accepted(&mut self, now: Now, listener: ListenerId, pipe: PipeId, peer: std::net::SocketAddr) {
         self.chat.pipes.insert(pipe);
+        // Stanzas go out on the server's own stream too, and what nobody confirms is with it once it has left.
+        self.out.push_back(Output::Pipe(pipe, PipeOutput::TellDrained));
         if let Some(chat) = self.chat.chat.as_mut() {
             chat.accepted(now, ConnId(pipe.0), listener.0 >= LISTENER_DIRECT_TLS, peer);
         }
@@ -145,7 +147,7 @@ impl Node {
             PipeInput::Refused(why) => ConnInput::Refused(why),
             PipeInput::Closed(why) => ConnInput::Closed(why),
             PipeInput::Read(octets) => ConnInput::Read(octets),
-            PipeInput::Drained => ConnInput::Drained,
+            PipeInput::Drained(writes) => ConnInput::Drained(writes),
             PipeInput::Secured(secured) => ConnInput::Secured { peer_names: secured.peer_names, alpn: secured.alpn },
             PipeInput::SecureFailed(why) => ConnInput::SecureFailed(why),
         };
@@ -202,7 +204,11 @@ impl Node {
             TransportEvent::Arrived { arrival, from, source, content, .. } => {
                 self.chat_arrived(now, index, arrival, from, &source, &content);
             }
-            TransportEvent::Up => self.link_state(index, None),
+            TransportEvent::Up => {
+                self.link_state(index, None);
+                // What was read early belongs to the stream that begins now.
+                self.watch_chat_link(now, index);
+            }
             TransportEvent::Down(why) => {
                 self.link_state(index, Some(why));
                 // It may be up again before anybody looks: what was on the old connection is lost all the same.
@@ -472,7 +478,7 @@ impl Node {
 }
 
 fn secured(secure: DoorSecure, authority: Authority) -> Secure {
-    let trust = match (secure.want_peer_certificate, secure.client) {
+    let trust = match (secure.want_peer_certificate, secure.require_peer_certificate) {
         (false, _) => Trust::Anybody,
         (true, true) => Trust::Authority(authority),
         // Whether the names that are told suffice is the door's to decide, after TLS.

@@ -78,7 +78,7 @@ impl Node {
                 self.sessions.close(pipe);
                 return;
             }
-            PipeInput::Opened | PipeInput::Drained => {}
+            PipeInput::Opened | PipeInput::Drained(_) => {}
         }
         self.drive_session(now, pipe);
     }

@@ -87,7 +87,7 @@ pub async fn run<T: Tool>(
                         pipe.is_open = false;
                         tool.closed(now, why);
                     }
-                    PipeInput::Drained | PipeInput::Secured(_) | PipeInput::SecureFailed(_) => {}
+                    PipeInput::Drained(_) | PipeInput::Secured(_) | PipeInput::SecureFailed(_) => {}
                 }
             },
         }

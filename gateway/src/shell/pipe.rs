@@ -124,7 +124,7 @@ async fn serve(
         stream = turn.reader.unsplit(turn.writer);
         if !matches!(end, End::Limit(_)) {
             // Octets read in clear before TLS are not to be believed.
-            kept = Kept::default();
+            kept = Kept { writes: kept.writes, ..Kept::default() };
         }
         match end {
             // A network that takes no limit holds more: nothing is wrong.
@@ -192,6 +192,8 @@ struct Kept {
     read: BytesMut,
     /// What the node has not been told.
     untold: Option<PipeInput>,
+    /// Writes asked for so far.
+    writes: u64,
     drained: bool,
     paused: bool,
 }
@@ -268,6 +270,7 @@ impl<'a> Turn<'a> {
     fn order(&mut self, order: PipeOutput) {
         match order {
             PipeOutput::Write(octets) => {
+                self.kept.writes += 1;
                 self.kept.drained = false;
                 self.unwritten.extend_from_slice(&octets);
                 if self.unwritten.len() > UNWRITTEN_OCTETS_MAX {
@@ -308,7 +311,8 @@ impl<'a> Turn<'a> {
     }
 
     fn next_untold(&mut self) -> Option<PipeInput> {
-        self.kept.untold.take().or_else(|| std::mem::take(&mut self.kept.drained).then_some(PipeInput::Drained))
+        let writes = self.kept.writes;
+        self.kept.untold.take().or_else(|| std::mem::take(&mut self.kept.drained).then_some(PipeInput::Drained(writes)))
     }
 }
 

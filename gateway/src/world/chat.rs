@@ -102,7 +102,7 @@ impl World {
         let Some(site) = self.sites.iter().position(|site| site.xmpp.is_open(session)) else { return };
         self.sites[site].xmpp.read(at, session, octets);
         if let Some((_, pipe)) = self.pipe_of(FarEnd::Xmpp(session)) {
-            self.tell_node(site, PIPE_DELAY, Input::Pipe(pipe, PipeInput::Drained));
+            self.has_left(site, pipe);
         }
     }
 

@@ -135,7 +135,7 @@ impl World {
             (PipeOutput::Write(octets), Some(far)) => {
                 let at = self.arrives(far);
                 self.heap.push(at, Happening::ToFarEnd(far, octets));
-                self.tell_node(site, PIPE_DELAY, Input::Pipe(pipe, PipeInput::Drained));
+                self.has_left(site, pipe);
             }
             (PipeOutput::Close, Some(far)) => {
                 self.sites[site].pipes.remove(&pipe);
@@ -157,10 +157,24 @@ impl World {
                 let failed = PipeInput::SecureFailed("there is no TLS between sites in the world".to_owned());
                 self.tell_node(site, PIPE_DELAY, Input::Pipe(pipe, failed));
             }
-            // All pipes of the world say when they have drained.
-            (PipeOutput::TellDrained | PipeOutput::LimitSending(_), _)
+            (PipeOutput::TellDrained, _) => {
+                if let Some(pipe) = self.sites[site].pipes.get_mut(&pipe) {
+                    pipe.tells_drained = true;
+                }
+            }
+            (PipeOutput::LimitSending(_), _)
             | (PipeOutput::Write(_) | PipeOutput::Close | PipeOutput::Abandon, None)
             | (PipeOutput::Pause | PipeOutput::Resume | PipeOutput::Secure(_), None) => {}
+        }
+    }
+
+    /// One more write of a pipe has left.
+    pub(super) fn has_left(&mut self, site: usize, id: PipeId) {
+        let Some(pipe) = self.sites[site].pipes.get_mut(&id) else { return };
+        pipe.writes += 1;
+        if pipe.tells_drained {
+            let writes = pipe.writes;
+            self.tell_node(site, PIPE_DELAY, Input::Pipe(id, PipeInput::Drained(writes)));
         }
     }
 
@@ -185,7 +199,15 @@ impl World {
     }
 
     pub(super) fn add_pipe(&mut self, site: usize, pipe: PipeId, far: FarEnd) {
-        let opened = Pipe { far, paused: false, unread: std::collections::VecDeque::new(), ended: false };
+        let before = self.sites[site].pipes.get(&pipe);
+        let opened = Pipe {
+            far,
+            paused: false,
+            unread: std::collections::VecDeque::new(),
+            ended: false,
+            tells_drained: before.map_or(pipe.0 & ACCEPTED_PIPE == 0, |pipe| pipe.tells_drained),
+            writes: before.map_or(0, |pipe| pipe.writes),
+        };
         self.sites[site].pipes.insert(pipe, opened);
     }
 

@@ -32,6 +32,10 @@ pub struct Pipe {
     pub unread: VecDeque<Bytes>,
     /// The far end closed while the pipe was paused.
     pub ended: bool,
+    /// Whether it says what has left: accepted pipes only when they are asked to.
+    pub tells_drained: bool,
+    /// Writes so far, and those of them that have left.
+    pub writes: u64,
 }
 
 /// Something a site told, with its time.

@@ -12,7 +12,7 @@ use sha1::{Digest, Sha1};
 use super::dialback::same;
 use super::limits::ReaderLimits;
 use super::ns;
-use super::reader::{Header, Item, StreamReader};
+use super::reader::{Header, Item, Skipped, StreamReader};
 use super::stream::end::{StreamEnd, error_element, peer_error};
 use super::writer::{STREAM_END, Scope, StreamHeader, write_element, write_stream_header};
 
@@ -30,6 +30,8 @@ pub enum ComponentEvent {
     Up,
     /// An element of the server that should be a stanza.
     Element(Element),
+    /// The same, passed over as it broke a limit.
+    Skipped(Skipped),
     /// It is over; close when what was written has left.
     Ended(StreamEnd),
 }
@@ -151,6 +153,10 @@ impl Component {
         match item {
             Item::Header(header) => self.on_header(&header),
             Item::Element(element) => self.on_element(element),
+            Item::Skipped(skipped) if self.state == State::Up => {
+                self.events.push_back(ComponentEvent::Skipped(skipped));
+            }
+            Item::Skipped(skipped) => self.end(StreamEnd::Broken(skipped.fault)),
             Item::End => self.end(StreamEnd::PeerClosed),
         }
     }

@@ -128,6 +128,11 @@ impl Fault for XmppFault {
 }
 
 impl XmppFault {
+    /// Whether it is a limit: the octets are XML all the same.
+    pub const fn is_limit(&self) -> bool {
+        matches!(self, Self::TooLarge { .. } | Self::TooDeep { .. } | Self::TooMany { .. } | Self::TooLong { .. })
+    }
+
     /// The condition of the stream error that tells the peer.
     //= xmpp/STREAM-008
     pub fn condition(&self) -> &'static str {

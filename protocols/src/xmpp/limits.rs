@@ -34,13 +34,24 @@ pub struct ReaderLimits {
     pub stanza_octets: usize,
     /// Elements of one top-level element.
     pub elements: usize,
+    /// Octets of a top-level element that breaks a limit and is passed over; more of them end the stream. With none every
+    /// limit does.
+    pub skipped_octets: usize,
 }
 
 impl ReaderLimits {
     /// For streams of local servers.
-    pub const LAN: Self = Self { stanza_octets: LAN_STANZA_OCTETS_MAX, elements: LAN_ELEMENTS_MAX };
+    pub const LAN: Self = Self { stanza_octets: LAN_STANZA_OCTETS_MAX, elements: LAN_ELEMENTS_MAX, ..Self::SKIPPING };
     /// For links over radio.
-    pub const HF: Self = Self { stanza_octets: HF_STANZA_OCTETS_MAX, elements: HF_ELEMENTS_MAX };
+    pub const HF: Self = Self { stanza_octets: HF_STANZA_OCTETS_MAX, elements: HF_ELEMENTS_MAX, ..Self::SKIPPING };
     /// For a peer that has not shown who it is.
-    pub const UNAUTHENTICATED: Self = Self { stanza_octets: UNAUTHENTICATED_OCTETS_MAX, elements: 256 };
+    pub const UNAUTHENTICATED: Self =
+        Self { stanza_octets: UNAUTHENTICATED_OCTETS_MAX, elements: 256, skipped_octets: 0 };
+    const SKIPPING: Self = Self { stanza_octets: 0, elements: 0, skipped_octets: LAN_STANZA_OCTETS_MAX };
+
+    /// The same where every limit ends the stream.
+    #[must_use]
+    pub const fn strict(self) -> Self {
+        Self { skipped_octets: 0, ..self }
+    }
 }

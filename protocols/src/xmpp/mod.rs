@@ -4,6 +4,7 @@
 //! stanza      one checked message, presence or iq, and its canonical octets
 //! reader      cuts a stream into elements; every limit is counted while reading
 //! writer      canonical serialisation: one form for one tree
+//! shape       what a reader will count in it
 //! dialback    keys, and the elements that carry them
 //! sasl        EXTERNAL
 //! sm          stream management: what was sent and confirmed, what arrived and was taken
@@ -34,6 +35,7 @@ pub mod presence;
 pub mod reader;
 pub mod rules;
 pub mod sasl;
+mod shape;
 pub mod slow;
 pub mod sm;
 pub mod stanza;
@@ -41,5 +43,5 @@ pub mod stream;
 pub mod writer;
 
 pub use fault::XmppFault;
-pub use reader::{Header, Item, StreamReader};
+pub use reader::{Header, Item, Skipped, StreamReader};
 pub use stanza::{Kind, Stanza};

@@ -3,6 +3,8 @@
 //! The tokens are rxml's, which refuses DTDs, processing instructions, comments, foreign entities and octets that are no
 //! UTF-8; namespaces, duplicate attributes and every limit are checked here, token by token, so that nothing unbounded is
 //! kept: rxml itself takes any depth and any number of attributes. What comes octet by octet reads as what comes whole.
+//! A top-level element that breaks a limit is passed over, and the stream goes on: it is one user's, the stream is
+//! everybody's. What is no XML of XMPP ends the stream.
 
 use bytes::{Buf, BytesMut};
 use minidom::Element;
@@ -12,8 +14,8 @@ use rxml::{Error, Namespace, NcName, Options, Parse, RawEvent, RawParser, WithOp
 
 use super::fault::XmppFault;
 use super::limits::{
-    ATTRIBUTES_MAX, DECLARATION_OCTETS_MAX, DEPTH_MAX, NAME_OCTETS_MAX, NAMESPACE_OCTETS_MAX, NAMESPACES_IN_FORCE_MAX,
-    READER_INPUT_OCTETS_MAX, ReaderLimits, VALUE_OCTETS_MAX,
+    ATTRIBUTES_MAX, DECLARATION_OCTETS_MAX, DEPTH_MAX, LAN_STANZA_OCTETS_MAX, NAME_OCTETS_MAX, NAMESPACE_OCTETS_MAX,
+    NAMESPACES_IN_FORCE_MAX, READER_INPUT_OCTETS_MAX, ReaderLimits, VALUE_OCTETS_MAX,
 };
 use super::ns;
 
@@ -43,8 +45,19 @@ pub enum Item {
     Header(Header),
     /// A whole top-level element: a stanza or anything else.
     Element(Element),
+    /// A top-level element that broke a limit and was passed over.
+    Skipped(Skipped),
     /// The end of the stream.
     End,
+}
+
+/// An element that was passed over.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Skipped {
+    /// The element without what it holds, as far as its start could be read: enough to know a stanza, and to answer it.
+    pub head: Option<Element>,
+    /// The limit that it broke.
+    pub fault: XmppFault,
 }
 
 /// Octets that stand for the header of a stream that has none.
@@ -88,6 +101,10 @@ pub struct StreamReader {
     declared: Vec<Declaration>,
     /// Open elements inside the stream, each with the number of declarations before it.
     open: Vec<(Element, usize)>,
+    /// Open elements, the stream itself included.
+    depth: usize,
+    /// What is being passed over, and the number of declarations before it.
+    skipping: Option<(Skipped, usize)>,
     octets: usize,
     elements: usize,
 }
@@ -106,7 +123,13 @@ impl std::fmt::Debug for StreamReader {
 impl StreamReader {
     /// Expects a stream header.
     pub fn new(limits: ReaderLimits) -> Self {
-        let options = Options { max_token_length: VALUE_OCTETS_MAX, ..Options::default() };
+        Self::with_tokens(limits, LAN_STANZA_OCTETS_MAX)
+    }
+
+    /// A token may be as long as what is passed over: the parser cannot go on after one that is too long for it. It keeps
+    /// one at a time.
+    fn with_tokens(limits: ReaderLimits, octets_max: usize) -> Self {
+        let options = Options { max_token_length: octets_max, ..Options::default() };
         let mut parser = <RawParser as WithOptions>::with_options(options);
         // White space between stanzas must not wait inside the parser.
         parser.set_text_buffering(false);
@@ -121,6 +144,8 @@ impl StreamReader {
             tag: None,
             declared: Vec::new(),
             open: Vec::new(),
+            depth: 0,
+            skipping: None,
             octets: 0,
             elements: 0,
         }
@@ -129,7 +154,7 @@ impl StreamReader {
     /// Reads as if the header of a stream between servers had been read (XEP-0361). White space and an XML declaration in
     /// front are passed over.
     pub fn headless(limits: ReaderLimits) -> Self {
-        let mut reader = Self::new(limits);
+        let mut reader = Self::with_tokens(limits, limits.stanza_octets);
         reader.input.extend_from_slice(HEADLESS);
         if let Err(fault) = reader.read_item() {
             reader.fault = Some(fault);
@@ -169,6 +194,8 @@ impl StreamReader {
             self.fault = Some(fault.clone());
             self.input = BytesMut::new();
             self.open = Vec::new();
+            self.tag = None;
+            self.skipping = None;
         }
         item
     }
@@ -195,16 +222,16 @@ impl StreamReader {
             self.input.advance(used);
             self.octets += used;
             let item = match event {
-                Ok(Some(event)) => self.on_event(event)?,
+                Ok(Some(event)) => self.on_event(event).or_else(|fault| self.skip(fault))?,
                 Ok(None) => return Ok(None),
                 Err(EndOrError::NeedMoreData) => {
-                    self.check_octets()?;
+                    self.check_octets().or_else(|fault| self.skip(fault).map(drop))?;
                     self.rest();
                     return Ok(None);
                 }
                 Err(EndOrError::Error(error)) => return Err(fault_of(error)),
             };
-            self.check_octets()?;
+            let item = self.within_octets(item)?;
             if item.is_some() {
                 self.octets = 0;
                 self.elements = 0;
@@ -214,8 +241,9 @@ impl StreamReader {
     }
 
     const fn check_octets(&self) -> Result<(), XmppFault> {
-        if self.octets > self.limits.stanza_octets {
-            return Err(XmppFault::TooLarge { limit: self.limits.stanza_octets });
+        let limit = if self.skipping.is_some() { self.limits.skipped_octets } else { self.limits.stanza_octets };
+        if self.octets > limit {
+            return Err(XmppFault::TooLarge { limit });
         }
         Ok(())
     }
@@ -261,7 +289,101 @@ impl StreamReader {
         }
     }
 
+    /// What was read, if it is not too much. That may show only at the end of an element.
+    fn within_octets(&mut self, item: Option<Item>) -> Result<Option<Item>, XmppFault> {
+        if matches!(item, Some(Item::Skipped(_))) {
+            return Ok(item);
+        }
+        match (self.check_octets(), item) {
+            (Ok(()), item) => Ok(item),
+            (Err(fault), None) => self.skip(fault),
+            (Err(fault), Some(Item::Element(element))) if self.octets <= self.limits.skipped_octets => {
+                Ok(Some(Item::Skipped(Skipped { head: Some(start_of(&element)), fault })))
+            }
+            (Err(fault), Some(_)) => Err(fault),
+        }
+    }
+
+    /// Passes over the element in which a limit was broken; `Err` where the stream cannot go on.
+    //= xmpp/STREAM-012
+    fn skip(&mut self, fault: XmppFault) -> Result<Option<Item>, XmppFault> {
+        let may = fault.is_limit() && self.begun && self.depth > 1 && self.octets <= self.limits.skipped_octets;
+        if !may || self.skipping.is_some() {
+            return Err(fault);
+        }
+        let here = self.declared.len();
+        let declared_before = self.tag.as_ref().map_or(here, |tag| tag.declared_before);
+        let (head, declared_before) = match std::mem::take(&mut self.open).into_iter().next() {
+            Some((element, declared_before)) => {
+                self.tag = None;
+                (Some(start_of(&element)), declared_before)
+            }
+            None => (None, declared_before),
+        };
+        self.skipping = Some((Skipped { head, fault }, declared_before));
+        Ok(None)
+    }
+
+    /// Of an element that is passed over only its own start is of interest.
+    fn pass_over(&mut self, event: RawEvent) -> Option<Item> {
+        match event {
+            RawEvent::Attribute(_, name, value) => self.note_attribute(name, value),
+            RawEvent::ElementHeadClose(_) => {
+                let head = self.tag.take().and_then(|tag| self.head_of(tag));
+                if let Some((skipped, _)) = &mut self.skipping {
+                    skipped.head = skipped.head.take().or(head);
+                }
+            }
+            RawEvent::ElementFoot(_) if self.depth == 1 => {
+                let (skipped, declared_before) = self.skipping.take()?;
+                self.declared.truncate(declared_before);
+                self.parser.set_text_buffering(false);
+                return Some(Item::Skipped(skipped));
+            }
+            RawEvent::XmlDeclaration(..)
+            | RawEvent::ElementHeadOpen(..)
+            | RawEvent::Text(..)
+            | RawEvent::ElementFoot(_) => {}
+        }
+        None
+    }
+
+    fn note_attribute(&mut self, name: RawQName, value: String) {
+        let Some(tag) = &mut self.tag else { return };
+        if value.len() > VALUE_OCTETS_MAX || name.0.is_some() {
+            return;
+        }
+        match name.1.as_str() {
+            // A namespace that finds no place leaves the one in force.
+            "xmlns" => drop(self.declare(None, value)),
+            _ if is_of_start(&name) && tag.attributes.iter().all(|(known, _)| *known != name) => {
+                tag.attributes.push((name, value));
+            }
+            _ => {}
+        }
+    }
+
+    fn head_of(&self, tag: Tag) -> Option<Element> {
+        let namespace = self.lookup(tag.name.0.as_ref()).ok()?;
+        let mut head = Element::bare(tag.name.1.as_str(), namespace.as_str());
+        for ((_, name), value) in tag.attributes.into_iter().filter(|(name, _)| is_of_start(name)) {
+            head.set_attr(Namespace::NONE, name, value);
+        }
+        Some(head)
+    }
+
     fn on_event(&mut self, event: RawEvent) -> Result<Option<Item>, XmppFault> {
+        match &event {
+            RawEvent::ElementHeadOpen(..) => self.depth += 1,
+            RawEvent::ElementFoot(_) => self.depth = self.depth.saturating_sub(1),
+            RawEvent::XmlDeclaration(..)
+            | RawEvent::Attribute(..)
+            | RawEvent::ElementHeadClose(_)
+            | RawEvent::Text(..) => {}
+        }
+        if self.skipping.is_some() {
+            return Ok(self.pass_over(event));
+        }
         match event {
             RawEvent::XmlDeclaration(..) => Ok(None),
             RawEvent::ElementHeadOpen(_, name) => self.on_open(name).map(|()| None),
@@ -289,6 +411,9 @@ impl StreamReader {
 
     fn on_attribute(&mut self, name: RawQName, value: String) -> Result<(), XmppFault> {
         check_name(&name)?;
+        if value.len() > VALUE_OCTETS_MAX {
+            return Err(XmppFault::TooLong { what: "value", limit: VALUE_OCTETS_MAX });
+        }
         let Some(tag) = &mut self.tag else { return Ok(()) };
         let declared_here = self.declared.len() - tag.declared_before;
         if tag.attributes.len() + declared_here >= ATTRIBUTES_MAX {
@@ -426,6 +551,23 @@ impl StreamReader {
     }
 }
 
+/// What a stanza can be answered by, of an element that is passed over.
+const OF_START: [&str; 4] = ["to", "from", "id", "type"];
+
+fn is_of_start(name: &RawQName) -> bool {
+    name.0.is_none() && OF_START.contains(&name.1.as_str())
+}
+
+fn start_of(element: &Element) -> Element {
+    let mut start = Element::bare(element.name(), element.ns());
+    for ((namespace, name), value) in element.attrs() {
+        if namespace.is_none() && OF_START.contains(&name.as_str()) {
+            start.set_attr(namespace.clone(), name.clone(), value.clone());
+        }
+    }
+    start
+}
+
 fn check_name(name: &RawQName) -> Result<(), XmppFault> {
     let octets = name.0.as_ref().map_or(0, |prefix| prefix.len() + 1) + name.1.len();
     if octets > NAME_OCTETS_MAX {
@@ -438,7 +580,7 @@ fn fault_of(error: Error) -> XmppFault {
     match error {
         Error::InvalidUtf8Byte(octet) => XmppFault::NotUtf8(octet),
         Error::RestrictedXml("long name or reference") => {
-            XmppFault::TooLong { what: "name or value", limit: VALUE_OCTETS_MAX }
+            XmppFault::TooLong { what: "name or value", limit: LAN_STANZA_OCTETS_MAX }
         }
         Error::RestrictedXml(_) | Error::UndeclaredEntity => XmppFault::Restricted(error.to_string()),
         _ => XmppFault::NotWellFormed(error.to_string()),

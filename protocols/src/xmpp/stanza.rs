@@ -10,6 +10,7 @@ use super::fault::XmppFault;
 use super::limits::ReaderLimits;
 use super::ns;
 use super::reader::{Item, StreamReader};
+use super::shape::shape;
 use super::writer::{Scope, set_attribute, write_element, write_stanza_for};
 
 /// The three kinds of stanza.
@@ -104,7 +105,11 @@ impl Stanza {
     pub fn parse(octets: &[u8]) -> Result<Self, XmppFault> {
         let mut reader = StreamReader::headless(ReaderLimits::LAN);
         reader.read(octets);
-        let Some(Item::Element(element)) = reader.next()? else { return Err(XmppFault::Incomplete) };
+        let element = match reader.next()? {
+            Some(Item::Element(element)) => element,
+            Some(Item::Skipped(skipped)) => return Err(skipped.fault),
+            Some(Item::Header(_) | Item::End) | None => return Err(XmppFault::Incomplete),
+        };
         if reader.next()?.is_some() || reader.is_inside() {
             return Err(XmppFault::Trailing);
         }
@@ -119,6 +124,13 @@ impl Stanza {
     /// How many octets those are: written out once, however often it is asked.
     pub fn size_octets(&self) -> usize {
         *self.0.octets.get_or_init(|| self.octets().len())
+    }
+
+    /// Whether a reader with these limits takes the canonical octets, with what a gateway adds on the way. Of octets it
+    /// says nothing.
+    //= xmpp/LINK-024
+    pub fn fits(&self, limits: ReaderLimits) -> bool {
+        shape(&self.0.element).fits(limits)
     }
 
     /// The octets on a stream with this scope.

@@ -66,7 +66,7 @@ impl Session {
                 self.client.handle_read(now, &octets);
             }
             // The session is in clear; the node is on our own network.
-            PipeInput::Drained | PipeInput::Secured(_) | PipeInput::SecureFailed(_) => {}
+            PipeInput::Drained(_) | PipeInput::Secured(_) | PipeInput::SecureFailed(_) => {}
         }
     }
 

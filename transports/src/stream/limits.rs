@@ -41,3 +41,5 @@ pub const TCP_WAIT_MAX: Duration = Duration::from_secs(600);
 pub const TCP_GOOD: Duration = Duration::from_secs(60);
 /// Networks and pins that may be configured for one link.
 pub const TCP_ACCEPT_MAX: usize = 64;
+/// Octets read from a peer before there is a connection to send on; reading pauses with the first.
+pub const EARLY_OCTETS_MAX: usize = 1 << 20;

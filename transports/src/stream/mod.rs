@@ -7,6 +7,7 @@
 mod certificates;
 pub mod config;
 mod connection;
+mod early;
 pub mod limits;
 mod line;
 pub mod rcop;

@@ -10,7 +10,6 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
-use serde::Serialize;
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::precedence::{MtPriority, Precedence};
 use skywave_protocols::random::Seeded;
@@ -18,7 +17,8 @@ use skywave_protocols::time::{Instant, Now, Wakeup};
 
 use super::certificates::{proves, secure};
 use super::config::TcpConfig;
-use super::connection::{Connection, State};
+use super::connection::{Connection, Counters, Held, State};
+use super::early::Early;
 use super::limits::{TCP_GOOD, TCP_PENDING_MAX, TCP_UNIT_OCTETS_MAX, UNITS_MAX};
 use super::unanswered::Unanswered;
 use crate::io::{PipeId, PipeInput, PipeOutput, TlsRole};
@@ -49,31 +49,15 @@ pub struct TcpLink {
     emission: Emission,
     silent: bool,
     units: VecDeque<Held>,
+    early: Early,
+    /// Writes on the connection that is sent on.
+    writes: u64,
     written_at: Instant,
     arrivals: u64,
     unanswered: Unanswered,
     counters: Counters,
     outputs: VecDeque<TransportOutput>,
     had_no_room: bool,
-}
-
-/// A unit that has not left.
-#[derive(Debug)]
-struct Held {
-    unit: Unit,
-    expires: Instant,
-    written: bool,
-}
-
-/// What was counted since the start.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
-struct Counters {
-    opened: u64,
-    accepted: u64,
-    refused: u64,
-    lost: u64,
-    octets_sent: u64,
-    octets_arrived: u64,
 }
 
 impl TcpLink {
@@ -95,6 +79,8 @@ impl TcpLink {
             emission: Emission::Free,
             silent: false,
             units: VecDeque::new(),
+            early: Early::default(),
+            writes: 0,
             written_at: Instant::ZERO,
             arrivals: 0,
             unanswered: Unanswered::default(),
@@ -178,9 +164,20 @@ impl TcpLink {
         };
         if let Some(pipe) = chosen {
             self.sending = Some(pipe);
+            self.writes = 0;
             (self.up_since, self.written_at, self.heard) = (now.mono, now.mono, false);
             self.down.clear();
             self.tell(TransportEvent::Up);
+            self.take_early();
+        }
+    }
+
+    /// What the peer said before we had a connection to send on belongs to the stream that begins now.
+    fn take_early(&mut self) {
+        let (read, held_back) = self.early.take();
+        read.into_iter().for_each(|(pipe, content)| self.read(pipe, content));
+        if let Some(pipe) = held_back.filter(|pipe| self.pipes.contains_key(pipe) && !self.unanswered.is_paused()) {
+            self.ask(pipe, PipeOutput::Resume);
         }
     }
 
@@ -260,13 +257,22 @@ impl TcpLink {
             self.ask(pipe, PipeOutput::Pause);
         }
         if let Some(old) = before.filter(|_| !ours) {
-            self.pipes.remove(&old);
-            self.ask(old, PipeOutput::Close);
-            if self.sending == Some(old) {
+            // Who lost one begins with both anew: half a stanza read from the old one has no end on the new one.
+            for gone in [Some(old), self.sending].into_iter().flatten() {
+                if self.pipes.remove(&gone).is_some() {
+                    self.ask(gone, PipeOutput::Close);
+                }
+            }
+            self.early.forget(old);
+            if self.sending.is_some() {
                 self.end(now, "the peer connected anew", false);
             }
         }
         self.choose(now);
+        if self.sending.is_none() {
+            self.early.hold_back(pipe);
+            self.ask(pipe, PipeOutput::Pause);
+        }
     }
 
     /// What was sent on is gone: units that have not left fail. All else is closed as well if the streams on it were
@@ -302,7 +308,9 @@ impl TcpLink {
     fn closed(&mut self, now: Now, pipe: PipeId, why: &str) {
         let Some(connection) = self.pipes.remove(&pipe) else { return };
         let why = format!("{}: {why}", connection.peer);
-        if self.sending == Some(pipe) {
+        self.early.forget(pipe);
+        // What is sent on the one and what is read from the other is one session: both begin anew.
+        if self.sending == Some(pipe) || self.sending.is_some() && connection.state == State::Open {
             self.counters.lost += 1;
             self.end(now, &why, true);
             self.failed(now, &why);
@@ -317,6 +325,12 @@ impl TcpLink {
     fn read(&mut self, pipe: PipeId, content: Bytes) {
         let Some(connection) = self.pipes.get(&pipe).filter(|one| one.state == State::Open) else { return };
         let source = connection.peer.clone();
+        if self.sending.is_none() {
+            if !self.early.keep(pipe, content) {
+                self.refuse_pipe(pipe, &format!("{source}: says more than it is asked to"));
+            }
+            return;
+        }
         self.heard |= self.sending.is_some();
         self.counters.octets_arrived += content.len() as u64;
         self.arrivals += 1;
@@ -348,11 +362,11 @@ impl TcpLink {
         }
     }
 
-    fn drained(&mut self, now: Now, pipe: PipeId) {
+    fn drained(&mut self, now: Now, pipe: PipeId, writes: u64) {
         if self.sending != Some(pipe) {
             return;
         }
-        while self.units.front().is_some_and(|held| held.written) {
+        while self.units.front().is_some_and(|held| held.written.is_some_and(|write| write <= writes)) {
             if let Some(held) = self.units.pop_front() {
                 self.tell(TransportEvent::Delivered { ticket: held.unit.ticket, by: self.site() });
             }
@@ -364,11 +378,13 @@ impl TcpLink {
     fn write(&mut self, now: Now) {
         let Some(pipe) = self.sending.filter(|_| self.may_speak()) else { return };
         let mut writes = Vec::new();
-        for held in self.units.iter_mut().filter(|held| !held.written) {
-            held.written = true;
+        for held in self.units.iter_mut().filter(|held| held.written.is_none()) {
+            self.writes += 1;
+            held.written = Some(self.writes);
             writes.push(held.unit.content.clone());
         }
         if writes.is_empty() && self.next_white_space().is_some_and(|at| at <= now.mono) {
+            self.writes += 1;
             writes.push(Bytes::from_static(b" "));
         }
         for octets in writes {
@@ -385,7 +401,7 @@ impl TcpLink {
 
     /// What was held for too long is not written any more.
     fn expire(&mut self, now: Now) {
-        let late = |held: &Held| !held.written && held.expires <= now.mono;
+        let late = |held: &Held| held.written.is_none() && held.expires <= now.mono;
         let (expired, kept) = std::mem::take(&mut self.units).into_iter().partition::<VecDeque<_>, _>(late);
         self.units = kept;
         for held in expired {
@@ -446,7 +462,7 @@ impl Transport for TcpLink {
             Some(fault) => self.tell(TransportEvent::Failed { ticket: unit.ticket, to: self.site(), fault }),
             None => {
                 let expires = now.mono + unit.expiry.since(now.wall);
-                self.units.push_back(Held { unit, expires, written: false });
+                self.units.push_back(Held { unit, expires, written: None });
             }
         }
         self.settle(now);
@@ -460,7 +476,7 @@ impl Transport for TcpLink {
         let Some(held) = self.units.remove(at) else { return Sent::default() };
         self.tell(TransportEvent::Failed { ticket, to: self.site(), fault: TransportFault::Cancelled });
         self.settle(now);
-        Sent { octets: if held.written { held.unit.content.len() as u64 } else { 0 } }
+        Sent { octets: if held.written.is_some() { held.unit.content.len() as u64 } else { 0 } }
     }
 
     fn set_emission(&mut self, now: Now, emission: Emission) {
@@ -527,7 +543,7 @@ impl Transport for TcpLink {
 
     fn next_wakeup(&self) -> Option<Wakeup> {
         let again = self.retry_at.filter(|_| self.is_to_open());
-        let expiry = self.units.iter().filter(|held| !held.written).map(|held| held.expires).min();
+        let expiry = self.units.iter().filter(|held| held.written.is_none()).map(|held| held.expires).min();
         [
             again.map(|at| Wakeup { at, why: "connect again" }),
             expiry.map(|at| Wakeup { at, why: "unit expires" }),
@@ -573,7 +589,7 @@ impl TcpLink {
                 return self.closed(now, pipe, why.as_deref().unwrap_or("closed by the peer"));
             }
             PipeInput::Read(content) => self.read(pipe, content),
-            PipeInput::Drained => return self.drained(now, pipe),
+            PipeInput::Drained(writes) => return self.drained(now, pipe, writes),
             PipeInput::Secured(secured) => return self.secured(now, pipe, &secured.peer_names),
         }
         self.settle(now);

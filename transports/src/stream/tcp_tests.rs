@@ -1,5 +1,6 @@
 //! TCP links, and a network between them that the test decides about.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use proptest::prelude::*;
@@ -150,7 +151,12 @@ fn the_side_that_opens_sends_and_reads_on_one_connection() {
     assert_eq!(rig.link.room().units, 0);
     assert_eq!(rig.pipe(OURS, PipeInput::Opened).said(), ["up"]);
     assert_eq!(rig.submit(1).submit(2).said(), ["write ours: unit 1", "write ours: unit 2"]);
-    assert_eq!(rig.pipe(OURS, PipeInput::Drained).said(), ["delivered 1", "delivered 2"]);
+    assert_eq!(
+        rig.pipe(OURS, PipeInput::Drained(1)).said(),
+        ["delivered 1"],
+        "it was said before the second was written"
+    );
+    assert_eq!(rig.pipe(OURS, PipeInput::Drained(2)).said(), ["delivered 2"]);
     assert_eq!(rig.pipe(OURS, read("hello")).said(), ["from field.test:5270: hello"]);
     assert_eq!(rig.link.next_wakeup(), None, "an idle connection costs nothing");
     assert_eq!(rig.accepted(THEIRS, PEER).said(), ["close theirs", "stream_refused"], "only we open");
@@ -180,7 +186,7 @@ fn the_side_that_is_called_sends_on_the_connection_of_the_other() {
     assert_eq!(rig.said(), Vec::<String>::new());
     assert_eq!(rig.accepted(THEIRS, PEER).said(), ["up"]);
     assert_eq!(rig.submit(1).said(), ["write theirs: unit 1"]);
-    assert_eq!(rig.pipe(THEIRS, PipeInput::Drained).said(), ["delivered 1"]);
+    assert_eq!(rig.pipe(THEIRS, PipeInput::Drained(1)).said(), ["delivered 1"]);
     let lost = "192.0.2.7:40000: closed by the peer";
     let expected = [format!("failed 2: connection lost: {lost}"), format!("down: {lost}")];
     rig.submit(2).said();
@@ -195,7 +201,11 @@ fn the_side_that_is_called_sends_on_the_connection_of_the_other() {
 fn when_both_open_at_once_each_sends_on_its_own_and_reads_both() {
     type Row = (&'static str, fn(&mut Rig), &'static [&'static str]);
     let rows: [Row; 6] = [
-        ("theirs first, ours then", |rig| _ = rig.accepted(THEIRS, PEER).pipe(OURS, PipeInput::Opened), &["up"]),
+        (
+            "theirs first, ours then",
+            |rig| _ = rig.accepted(THEIRS, PEER).pipe(OURS, PipeInput::Opened),
+            &["pause theirs", "up", "resume theirs"],
+        ),
         ("ours first, theirs then", |rig| _ = rig.pipe(OURS, PipeInput::Opened).accepted(THEIRS, PEER), &["up"]),
         (
             "data on both is taken",
@@ -204,8 +214,10 @@ fn when_both_open_at_once_each_sends_on_its_own_and_reads_both() {
                 rig.submit(1).pipe(OURS, read("answer")).pipe(THEIRS, read("late"));
             },
             &[
-                "from 192.0.2.7:40000: early",
+                "pause theirs",
                 "up",
+                "from 192.0.2.7:40000: early",
+                "resume theirs",
                 "write ours: unit 1",
                 "from field.test:5270: answer",
                 "from 192.0.2.7:40000: late",
@@ -216,24 +228,28 @@ fn when_both_open_at_once_each_sends_on_its_own_and_reads_both() {
             |rig| {
                 rig.accepted(THEIRS, PEER).pipe(OURS, PipeInput::Refused("busy".to_owned())).submit(1);
             },
-            &["up", "write theirs: unit 1"],
+            &["pause theirs", "up", "resume theirs", "write theirs: unit 1"],
         ),
         (
-            "theirs ends, ours goes on",
+            "theirs ends, and all begins anew: half a stanza may have been read from it",
             |rig| {
-                rig.accepted(THEIRS, PEER)
-                    .pipe(OURS, PipeInput::Opened)
-                    .pipe(THEIRS, PipeInput::Closed(None))
-                    .submit(1);
+                rig.accepted(THEIRS, PEER).pipe(OURS, PipeInput::Opened).said();
+                rig.submit(1).pipe(THEIRS, PipeInput::Closed(None));
             },
-            &["up", "write ours: unit 1"],
+            &[
+                "write ours: unit 1",
+                "close ours",
+                "failed 1: connection lost: 192.0.2.7:40000: closed by the peer",
+                "down: 192.0.2.7:40000: closed by the peer",
+            ],
         ),
         (
             "ours ends, and all begins anew",
             |rig| {
-                rig.accepted(THEIRS, PEER).pipe(OURS, PipeInput::Opened).pipe(OURS, PipeInput::Closed(None));
+                rig.accepted(THEIRS, PEER).pipe(OURS, PipeInput::Opened).said();
+                rig.pipe(OURS, PipeInput::Closed(None));
             },
-            &["up", "close theirs", "down: field.test:5270: closed by the peer"],
+            &["close theirs", "down: field.test:5270: closed by the peer"],
         ),
     ];
     for (what, happens, expected) in rows {
@@ -253,10 +269,11 @@ fn a_peer_that_connects_anew_takes_the_place_of_what_he_lost() {
     assert_eq!(rig.accepted(THEIRS_TOO, PEER).said(), expected);
     assert_eq!(rig.pipe(THEIRS, PipeInput::Closed(None)).said(), Vec::<String>::new(), "it is gone already");
     assert_eq!(rig.submit(2).said(), ["write theirs too: unit 2"]);
-    // Where we send on our own it concerns what we read alone.
+    // Where we send on our own that begins anew as well: who lost one of two has closed both.
     let mut rig = Rig::new(config(Opener::Either));
     rig.accepted(THEIRS, PEER).pipe(OURS, PipeInput::Opened).said();
-    assert_eq!(rig.accepted(THEIRS_TOO, PEER).said(), ["close theirs"]);
+    let expected = ["close theirs", "close ours", "down: the peer connected anew", "up"];
+    assert_eq!(rig.accepted(THEIRS_TOO, PEER).said(), expected);
     assert_eq!(rig.pipe(THEIRS_TOO, read("new")).said(), ["from 192.0.2.7:40000: new"]);
 }
 
@@ -432,7 +449,8 @@ fn in_silence_nothing_is_opened_secured_or_written() {
         assert_eq!(rig.said(), ["failed 2: cancelled"]);
         free(&mut rig);
         assert_eq!(rig.said(), ["write theirs: unit 1"]);
-        assert_eq!(rig.pipe(THEIRS, PipeInput::Drained).said(), ["delivered 1"]);
+        // The second time it is the second write of the connection.
+        assert_eq!(rig.pipe(THEIRS, PipeInput::Drained(2)).said(), ["delivered 1"]);
     }
     rig.link.set_emission(rig.now, Emission::Silent);
     let late = Unit { expiry: rig.now.wall + Duration::from_secs(60), ..unit(3) };
@@ -470,7 +488,7 @@ fn what_cannot_be_sent_fails_at_once_and_room_is_what_has_not_left() {
     rig.submit(4).said();
     assert_eq!((rig.link.room().units, rig.link.room().octets), (0, 0));
     assert_eq!(rig.link.cancel(rig.now, UnitTicket(3)), Sent { octets: 6 });
-    rig.pipe(OURS, PipeInput::Drained).said();
+    rig.pipe(OURS, PipeInput::Drained(2)).said();
     assert_eq!(rig.link.room().octets, 10);
 }
 
@@ -521,6 +539,9 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
+/// What arrives of a unit when its connection breaks.
+const HALF: &str = "uni";
+
 /// A connection of the small network: its pipe at each end, and what is on its way from there.
 struct Wire {
     ends: [PipeId; 2],
@@ -532,9 +553,12 @@ struct Two {
     rigs: [Rig; 2],
     wires: Vec<Wire>,
     accepted: u64,
+    writes: BTreeMap<(usize, PipeId), u64>,
     submitted: [u64; 2],
     ended: [Vec<u64>; 2],
     read: [Vec<String>; 2],
+    /// Half a unit that each has read.
+    half: [String; 2],
 }
 
 impl Two {
@@ -544,9 +568,11 @@ impl Two {
             rigs,
             wires: Vec::new(),
             accepted: 0,
+            writes: BTreeMap::new(),
             submitted: [0; 2],
             ended: Default::default(),
             read: Default::default(),
+            half: Default::default(),
         };
         two.drain();
         two
@@ -573,14 +599,21 @@ impl Two {
             TransportOutput::Pipe(pipe, PipeOutput::Write(octets)) => {
                 let wire = self.wires.iter_mut().find(|wire| wire.ends[side] == pipe);
                 wire.unwrap().flights[side].push(octets);
-                self.rigs[side].pipe(pipe, PipeInput::Drained);
+                *self.writes.entry((side, pipe)).or_default() += 1;
+                let writes = self.writes[&(side, pipe)];
+                self.rigs[side].pipe(pipe, PipeInput::Drained(writes));
             }
             TransportOutput::Pipe(pipe, PipeOutput::Close) => {
                 if let Some(at) = self.wires.iter().position(|wire| wire.ends[side] == pipe) {
                     self.end(at);
                 }
             }
-            TransportOutput::Event(TransportEvent::Arrived { content, .. }) => self.read[side].push(text(&content)),
+            TransportOutput::Event(TransportEvent::Arrived { content, .. }) => {
+                let read = std::mem::take(&mut self.half[side]) + &text(&content);
+                if read == HALF { self.half[side] = read } else { self.read[side].push(read) }
+            }
+            // What follows is read anew.
+            TransportOutput::Event(TransportEvent::Up) => self.half[side].clear(),
             TransportOutput::Event(
                 TransportEvent::Delivered { ticket, .. } | TransportEvent::Failed { ticket, .. },
             ) => self.ended[side].push(ticket.0),
@@ -611,7 +644,19 @@ impl Two {
                     self.rigs[to].pipe(pipe, PipeInput::Read(octets));
                 }
             }
-            Act::Break(choice) if !self.wires.is_empty() => self.end(choice % self.wires.len()),
+            Act::Break(choice) if !self.wires.is_empty() => {
+                let at = choice % self.wires.len();
+                for from in 0..2 {
+                    if !self.wires[at].flights[from].is_empty() {
+                        let pipe = self.wires[at].ends[1 - from];
+                        self.rigs[1 - from].pipe(pipe, read(HALF));
+                    }
+                }
+                self.drain();
+                if at < self.wires.len() {
+                    self.end(at);
+                }
+            }
             Act::Wait(seconds) => self.rigs.iter_mut().for_each(|rig| _ = rig.wait(seconds)),
             Act::Write(_) | Act::Move(_) | Act::Break(_) => {}
         }

@@ -62,7 +62,9 @@ fn a_far_site_speaks_for_itself_and_to_those_it_may_reach() {
     let mut hq = config("hq.test", &["field.test"]);
     hq.peers[0].local_domains = vec!["hq.test".to_owned()];
     // The far gateway lets through whatever its users make up.
-    let mut pair = Pair::new(hq, config("field.test", &["hq.test", "closed.hq.test", "third.test"]));
+    let mut field = config("field.test", &["hq.test", "closed.hq.test", "third.test"]);
+    field.door.components[0].locals = vec!["*".to_owned()];
+    let mut pair = Pair::new(hq, field);
     let strangers = [
         ("eve@third.test/x", ANN, "another domain"),
         ("boss@hq.test/x", ANN, "one of ours"),
@@ -279,4 +281,60 @@ fn an_error_that_ends_a_row_waits_however_full_it_is() {
     assert_eq!(pair.chats[HQ].local.len(), 3);
     let lines = pair.lines(HQ, StanzaFate::Discarded);
     assert!(lines.iter().any(|line| line.id == "4" && line.text.contains("too many")), "{lines:?}");
+}
+
+/// What the far end would not take is sent back before it leaves, and the lines before and behind it arrive.
+//= xmpp/LINK-024
+#[test]
+fn a_stanza_that_the_far_end_does_not_take_comes_back_and_takes_nobody_along() {
+    let declared: String = (0..33).map(|n| format!(" xmlns:q{n}='urn:{n}'")).collect();
+    let used: String = (0..33).map(|n| format!(" q{n}:a='1'")).collect();
+    let open: String = (0..62).map(|n| format!("<n xmlns='urn:{}'>", n % 2)).collect();
+    for (what, inside) in [
+        ("elements", "<e/>".repeat(1_025)),
+        ("attributes", format!("<y xmlns='urn:y'{declared}><w{used}/></y>")),
+        ("namespaces", format!("{open}{}", "</n>".repeat(62))),
+        ("octets", format!("<e>{}</e>", "x".repeat((1 << 16) - 300))),
+    ] {
+        let mut pair = Pair::new(config("hq.test", &["field.test"]), config("field.test", &["hq.test"]));
+        pair.bring(HQ, &message("1", ANN, BOB, ""));
+        pair.bring(HQ, &message("2", "eve@hq.test/e", BOB, &inside));
+        pair.bring(HQ, &message("3", ANN, BOB, ""));
+        pair.run(600);
+        assert_eq!(pair.arrived(FIELD), ["1", "3"], "{what}");
+        let returned: Vec<&str> = pair.lines(HQ, StanzaFate::Returned).iter().map(|line| line.id.as_str()).collect();
+        assert_eq!(returned, ["2"], "{what}");
+        assert_eq!(pair.notices(FIELD, "chat-stanza-dropped"), [""; 0], "{what}");
+    }
+}
+
+/// Two clients of one user in one far room: each hears of an occupant that comes.
+//= xmpp/PRES-009
+#[test]
+fn both_clients_of_a_user_hear_of_who_enters_a_far_room() {
+    let mut pair = Pair::new(config("hq.test", &["field.test"]), config("field.test", &["hq.test"]));
+    for client in ["desk", "phone"] {
+        pair.bring(
+            HQ,
+            &format!(
+                "<presence id='{client}' from='ops@hq.test/alice' to='bob@field.test/{client}'>\
+                 <x xmlns='http://jabber.org/protocol/muc#user'><item affiliation='none' role='participant'/></x></presence>"
+            ),
+        );
+    }
+    pair.run(600);
+    assert_eq!(pair.arrived(FIELD), ["desk", "phone"]);
+}
+
+/// A server that knows others sends on what strangers say: the link is not for them.
+//= xmpp/CHAT-012
+#[test]
+fn who_is_no_local_user_may_not_use_the_link() {
+    let mut pair = Pair::new(config("hq.test", &["field.test"]), config("field.test", &["hq.test"]));
+    pair.bring(HQ, &message("1", "evil@elsewhere.test/e", BOB, ""));
+    pair.bring(HQ, &message("2", ANN, BOB, ""));
+    pair.run(600);
+    assert_eq!(pair.arrived(FIELD), ["2"]);
+    let returned: Vec<&str> = pair.lines(HQ, StanzaFate::Returned).iter().map(|line| line.id.as_str()).collect();
+    assert_eq!(returned, ["1"]);
 }

@@ -90,6 +90,7 @@ impl Connection {
                     self.heard.push_back(Heard::End);
                 }
             },
+            Item::Skipped(_) => {}
             Item::End => self.heard.push_back(Heard::End),
         }
     }

@@ -36,6 +36,8 @@ pub(super) struct Streams {
     door: Door,
     sessions: BTreeMap<u64, ConnId>,
     tokens: u64,
+    /// Writes of each connection so far.
+    writes: BTreeMap<ConnId, u64>,
 }
 
 impl Streams {
@@ -56,7 +58,7 @@ impl Streams {
             ..DoorConfig::default()
         };
         let door = Door::new(config.clone(), Box::new(random.fork("life 0")));
-        Some(Self { config, random, lives: 0, door, sessions: BTreeMap::new(), tokens: 0 })
+        Some(Self { config, random, lives: 0, door, sessions: BTreeMap::new(), tokens: 0, writes: BTreeMap::new() })
     }
 
     /// Where servers find it.
@@ -134,10 +136,13 @@ impl Streams {
                 DoorOutput::Open(conn, target) => Some(ServerOutput::Open(conn.0, target)),
                 DoorOutput::Write(conn, octets) => {
                     // Its socket takes everything at once.
-                    self.door.handle(now(at), conn, ConnInput::Drained);
+                    let writes = self.writes.entry(conn).or_default();
+                    *writes += 1;
+                    self.door.handle(now(at), conn, ConnInput::Drained(*writes));
                     self.session(conn).map(|session| ServerOutput::Write(session, octets))
                 }
                 DoorOutput::Close(conn) => {
+                    self.writes.remove(&conn);
                     let session = self.session(conn);
                     if let Some(session) = session {
                         self.sessions.remove(&session);

@@ -5,7 +5,10 @@ use super::conn::Untaken;
 use super::event::{ConnId, DoorEvent, DoorOutput};
 use super::limits::{UNTAKEN_OCTETS_MAX, UNTAKEN_STANZAS_MAX, UNTAKEN_STANZAS_RESUME};
 use crate::time::Now;
+use crate::xmpp::fault::XmppFault;
+use crate::xmpp::local::{Complaint, Condition, bounce};
 use crate::xmpp::stanza::Stanza;
+use crate::xmpp::stream::end::shortened;
 use crate::xmpp::stream::stanzas::pong;
 
 impl Door {
@@ -38,6 +41,27 @@ impl Door {
         conn.untaken.push_back(Untaken { arrival, octets: 0, taken: false });
         self.arrivals.insert(arrival, id);
         self.take(arrival);
+    }
+
+    /// A stanza that broke a limit: its sender is told, and the stream goes on.
+    //= xmpp/STREAM-012
+    pub(super) fn skipped(&mut self, now: Now, id: ConnId, head: &Stanza, fault: &XmppFault) {
+        self.passed_over(id);
+        let Some(conn) = self.conns.get_mut(&id) else { return };
+        conn.skipped += 1;
+        // Whoever sends them on purpose is noticed at the first of each power of two.
+        if conn.skipped.is_power_of_two() {
+            let detail =
+                format!("{} of {}, {} on this stream: {fault}", head.kind().name(), head.from().domain(), conn.skipped);
+            self.notice("chat.stanza_skipped", false, shortened(&detail));
+        }
+        let complaint = Complaint {
+            text: Some("it is built in a way that is not taken here"),
+            ..Complaint::new(Condition::PolicyViolation)
+        };
+        if let Some(error) = bounce(head, &complaint) {
+            self.dispatch(now, None, &error);
+        }
     }
 
     //= xmpp/SM-002

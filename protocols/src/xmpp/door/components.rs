@@ -9,9 +9,13 @@ use super::outlet::{Outlet, Place};
 use super::{Door, Timer};
 use crate::time::Now;
 use crate::xmpp::component::Component;
+use crate::xmpp::fault::XmppFault;
+use crate::xmpp::local::{Complaint, Condition, bounce};
+use crate::xmpp::reader::Skipped;
 use crate::xmpp::stanza::Stanza;
 use crate::xmpp::stream::Pair;
 use crate::xmpp::stream::end::{StreamEnd, shortened};
+use crate::xmpp::writer::Scope;
 
 impl Door {
     pub(super) fn start_components(&mut self, now: Now) {
@@ -78,7 +82,14 @@ impl Door {
     }
 
     //= xmpp/COMP-005
-    pub(super) fn component_element(&mut self, now: Now, id: ConnId, index: usize, element: Element) {
+    pub(super) fn component_element(
+        &mut self,
+        now: Now,
+        id: ConnId,
+        index: usize,
+        element: Element,
+        broken: Option<XmppFault>,
+    ) {
         let name = self.component_name(index);
         match Stanza::from_element(element) {
             Ok(stanza) if !self.is_of_same_server(index, stanza.to().domain().as_str()) => {
@@ -90,8 +101,25 @@ impl Door {
                 let detail = format!("the server of {name} sends something from {}", stanza.from().domain());
                 self.notice("chat.invalid_from", true, shortened(&detail));
             }
-            Ok(stanza) => self.arrived(now, id, stanza),
+            // A server that knows others sends on what strangers say.
+            Ok(stanza) if self.config.component_for(&name, stanza.from().domain().as_str()).is_none() => {
+                let detail = format!("the server of {name} sends something from {}", stanza.from().domain());
+                self.notice("chat.stranger", false, shortened(&detail));
+                self.send_stranger_back(id, &stanza);
+            }
+            Ok(stanza) => match broken {
+                None => self.arrived(now, id, stanza),
+                Some(fault) => self.skipped(now, id, &stanza, &fault),
+            },
             Err(fault) => self.notice("chat.bad_stanza", false, shortened(&fault.to_string())),
+        }
+    }
+
+    /// Of an element that broke a limit only the start is known.
+    pub(super) fn component_skipped(&mut self, now: Now, id: ConnId, index: usize, skipped: Skipped) {
+        match skipped.head {
+            Some(head) => self.component_element(now, id, index, head, Some(skipped.fault)),
+            None => self.notice("chat.bad_stanza", false, shortened(&skipped.fault.to_string())),
         }
     }
 
@@ -100,6 +128,15 @@ impl Door {
     fn is_of_same_server(&self, index: usize, name: &str) -> bool {
         let target = self.config.components.get(index).map(|it| &it.target);
         self.config.components.iter().any(|it| it.name == name && Some(&it.target) == target)
+    }
+
+    /// Tells a stranger, on the connection it came by, that the links are not for it.
+    fn send_stranger_back(&mut self, id: ConnId, stanza: &Stanza) {
+        let complaint =
+            Complaint { text: Some("the links are for local users"), ..Complaint::new(Condition::NotAllowed) };
+        if let (Some(conn), Some(error)) = (self.conns.get_mut(&id), bounce(stanza, &complaint)) {
+            conn.stream.send(&error.octets_for(Scope::COMPONENT));
+        }
     }
 
     //= xmpp/COMP-004

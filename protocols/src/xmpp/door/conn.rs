@@ -101,6 +101,8 @@ pub(super) struct Flown {
     pub octets: usize,
     /// Whether the peer will confirm it; else it is with the peer when it has left.
     pub managed: bool,
+    /// Which write of the connection took it along.
+    pub write: u64,
 }
 
 /// A stanza that arrived and is not taken.
@@ -119,9 +121,13 @@ pub(super) struct Conn {
     pub accepted: bool,
     pub flown: VecDeque<Flown>,
     pub flown_octets: usize,
+    /// Writes asked of the connection so far.
+    pub writes: u64,
     pub untaken: VecDeque<Untaken>,
     pub untaken_octets: usize,
     pub paused: bool,
+    /// Stanzas that broke a limit.
+    pub skipped: u64,
     /// Whether the connection itself is gone: nothing can be written or closed any more.
     pub gone: bool,
     /// Pairs whose stanzas go out here.
@@ -135,22 +141,37 @@ impl Conn {
             accepted,
             flown: VecDeque::new(),
             flown_octets: 0,
+            writes: 0,
             untaken: VecDeque::new(),
             untaken_octets: 0,
             paused: false,
+            skipped: 0,
             gone: false,
             pairs: Vec::new(),
         }
     }
 
-    /// The first written stanzas that are confirmed in this way, so many at most.
-    pub(super) fn confirm(&mut self, managed: bool, at_most: usize) -> Vec<u64> {
-        let mut confirmed = Vec::new();
+    /// The first written stanzas that the peer confirms, so many at most.
+    pub(super) fn confirm(&mut self, at_most: usize) -> Vec<u64> {
         let mut left = at_most;
+        self.settle(|flown| {
+            let confirmed = flown.managed && left > 0;
+            left -= usize::from(confirmed);
+            confirmed
+        })
+    }
+
+    /// What nobody will confirm and the first so many writes took along.
+    pub(super) fn left(&mut self, writes: u64) -> Vec<u64> {
+        self.settle(|flown| !flown.managed && flown.write <= writes)
+    }
+
+    /// Forgets the written stanzas that are done with; their tokens.
+    fn settle(&mut self, mut is_done: impl FnMut(&Flown) -> bool) -> Vec<u64> {
+        let mut confirmed = Vec::new();
         let mut kept = VecDeque::new();
         for flown in std::mem::take(&mut self.flown) {
-            if flown.managed == managed && left > 0 {
-                left -= 1;
+            if is_done(&flown) {
                 self.flown_octets -= flown.octets;
                 confirmed.extend(flown.token);
             } else {

@@ -20,8 +20,8 @@ pub enum ConnInput {
     Refused(String),
     /// Octets arrived.
     Read(Bytes),
-    /// Everything written so far has left.
-    Drained,
+    /// The octets of the first so many writes have left.
+    Drained(u64),
     /// It ended; the reason in words, if there is one.
     Closed(Option<String>),
     /// TLS is established.
@@ -71,6 +71,8 @@ pub struct DoorSecure {
     /// As client: the server's certificate must prove `server_name`. As server: a certificate is asked for and its names
     /// are told if it proves itself; without one, or with one that proves nothing, TLS goes on all the same.
     pub want_peer_certificate: bool,
+    /// Whether TLS fails without one that proves the name that was called.
+    pub require_peer_certificate: bool,
 }
 
 /// A name to look up.

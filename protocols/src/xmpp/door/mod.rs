@@ -183,7 +183,7 @@ impl Door {
         match input {
             ConnInput::Opened => it.stream.opened(),
             ConnInput::Read(octets) => it.stream.read(&octets),
-            ConnInput::Drained => self.drained(conn),
+            ConnInput::Drained(writes) => self.drained(conn, writes),
             ConnInput::Secured { peer_names, .. } => {
                 if let Some(stream) = it.stream.server() {
                     stream.secured(peer_names);

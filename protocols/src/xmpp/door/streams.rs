@@ -37,7 +37,8 @@ impl Door {
     fn on_component(&mut self, now: Now, id: ConnId, index: usize, event: ComponentEvent) {
         match event {
             ComponentEvent::Up => self.component_up(now, id, index),
-            ComponentEvent::Element(element) => self.component_element(now, id, index, element),
+            ComponentEvent::Element(element) => self.component_element(now, id, index, element, None),
+            ComponentEvent::Skipped(skipped) => self.component_skipped(now, id, index, skipped),
             ComponentEvent::Ended(why) => self.ended(now, id, &why),
         }
     }
@@ -56,6 +57,7 @@ impl Door {
             StreamEvent::Verdict(question, verdict) => self.have_verdict(&question, verdict),
             StreamEvent::Stanza(stanza) => self.arrived(now, id, stanza),
             StreamEvent::PassedOver => self.passed_over(id),
+            StreamEvent::Skipped(stanza, fault) => self.skipped(now, id, &stanza, &fault),
             StreamEvent::Confirmed(stanzas) => self.confirmed(id, stanzas as usize),
             StreamEvent::Unmanaged => self.unmanaged(id),
             StreamEvent::CountingBegins => self.begin_counting(id),
@@ -72,6 +74,7 @@ impl Door {
         while let Some(octets) = conn.stream.poll_write() {
             wrote = true;
             if !conn.gone {
+                conn.writes += 1;
                 self.outputs.push_back(DoorOutput::Write(id, octets));
             }
         }
@@ -125,11 +128,11 @@ impl Door {
         self.end(id, StreamEnd::Idle);
     }
 
-    /// Everything written has left: what nobody confirms is with the server now.
+    /// So many writes have left: what nobody confirms of them is with the server now.
     //= xmpp/SM-005
-    pub(super) fn drained(&mut self, id: ConnId) {
+    pub(super) fn drained(&mut self, id: ConnId, writes: u64) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        let written = conn.confirm(false, usize::MAX);
+        let written = conn.left(writes);
         let pairs = conn.pairs.clone();
         self.handed_over(written, false);
         self.ripe.extend(pairs);
@@ -138,7 +141,7 @@ impl Door {
     fn confirmed(&mut self, id: ConnId, stanzas: usize) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
         self.timers.clear(&Timer::Confirmation(id));
-        let confirmed = conn.confirm(true, stanzas);
+        let confirmed = conn.confirm(stanzas);
         let pairs = conn.pairs.clone();
         if let Some(stream) = conn.stream.server() {
             stream.ask_confirmation();
@@ -162,7 +165,7 @@ impl Door {
     /// The server will confirm nothing: what was written counts as any other.
     fn unmanaged(&mut self, id: ConnId) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
-        let written = conn.confirm(true, usize::MAX);
+        let written = conn.confirm(usize::MAX);
         self.handed_over(written, false);
     }
 
@@ -186,7 +189,8 @@ impl Door {
             }
             let managed = conn.stream.send(&waiting.octets);
             conn.flown_octets += octets;
-            conn.flown.push_back(Flown { token: waiting.token, octets, managed });
+            // It leaves with the write that follows.
+            conn.flown.push_back(Flown { token: waiting.token, octets, managed, write: conn.writes + 1 });
         }
         if let Some(stream) = conn.stream.server() {
             stream.ask_confirmation();

@@ -29,7 +29,7 @@ fn whole(text: &str) -> (Vec<Item>, Option<XmppFault>) {
 
 /// The fault of `inner` inside a stream.
 fn fault_in(inner: &str) -> Option<XmppFault> {
-    whole(&format!("{OPEN}{inner}")).1
+    read(&[format!("{OPEN}{inner}").as_bytes()], ReaderLimits::LAN.strict(), false).1
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn every_limit_is_counted_while_reading() {
     let many = |what: &str, count: usize| what.repeat(count);
     assert_eq!(fault_in(&many("<a>", 100_000)), Some(XmppFault::TooDeep { limit: DEPTH_MAX }));
     let children = format!("<m>{}", many("<a/>", 1_000_000));
-    assert!(matches!(whole(&format!("{OPEN}{children}")).1, Some(XmppFault::TooMany { what: "elements", .. })));
+    assert!(matches!(fault_in(&children), Some(XmppFault::TooMany { what: "elements", .. })));
     let attributes: String = (0..100_000).map(|n| format!(" a{n}=''")).collect();
     assert!(matches!(fault_in(&format!("<m{attributes}")), Some(XmppFault::TooMany { what: "attributes", .. })));
     let declarations: String = (0..100_000).map(|n| format!(" xmlns:p{n}='u'")).collect();
@@ -152,12 +152,81 @@ fn every_limit_is_counted_while_reading() {
     let spread: String = (0..60).map(|n| format!("<m xmlns:p{n}='u' xmlns:q{n}='u'>")).collect();
     assert!(matches!(fault_in(&spread), Some(XmppFault::TooMany { what: "namespace declarations", .. })));
     assert!(matches!(fault_in(&format!("<{}/>", many("a", 300))), Some(XmppFault::TooLong { what: "name", .. })));
-    assert!(matches!(fault_in(&format!("<{}", many("a", 10_000))), Some(XmppFault::TooLong { .. })));
+    assert!(matches!(fault_in(&format!("<{}/>", many("a", 10_000))), Some(XmppFault::TooLong { .. })));
     assert!(matches!(fault_in(&format!("<a b='{}'/>", many("a", 10_000))), Some(XmppFault::TooLong { .. })));
     assert!(matches!(fault_in(&format!("<a xmlns='{}'/>", many("a", 300))), Some(XmppFault::TooLong { .. })));
     let text = Some(XmppFault::TooLarge { limit: ReaderLimits::LAN.stanza_octets });
     assert_eq!(fault_in(&format!("<a>{}", many("x", 600 << 10))), text);
     assert_eq!(fault_in(&format!("<a {}", many(" ", 600 << 10))), text, "white space inside a tag counts");
+}
+
+/// Each limit broken inside one stanza, at its start, in its middle, in its last element: it is passed over, its start is
+/// known, and the next one is read.
+//= xmpp/STREAM-012
+#[test]
+fn a_stanza_that_breaks_a_limit_is_passed_over() {
+    let many = |what: &str, count: usize| what.repeat(count);
+    let spread = |count: usize| -> String { (0..count).map(|n| format!(" p{n}='x'")).collect() };
+    let declared = |count: usize| -> String { (0..count).map(|n| format!(" xmlns:p{n}='u'")).collect() };
+    let head = "<message to='a@field.example' from='b@hq.example' id='1' type='chat'";
+    let deep = |count: usize| format!("{}{}", many("<a>", count), many("</a>", count));
+    let rows = [
+        (format!("{head}>{}</message>", deep(64)), "nested"),
+        (format!("{head}>{}</message>", deep(20_000)), "nested"),
+        (format!("{head}>{}</message>", many("<a/>", 8192)), "elements"),
+        (format!("{head}><a{}/>x</message>", spread(65)), "attributes"),
+        (format!("{head}{}><a/></message>", spread(61)), "attributes"),
+        (format!("{head}><a{}/></message>", declared(65)), "declarations"),
+        (format!("{head}><a{}><b xmlns:q='u'/></a></message>", declared(61)), "declarations"),
+        (format!("{head}><a b='{}'/></message>", many("x", 8193)), "value"),
+        (format!("{head}><a b='{}'/></message>", many("x", 200_000)), "value"),
+        (format!("{head} b='{}'/>", many("x", 8193)), "value"),
+        (format!("{head}><{}/></message>", many("a", 257)), "name"),
+        (format!("{head}><a {}=''/></message>", many("a", 257)), "name"),
+        (format!("{head}><a xmlns='{}'/></message>", many("a", 257)), "namespace"),
+        (format!("<message{} {}/>", spread(65), &head[9..]), "attributes"),
+        (format!("<message b='{}' xmlns='jabber:server' {}/>", many("x", 8193), &head[9..]), "value"),
+    ];
+    for (text, what) in rows {
+        let stream = format!("{OPEN}{text} <ok/><x:no/>");
+        for pieces in [1, 1000, usize::MAX] {
+            let pieces: Vec<&[u8]> = stream.as_bytes().chunks(pieces).collect();
+            let (items, fault) = read(&pieces, ReaderLimits::LAN, false);
+            assert!(matches!(&fault, Some(XmppFault::UndeclaredPrefix(_))), "{what}: {fault:?}");
+            let [Item::Header(_), Item::Skipped(skipped), Item::Element(ok)] = &items[..] else {
+                panic!("{what}: {items:?}")
+            };
+            assert!(skipped.fault.is_limit() && skipped.fault.to_string().contains(what), "{what}: {}", skipped.fault);
+            let head = skipped.head.as_ref().unwrap();
+            assert!(head.is("message", ns::SERVER) && head.nodes().next().is_none(), "{what}");
+            for (name, value) in [("to", "a@field.example"), ("from", "b@hq.example"), ("id", "1"), ("type", "chat")] {
+                assert_eq!(head.attr(name), Some(value), "{what}");
+            }
+            assert!(ok.is("ok", ns::SERVER), "{what}: nothing of its declarations stays");
+        }
+    }
+    // Too much in all, XML that is broken inside, and a header, end the stream as ever.
+    for (text, why) in [
+        (format!("{head}><body>{}</body></message><ok/>", many("x", 524_288)), "more than 524288 octets"),
+        (format!("{head}>{}{}", many("<a/>", 9000), many("y", 600_000)), "more than 524288 octets"),
+        (format!("{head}>{}</message></b>", many("<a/>", 9000)), "not well formed"),
+        (format!("{head}>{}</iq>", many("<a/>", 9000)), "not well formed"),
+    ] {
+        let (items, fault) = whole(&format!("{OPEN}{text}"));
+        assert!(fault.clone().unwrap().to_string().starts_with(why), "{fault:?}");
+        assert!(!items.iter().any(|item| matches!(item, Item::Element(_))));
+    }
+    // Over radio a larger one is passed over too.
+    let large = format!("{head}><body>{}</body></message><ok/>", many("x", 100_000));
+    let (items, fault) = read(&[large.as_bytes()], ReaderLimits::HF, true);
+    assert!(matches!(&items[..], [Item::Skipped(_), Item::Element(_)]) && fault.is_none(), "{fault:?}");
+    for over in [0, 1] {
+        let body = "x".repeat((64 << 10) - head.len() - "><body></body></message>".len() + over);
+        let text = format!("{head}><body>{body}</body></message><ok/>");
+        let (items, fault) = read(&[text.as_bytes()], ReaderLimits::HF, true);
+        assert!(fault.is_none(), "{fault:?}");
+        assert_eq!((items.len(), matches!(items[0], Item::Skipped(_))), (2, over == 1));
+    }
 }
 
 #[test]
@@ -173,7 +242,7 @@ fn input_that_nobody_takes_is_bounded() {
 
 #[test]
 fn stanzas_are_counted_one_by_one_and_white_space_between_them_is_free() {
-    let limits = ReaderLimits { stanza_octets: 1000, elements: 10 };
+    let limits = ReaderLimits { stanza_octets: 1000, elements: 10, skipped_octets: 0 };
     let stanza = format!("<m>{}<a/><a/><a/></m>{}", "x".repeat(800), " ".repeat(9000));
     let stream = format!("{OPEN}{}", stanza.repeat(20));
     let (items, fault) = read(&[stream.as_bytes()], limits, false);

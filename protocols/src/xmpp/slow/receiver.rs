@@ -270,6 +270,8 @@ fn read_stanzas(text: &[u8], places: impl Iterator<Item = Place>, ids: &Ids, pee
                 Ok(stanza) => found.stanzas.push(stanza),
                 Err(fault) => found.faults.push(broken(fault.to_string())),
             },
+            // Those before and behind it are other people's.
+            Ok(Some(Item::Skipped(skipped))) => found.faults.push(broken(skipped.fault.to_string())),
             Ok(Some(Item::Header(_) | Item::End)) => found.faults.push(broken("a stream in a block".to_owned())),
             Ok(None) if reader.is_inside() => return found.faults.push(broken("it does not end".to_owned())),
             Ok(None) => return,

@@ -138,3 +138,72 @@ proptest! {
         }
     }
 }
+
+/// Elements, attributes with and without prefixes, and namespaces as a server may send them, near the limits.
+fn built() -> impl Strategy<Value = String> {
+    let part = (0_usize..70, 0_usize..70, 0_usize..3, 0_usize..10, 245_usize..258);
+    (part, 0_usize..1100).prop_map(|((depth, prefixed, shared, plain, name), children)| {
+        let declared: String =
+            (0..prefixed.min(60)).map(|n| format!(" xmlns:q{n}='urn:{}'", n / (shared + 1))).collect();
+        let attributes: String = (0..prefixed.min(60)).map(|n| format!(" q{n}:a{n}='1'")).collect();
+        let plain: String = (0..plain).map(|n| format!(" b{n}='2'")).collect();
+        let nested: String = (0..depth.min(60)).map(|n| format!("<n xmlns='urn:{}'>", n % 2)).collect();
+        let closed = "</n>".repeat(depth.min(60));
+        let named = format!("<{}/>", "x".repeat(name.min(256)));
+        let wide = if prefixed % 2 == 0 { format!("<w{attributes}{plain}/>") } else { String::new() };
+        format!(
+            "<message to='a@b' from='c@d'><y{declared}>{wide}{nested}{closed}</y>{named}{}</message>",
+            "<e/>".repeat(children)
+        )
+    })
+}
+
+proptest! {
+    /// Whatever a local server may send: what is said to fit is taken at the far end, as it is written and with the mark of
+    /// a delay; and nothing is said not to fit that breaks no limit by far.
+    //= xmpp/LINK-024
+    #[test]
+    fn what_fits_is_taken_at_the_far_end(text in built()) {
+        let Ok(stanza) = Stanza::parse(text.as_bytes()) else { return Ok(()) };
+        let mut delayed = stanza.clone();
+        delayed.edit(|element| {
+            let mut delay = Element::bare("delay", ns::DELAY);
+            set_attribute(&mut delay, rxml::xml_ncname!("from"), "gateway.example");
+            element.append_child(delay);
+        }).unwrap();
+        for stanza in [&stanza, &delayed] {
+            let mut reader = StreamReader::headless(ReaderLimits::HF);
+            reader.read(&stanza.octets());
+            let taken = matches!(reader.next(), Ok(Some(Item::Element(_))));
+            prop_assert!(taken || !stanza.fits(ReaderLimits::HF), "{}", text);
+        }
+        let mut reader = StreamReader::headless(ReaderLimits::HF);
+        reader.read(&delayed.octets());
+        let taken = matches!(reader.next(), Ok(Some(Item::Element(_))));
+        prop_assert!(taken || !stanza.fits(ReaderLimits::HF), "with a delay: {}", text);
+    }
+}
+
+#[test]
+fn the_usual_fits_and_what_grows_by_being_written_does_not() {
+    let wide = |count: usize| {
+        let declared: String = (0..count).map(|n| format!(" xmlns:q{n}='urn:{n}'")).collect();
+        let used: String = (0..count).map(|n| format!(" q{n}:a='1'")).collect();
+        format!("<message to='a@b' from='c@d'><y{declared}><w{used}/></y></message>")
+    };
+    let nested = |count: usize| {
+        let open: String = (0..count).map(|n| format!("<n xmlns='urn:{}'>", n % 2)).collect();
+        format!("<message to='a@b' from='c@d'>{open}{}</message>", "</n>".repeat(count))
+    };
+    let many = |count: usize| format!("<message to='a@b' from='c@d'>{}</message>", "<e/>".repeat(count));
+    for (text, fits) in [
+        (wide(32), true),
+        (wide(33), false),
+        (nested(60), true),
+        (many(1022), true),
+        (many(1023), false),
+        (many(1025), false),
+    ] {
+        assert_eq!(Stanza::parse(text.as_bytes()).unwrap().fits(ReaderLimits::HF), fits, "{text}");
+    }
+}

@@ -126,11 +126,19 @@ impl S2s {
         self.write(&sasl::auth(domain.as_deref()));
     }
 
+    /// A server that is to be known by its certificate speaks on our stream only with one: that it answers where we called
+    /// proves nothing.
+    //= xmpp/BIDI-005
+    pub(super) fn must_prove_both_ways(&self) -> bool {
+        self.server.as_ref().is_some_and(|server| server.bidi && server.auth == ServerAuth::External)
+    }
+
     /// Asks to use the stream both ways: before we show who we are, and inside TLS if there will be TLS.
     //= xmpp/BIDI-002
     pub(super) fn request_bidi(&mut self) {
         let wanted = self.server.as_ref().is_some_and(|server| server.bidi);
-        if wanted && self.offer.bidi && !self.bidi && !self.is_established() {
+        let believed = !self.must_prove_both_ways() || self.proves(&self.pair.theirs);
+        if wanted && believed && self.offer.bidi && !self.bidi && !self.is_established() {
             self.bidi = true;
             self.write(&Element::bare("bidi", ns::BIDI));
         }

@@ -29,6 +29,7 @@ use self::phase::{On, Phase};
 use super::dialback::{Verdict, hex};
 use super::door::config::{DoorConfig, LocalServer};
 use super::door::event::DoorSecure;
+use super::fault::XmppFault;
 use super::limits::ReaderLimits;
 use super::ns;
 use super::reader::{Header, Item, StreamReader};
@@ -84,6 +85,8 @@ pub enum StreamEvent {
     Stanza(Stanza),
     /// Something in the place of a stanza that is passed over: it counts as handled.
     PassedOver,
+    /// A stanza that broke a limit and was passed over: its start alone, and the limit.
+    Skipped(Stanza, XmppFault),
     /// So many stanzas, in the order in which they were sent, are confirmed.
     Confirmed(u32),
     /// What arrives from here on counts: say how much of what came before is not taken, with [`S2s::begin_counting`].
@@ -386,6 +389,8 @@ impl S2s {
             (Item::Element(element), Phase::Proceed) => self.on_tls_answer(&element),
             (Item::Element(element), Phase::Sasl) if element.has_ns(ns::SASL) => self.on_sasl_answer(&element),
             (Item::Element(element), Phase::Sasl | Phase::Open) => self.on_element(element),
+            (Item::Skipped(skipped), Phase::Sasl | Phase::Open) => self.on_skipped(skipped),
+            (Item::Skipped(skipped), _) => self.end(StreamEnd::Broken(skipped.fault)),
             (Item::Header(_) | Item::Element(_), _) => {
                 self.end(StreamEnd::Refused("bad-format", "an element came before its turn"));
             }
@@ -406,7 +411,7 @@ impl S2s {
     fn on_element(&mut self, element: Element) {
         let namespace = element.ns();
         match (namespace.as_str(), element.name()) {
-            (ns::SERVER, _) => self.on_stanza(element),
+            (ns::SERVER, _) => self.on_stanza(element, None),
             (ns::DIALBACK, _) => self.on_dialback(&element),
             (ns::SM, _) => self.on_management(&element),
             (ns::TLS, "starttls") if self.role == Role::Receiving => self.on_starttls(),
@@ -462,14 +467,16 @@ impl S2s {
         if !self.step(On::TlsBegins) {
             return;
         }
-        let required = self.server.as_ref().is_some_and(|server| server.certificate_required);
+        let required = client && self.server.as_ref().is_some_and(|server| server.certificate_required);
+        let decides = client && self.must_prove_both_ways();
         self.events.push_back(StreamEvent::Secure(DoorSecure {
             client,
             //= xmpp/SRV-003
             server_name: client.then(|| self.pair.theirs.clone()),
             alpn: vec!["xmpp-server".to_owned()],
             certificate: self.config.certificate.clone(),
-            want_peer_certificate: !client || required,
+            want_peer_certificate: !client || required || decides,
+            require_peer_certificate: required,
         }));
     }
 

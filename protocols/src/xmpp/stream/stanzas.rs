@@ -6,13 +6,25 @@ use rxml::xml_ncname;
 use super::end::{StreamEnd, shortened};
 use super::{S2s, StreamEvent};
 use crate::fault::{Fault, Next};
+use crate::xmpp::fault::XmppFault;
 use crate::xmpp::ns;
+use crate::xmpp::reader::Skipped;
 use crate::xmpp::stanza::{Kind, Stanza};
 use crate::xmpp::writer::set_attribute;
 
 impl S2s {
+    /// An element of which only the start is known: it counts as the stanza that it is, if it is one.
+    //= xmpp/STREAM-012
+    pub(super) fn on_skipped(&mut self, skipped: Skipped) {
+        match skipped.head {
+            Some(head) if head.has_ns(ns::SERVER) => self.on_stanza(head, Some(skipped.fault)),
+            Some(_) | None => self.on_strange(),
+        }
+    }
+
+    /// A stanza, or the start of one that broke a limit.
     //= xmpp/STANZA-003
-    pub(super) fn on_stanza(&mut self, element: Element) {
+    pub(super) fn on_stanza(&mut self, element: Element, broken: Option<XmppFault>) {
         if Kind::of(element.name()).is_none() {
             return self.on_strange();
         }
@@ -30,7 +42,10 @@ impl S2s {
                 self.notice("chat.host_unknown", false, shortened(&detail));
                 self.events.push_back(StreamEvent::PassedOver);
             }
-            Ok(stanza) => self.events.push_back(StreamEvent::Stanza(stanza)),
+            Ok(stanza) => self.events.push_back(match broken {
+                None => StreamEvent::Stanza(stanza),
+                Some(fault) => StreamEvent::Skipped(stanza, fault),
+            }),
             Err(fault) if fault.next() == Next::Ignore => {
                 // One bad address of one user must not cost all users of that server their stream.
                 self.notice("chat.bad_stanza", false, shortened(&fault.to_string()));

@@ -259,3 +259,64 @@ fn the_door_shows_its_streams() {
     assert_eq!(net.doors[0].describe().streams, []);
     assert_eq!(net.wires(), 0);
 }
+
+/// `Drained` of one write may be on its way when the next is asked for: it says nothing of that one.
+//= xmpp/SM-005
+#[test]
+fn a_late_word_about_one_write_confirms_no_other() {
+    let (mut net, hand) = up();
+    net.events(0);
+    net.drains = false;
+    let before = net.writes(0);
+    net.deliver(0, 5, OUT);
+    net.deliver(0, 6, OUT);
+    assert_eq!(net.writes(0), before + 2);
+    net.left(0, before + 1);
+    assert_eq!(net.events(0), [DoorEvent::HandedOver { token: 5, confirmed: false }]);
+    net.hang_up(hand);
+    assert!(matches!(&net.events(0)[0], DoorEvent::Returned { token: 6, .. }), "it never left");
+}
+
+/// A server that knows other servers sends on what strangers say to a component. The radio is not for them.
+//= xmpp/COMP-005
+#[test]
+fn who_is_no_user_of_the_local_server_is_sent_back() {
+    let (mut net, hand) = up();
+    let stranger = "<message to='b@field.example' from='evil@elsewhere.example/x' id='9'><body>x</body></message>";
+    let said = net.say(hand, stranger);
+    assert!(
+        said.starts_with("<message to='evil@elsewhere.example/x' from='b@field.example' id='9' type='error'>"),
+        "{said}"
+    );
+    assert!(said.contains("<not-allowed "), "{said}");
+    assert_eq!(net.notices(0), ["chat.stranger"]);
+    assert_eq!(net.arrived(0), [""; 0]);
+    assert_eq!(
+        net.say(hand, &stranger.replace("id='9'", "id='9' type='error'")),
+        "",
+        "an error is answered with nothing"
+    );
+    net.say(hand, IN);
+    assert_eq!(net.arrived(0), [IN], "and the stream stays");
+}
+
+/// What breaks a limit is one user's; the connection is everybody's.
+//= xmpp/STREAM-012
+#[test]
+fn a_stanza_that_breaks_a_limit_is_answered_and_the_connection_stays() {
+    let (mut net, hand) = up();
+    net.events(0);
+    let inside = format!("{}{}", "<a>".repeat(64), "</a>".repeat(64));
+    for number in 1..=5_u32 {
+        let text = format!("<iq to='b@field.example' from='a@hq.example' id='{number}' type='get'>{inside}</iq>{IN}");
+        let said = net.say(hand, &text);
+        assert!(
+            said.starts_with(&format!("<iq to='a@hq.example' from='b@field.example' id='{number}' type='error'>")),
+            "{said}"
+        );
+        assert!(said.contains("<policy-violation "), "{said}");
+        let notices = net.notices(0);
+        assert_eq!(notices, if number.is_power_of_two() { vec!["chat.stanza_skipped"] } else { vec![] }, "{number}");
+        assert_eq!(net.arrived(0), [IN]);
+    }
+}

@@ -75,6 +75,36 @@ fn broken_xml_ends_the_stream() {
     }
 }
 
+/// A limit that one user's stanza breaks costs nobody else anything: the stream stays, the count goes on, its sender is told.
+//= xmpp/STREAM-012
+#[test]
+fn a_stanza_that_breaks_a_limit_costs_no_stream() {
+    let deep = format!("{}{}", "<a>".repeat(64), "</a>".repeat(64));
+    let attributes: String = (0..65).map(|n| format!(" a{n}=''")).collect();
+    let wide = format!("<a{attributes}/>");
+    let long = format!("<a b='{}'/>", "x".repeat(8193));
+    let many = "<a/>".repeat(8192);
+    let mut net = net();
+    let hand = authenticated(&mut net);
+    for (number, inside) in [deep, wide, long, many].iter().enumerate() {
+        for kind in ["message", "iq", "presence"] {
+            let typ = if kind == "iq" { " type='get'" } else { "" };
+            let said = net.say(
+                hand,
+                &format!(
+                    "<{kind} to='b@field.example' from='a@hq.example' id='{number}'{typ}>{inside}</{kind}>\
+                     <message to='b@field.example' from='a@hq.example' id='next'/>"
+                ),
+            );
+            assert!(!said.contains("</stream:stream>"), "{kind} {number}: {said}");
+            assert_eq!(net.arrived(0).len(), 1, "{kind} {number}: the next one");
+        }
+    }
+    assert_eq!(net.closed.get(&hand), None);
+    let told = format!("{:?}", net.events);
+    assert!(!told.contains("id='0'"), "nothing of them goes on");
+}
+
 /// 22, 25: headers that lie, and elements out of turn.
 //= xmpp/STREAM-002
 //= xmpp/STREAM-006

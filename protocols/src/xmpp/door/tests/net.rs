@@ -43,6 +43,9 @@ pub struct Net {
     /// All octets that doors wrote in clear, in order.
     pub transcript: String,
     pub paused: Vec<(Site, ConnId)>,
+    /// Whether what doors write leaves at once, and how many writes there were.
+    pub drains: bool,
+    writes: BTreeMap<(Site, ConnId), u64>,
     wires: BTreeMap<End, End>,
     securing: BTreeMap<End, DoorSecure>,
     inbox: VecDeque<(Site, ConnId, ConnInput)>,
@@ -71,6 +74,8 @@ impl Net {
             opened: Vec::new(),
             transcript: String::new(),
             paused: Vec::new(),
+            drains: true,
+            writes: BTreeMap::new(),
             wires: BTreeMap::new(),
             securing: BTreeMap::new(),
             inbox: VecDeque::new(),
@@ -210,6 +215,18 @@ impl Net {
             .collect()
     }
 
+    /// Writes on the connections of a door so far.
+    pub fn writes(&self, site: Site) -> u64 {
+        self.writes.iter().filter(|((of, _), _)| *of == site).map(|(_, writes)| writes).sum()
+    }
+
+    /// The first so many writes of the only connection of a door have left.
+    pub fn left(&mut self, site: Site, writes: u64) {
+        let conn = *self.doors[site].conns.keys().next().unwrap();
+        self.inbox.push_back((site, conn, ConnInput::Drained(writes)));
+        self.settle();
+    }
+
     /// How many connections there are.
     pub fn wires(&self) -> usize {
         self.wires.len() / 2
@@ -250,7 +267,11 @@ impl Net {
             DoorOutput::Write(conn, octets) => {
                 self.transcript.push_str(&String::from_utf8_lossy(&octets));
                 self.push(End::Door(site, conn), &octets);
-                self.inbox.push_back((site, conn, ConnInput::Drained));
+                let writes = self.writes.entry((site, conn)).or_default();
+                *writes += 1;
+                if self.drains {
+                    self.inbox.push_back((site, conn, ConnInput::Drained(*writes)));
+                }
             }
             DoorOutput::Close(conn) => self.unwire(End::Door(site, conn)),
             DoorOutput::Pause(conn) => self.paused.push((site, conn)),

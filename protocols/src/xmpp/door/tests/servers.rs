@@ -462,3 +462,28 @@ fn a_restarted_server_is_spoken_to_again() {
     net.pass(Duration::from_secs(2));
     assert_eq!(net.arrived(1).len(), 1, "{}", net.transcript);
 }
+
+/// Who is to be known by a certificate speaks on our own stream only with one: its address proves nothing.
+//= xmpp/BIDI-005
+#[test]
+fn without_a_certificate_a_server_does_not_speak_on_our_stream() {
+    for (auth, proves, both_ways) in
+        [(ServerAuth::External, true, true), (ServerAuth::External, false, false), (ServerAuth::Dialback, false, true)]
+    {
+        let mut net = pair(|config| {
+            with_tls(config);
+            config.locals[0].auth = if config.fronted[0] == "field.example" { auth } else { ServerAuth::Both };
+            config.locals[0].bidi = true;
+        });
+        if !proves {
+            net.names[1] = Vec::new();
+        }
+        net.deliver(0, 1, &message("u@field.example", "v@hq.example", 1));
+        let ours = net.doors[0].describe().streams.into_iter().find(|stream| stream.direction == "outgoing").unwrap();
+        assert_eq!(ours.bidi, both_ways, "{auth:?} {proves}");
+        assert_eq!(net.arrived(1).len(), 1, "{auth:?} {proves}: what we say goes there all the same");
+        net.events(0);
+        net.deliver(1, 2, &message("v@hq.example", "u@field.example", 2));
+        assert_eq!(net.arrived(0).len(), usize::from(both_ways), "{auth:?} {proves}");
+    }
+}

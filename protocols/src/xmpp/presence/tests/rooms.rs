@@ -73,6 +73,7 @@ fn a_seat_that_the_room_denies_is_no_seat_any_more() {
         site.restart();
         assert_eq!(site.outbound(PING) == [format!("cross {PING}")], denied, "{from} {condition} after a restart");
     }
+}
 
 /// What a room tells two clients of one user, and what one user tells two clients: none takes the place of the other. What
 /// a user tells a room does, under whatever nick.

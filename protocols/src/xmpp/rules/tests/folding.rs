@@ -258,7 +258,9 @@ fn stripping_at_any_depth_leaves_frames_and_what_must_stay() {
 #[test]
 fn a_room_gets_what_rooms_are_made_of() {
     let join = |inside: &str| {
-        format!("<presence to='bob@field.test/desk' from='ann@hq.test/a'><x xmlns='http://jabber.org/protocol/muc'>{inside}</x>")
+        format!(
+            "<presence to='bob@field.test/desk' from='ann@hq.test/a'><x xmlns='http://jabber.org/protocol/muc'>{inside}</x>"
+        )
     };
     let extra = "<c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='n' ver='v'/>\
                  <x xmlns='vcard-temp:x:update'><photo>00ff</photo></x><occupant-id xmlns='urn:xmpp:occupant-id:0' id='1'/>";
@@ -280,11 +282,15 @@ fn a_room_gets_what_rooms_are_made_of() {
                 <item affiliation='none' role='participant'/><status code='110'/></x>";
     assert_eq!(folded("base = \"hf-slow\"", &format!("{told}{extra}</presence>")), format!("{told}</presence>"));
     // Messages: what must stay hides nothing where all else has to be named.
-    let hidden = |inside: &str| message(&format!("<body>x</body><x xmlns='jabber:x:conference' jid='r@h'>{inside}</x>"));
+    let hidden =
+        |inside: &str| message(&format!("<body>x</body><x xmlns='jabber:x:conference' jid='r@h'>{inside}</x>"));
     let stays = message("<body>x</body><x xmlns='jabber:x:conference' jid='r@h'/>");
     assert_eq!(folded(KEEP, &hidden("<a xmlns='urn:b'>60 KB</a>")), stays);
-    let secret = message("<encrypted xmlns='urn:xmpp:omemo:2'><header><keys/></header><payload>AA</payload></encrypted>");
+    let secret =
+        message("<encrypted xmlns='urn:xmpp:omemo:2'><header><keys/></header><payload>AA</payload></encrypted>");
     assert_eq!(folded(KEEP, &secret), secret);
-    let label = message("<body>x</body><securitylabel xmlns='urn:xmpp:sec-label:0'><label><esssecuritylabel xmlns='urn:xmpp:sec-label:ess:0'>A</esssecuritylabel></label></securitylabel>");
+    let label = message(
+        "<body>x</body><securitylabel xmlns='urn:xmpp:sec-label:0'><label><esssecuritylabel xmlns='urn:xmpp:sec-label:ess:0'>A</esssecuritylabel></label></securitylabel>",
+    );
     assert_eq!(folded(KEEP, &label), label);
 }

@@ -158,7 +158,8 @@ fn more_than_so_many() {
 #[test]
 fn a_request_with_two_children_or_none_is_answered_here() {
     let (ping, other) = ("<ping xmlns='urn:xmpp:ping'/>", "<query xmlns='jabber:iq:private'/>");
-    let policy = "[to_link]\niq.pass = [\"urn:xmpp:ping\"]\niq.default = \"reject\"\n[from_link]\niq.default = \"pass\"";
+    let policy =
+        "[to_link]\niq.pass = [\"urn:xmpp:ping\"]\niq.default = \"reject\"\n[from_link]\niq.default = \"pass\"";
     let mut filter = filter(policy);
     let ask = |typ: &str, inside: &str| format!("<iq {PAIR} id='1' type='{typ}'>{inside}</iq>");
     assert_eq!(outcome(&mut filter, &ask("get", ping)), ask("get", ping));

@@ -12,7 +12,7 @@ use super::management::NAMESPACE;
 use super::{Incoming, Standard};
 use crate::time::Now;
 use crate::xmpp::limits::ReaderLimits;
-use crate::xmpp::{Item, Kind, Stanza, StreamReader, ns};
+use crate::xmpp::{Item, Kind, Skipped, Stanza, StreamReader, ns};
 
 /// Octets that one unit may inflate to.
 const UNIT_TEXT_OCTETS_MAX: usize = 4 * STANZA_OCTETS_MAX;
@@ -141,6 +141,7 @@ impl Standard {
     fn on_item(&mut self, item: Item) {
         match item {
             Item::Element(element) => self.on_element(element),
+            Item::Skipped(skipped) => self.on_skipped(skipped),
             Item::End => self.on_end(),
             Item::Header(_) => self.notice("chat-element-ignored", false, "a stream header".to_owned()),
         }
@@ -179,6 +180,15 @@ impl Standard {
             Ok(stanza) => self.arrived.push(stanza),
             Err(fault) => self.notice("chat-stanza-dropped", false, fault.to_string()),
         }
+    }
+
+    /// A stanza that breaks a limit counts, and costs nobody the stream.
+    fn on_skipped(&mut self, skipped: Skipped) {
+        let is_stanza = |head: &Element| head.ns() == ns::SERVER && Kind::of(head.name()).is_some();
+        if self.past == 0 && skipped.head.as_ref().is_some_and(is_stanza) {
+            self.counts.add_read();
+        }
+        self.notice("chat-stanza-dropped", false, skipped.fault.to_string());
     }
 
     fn on_management(&mut self, element: &Element) {
