@@ -1,6 +1,8 @@
 //! Waiting for processes and ports: the one place with a clock.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 /// Time now, for deadlines.
@@ -29,7 +31,18 @@ pub fn listening(address: SocketAddr, seconds: u64) {
 
 /// A loopback port that was free a moment ago.
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+    free_port_of(IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+/// A port of this address that nobody listens at, and that was given to no other test.
+pub fn free_port_of(address: IpAddr) -> u16 {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let port = TcpListener::bind((address, 0)).unwrap().local_addr().unwrap().port();
+        if GIVEN.lock().unwrap().insert(port) {
+            return port;
+        }
+    }
 }
 
 /// As [`until`], without a panic.

@@ -70,6 +70,7 @@ impl ProsodyPlan {
     /// # Errors
     /// When there are no ports.
     pub fn new(domain: &str, address: IpAddr) -> Result<Self, BenchFault> {
+        let [for_clients, for_servers, for_components] = free_ports(address)?;
         Ok(Self {
             domain: domain.to_owned(),
             rooms: Some(format!("rooms.{domain}")),
@@ -81,10 +82,10 @@ impl ProsodyPlan {
             identity: None,
             bidi: false,
             managed: false,
-            for_clients: free_port(address)?,
-            for_servers: free_port(address)?,
+            for_clients,
+            for_servers,
             for_servers_direct_tls: None,
-            for_components: free_port(address)?,
+            for_components,
         })
     }
 
@@ -287,10 +288,17 @@ impl Prosody {
     }
 }
 
-/// A port of this address that nobody listens at.
-fn free_port(address: IpAddr) -> Result<SocketAddr, BenchFault> {
-    let listener = TcpListener::bind((address, 0));
-    listener.and_then(|listener| listener.local_addr()).map_err(|error| BenchFault::local("a free port", error))
+/// Ports of this address that nobody listens at: all held at once, as one that was let go may be given again.
+fn free_ports<const N: usize>(address: IpAddr) -> Result<[SocketAddr; N], BenchFault> {
+    let failed = |error: std::io::Error| BenchFault::local("free ports", error);
+    let mut ports = [SocketAddr::new(address, 0); N];
+    let mut held = Vec::new();
+    for port in &mut ports {
+        let listener = TcpListener::bind((address, 0)).map_err(failed)?;
+        *port = listener.local_addr().map_err(failed)?;
+        held.push(listener);
+    }
+    Ok(ports)
 }
 
 #[cfg(test)]
