@@ -31,14 +31,14 @@ impl Chat {
         true
     }
 
-    /// Lets those go on for whom there is a place again.
+    /// Lets those go on for whom there is a place again: half of the lane, so that not each batch fills it anew.
     pub(super) fn resume_held(&mut self, now: Now) -> bool {
         let mut moved = false;
         for peer in 0..self.peers.len() {
             for way in self.peers.get(peer).map(super::peers::Peer::ways).into_iter().flatten() {
                 let line = Line { peer, way };
                 let held = self.peers.get(peer).and_then(|peer| peer.side(way)?.held_for.as_deref());
-                if !held.is_some_and(|domain| self.local.has_room(domain)) {
+                if !held.is_some_and(|domain| self.local.is_half_free(domain)) {
                     continue;
                 }
                 if let Some(side) = self.side_mut(line) {

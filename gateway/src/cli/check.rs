@@ -7,7 +7,7 @@ use crate::config::compare::compare;
 use crate::config::mistake::Key;
 use crate::config::warnings::warnings;
 use crate::config::{Loaded, Mistake};
-use crate::shell::files::{FileMistake, mistakes as files_of};
+use crate::shell::files::mistakes as files_of;
 
 /// Checks and compares.
 pub(super) fn check(arguments: &Check) -> Result<(), Fault> {
@@ -26,12 +26,13 @@ pub(super) fn check(arguments: &Check) -> Result<(), Fault> {
         }
     }
     let mut warnings: Vec<Mistake> = loaded.iter().flat_map(warnings).collect();
+    // Of two ends that are compared one is on another machine, with its files.
+    let is_here = files.len() == 1;
     for one in &loaded {
-        let (forbidden, useless): (Vec<_>, Vec<_>) =
-            files_of(&one.site, &one.shell).into_iter().partition(|mistake| mistake.forbidden);
-        let placed = |mistake: FileMistake| one.places.mistake(&Key::of(mistake.key), mistake.reason);
-        mistakes.extend(useless.into_iter().map(placed));
-        warnings.extend(forbidden.into_iter().map(placed));
+        for mistake in files_of(&one.site, &one.shell) {
+            let told = if is_here && !mistake.forbidden { &mut mistakes } else { &mut warnings };
+            told.push(one.places.mistake(&Key::of(mistake.key), mistake.reason));
+        }
     }
     if arguments.json {
         print_json(&loaded, &mistakes, &warnings, arguments.print)?;

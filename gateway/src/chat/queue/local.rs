@@ -104,14 +104,22 @@ impl LocalQueue {
 
     /// Whether one more may wait for the server of a domain.
     pub fn has_room(&self, domain: &str) -> bool {
-        let in_lane = self.lanes.get(domain).map_or(0, |lane| lane.waiting.len() + lane.given.len());
+        let in_lane = self.in_lane(domain);
         self.handings.len() < LOCAL_STANZAS_MAX && in_lane < self.lane_stanzas_max && self.octets < LOCAL_OCTETS_MAX
     }
 
     /// Whether one more may wait that is not kept on disk: such ones leave half of the places to those that are.
     pub fn has_room_in_memory(&self, domain: &str) -> bool {
-        let in_lane = self.lanes.get(domain).map_or(0, |lane| lane.waiting.len() + lane.given.len());
-        self.has_room(domain) && in_lane < self.lane_stanzas_max.div_ceil(2)
+        self.has_room(domain) && self.in_lane(domain) < self.lane_stanzas_max.div_ceil(2)
+    }
+
+    /// Whether so much of a lane is free again that who was held back can go on for a while.
+    pub fn is_half_free(&self, domain: &str) -> bool {
+        self.has_room(domain) && self.in_lane(domain) <= self.lane_stanzas_max / 2
+    }
+
+    fn in_lane(&self, domain: &str) -> usize {
+        self.lanes.get(domain).map_or(0, |lane| lane.waiting.len() + lane.given.len())
     }
 
     /// Takes a stanza. Presence takes the place of older presence of the same sender for the same recipient that waits:
