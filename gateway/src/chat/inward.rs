@@ -80,7 +80,9 @@ impl Chat {
         // What is kept on disk was given a place before: see `held`.
         if !fate.durable && !self.local.has_room_in_memory(stanza.to().domain().as_str()) {
             let why = "too many stanzas wait for local servers";
-            let fate = if self.send_back(now, index, &stanza, Cause::QueueFull) {
+            // Of presence the newest is in the cache, and an error would have the far site say no more for an hour.
+            let is_told = Meaning::of(&stanza) != Meaning::Presence;
+            let fate = if is_told && self.send_back(now, index, &stanza, Cause::QueueFull) {
                 self.count(index, |counters| counters.stanzas_returned += 1);
                 StanzaFate::Returned
             } else {

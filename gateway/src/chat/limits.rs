@@ -52,6 +52,9 @@ pub const UNITS_MAX: usize = 4_096;
 pub const MARK_WAIT: Duration = Duration::from_secs(30);
 /// How long a unit may take beyond its airtime before the medium is taken to be out.
 pub const UNIT_PATIENCE: Duration = Duration::from_secs(45);
+/// How long a far site may owe a sign of life beyond that airtime before its link counts as down: for rules, presence and
+/// local answers. Longer than the longest transmissions of others that a unit waits for.
+pub const OUTAGE_PATIENCE: Duration = Duration::from_secs(300);
 /// Octets that may be on the air before it.
 pub const UNIT_BEFORE_OCTETS: u64 = 2_048;
 /// Octets that are added to a stanza on its way: the mark of a delay, with the longest name of a gateway.

@@ -254,6 +254,7 @@ impl Chat {
             }
             moved |= self.give(now);
             moved |= self.resume_held(now);
+            moved |= self.watch_reach(now);
             if moved {
                 continue;
             }

@@ -232,15 +232,18 @@ impl Chat {
                 "the far site does not take what is built so".to_owned(),
             ));
         }
+        //= xmpp/CHAT-015
+        // Nobody says these again, or takes an error for them as what it is: a contact would stay asked for, or shown, for good.
+        let once = matches!(meaning, Meaning::Subscription | Meaning::Response);
         let state = matches!(meaning, Meaning::Presence | Meaning::DirectedPresence | Meaning::FromRoom);
-        // The last places are for what is urgent.
-        let reserved = usize::from(precedence < Precedence::Immediate);
+        // The last places are for what is urgent or comes only once.
+        let reserved = usize::from(precedence < Precedence::Immediate && !once);
         let [stanzas_max, octets_max] =
             [config.queue.stanzas_max, config.queue.octets_max].map(|max| max - reserved * (max / RESERVED_SHARE));
         if let Err(full) = peer.queue.room(octets, old, stanzas_max, octets_max) {
             return Some((Complaint::of(Cause::QueueFull, None), full.to_string()));
         }
-        if peer.is_shut() && config.emcon == EmconRule::Refuse && !state && !stanza.is_error() {
+        if peer.is_shut() && config.emcon == EmconRule::Refuse && !state && !once && !stanza.is_error() {
             let (text, why) = if peer.silent {
                 ("the far site keeps radio silence", "the far site keeps silence")
             } else {

@@ -36,6 +36,8 @@ pub(super) struct Peer {
     pub(super) alternates: Vec<Side>,
     /// It is known to keep silence on its first link.
     pub(super) silent: bool,
+    /// Whether it was in reach when the presence cache was last told.
+    pub(super) reached: bool,
     /// The links that could be used when the queue was last looked at for them.
     usable: Usable,
     /// When those that wait are looked at, whether they have to say so.
@@ -86,6 +88,7 @@ impl Peer {
                 .map(|it| Side::new(it.session.clone(), random()).silenced(it.silent))
                 .collect(),
             silent: config.silent,
+            reached: false,
             usable: Usable::default(),
             mark_at: None,
             counters: Counters::default(),
@@ -126,7 +129,8 @@ impl Peer {
         let direction = if came_by.is_some() { Direction::FromLink } else { Direction::ToLink };
         // What rules are told of the link is that of the one that it came by, or would take.
         let way = came_by.or_else(|| self.first_usable(None)).unwrap_or(Way::Stream);
-        let link = self.side(way).map(|side| side.link).unwrap_or_default();
+        let side = self.side(way);
+        let (link, is_up) = side.map(|side| (side.link, side.is_worth_a_try())).unwrap_or_default();
         let name = Arc::clone(self.config.link_of(way).unwrap_or(&self.config.link));
         let oldest = self.queue.iter().next().map_or(Duration::ZERO, |(_, waiting)| now.wall.since(waiting.since));
         let online = stanza.to().is_full().then(|| self.presence.is_online(stanza.to())).flatten();
@@ -134,7 +138,7 @@ impl Peer {
             direction,
             peer: &self.config.name,
             link: &name,
-            link_up: link.up && link.allowed,
+            link_up: is_up && link.allowed,
             bits_per_second: link.medium.bits_per_second,
             precedence: self.precedence.of(stanza),
             queue_age: oldest,
@@ -195,9 +199,9 @@ impl Peer {
         self.streams().all(|way| self.is_closed(way))
     }
 
-    /// Whether the medium of a link for a stream can be used.
+    /// Whether the medium of a link for a stream can be used, and the far site shows there.
     pub(super) fn is_reached(&self) -> bool {
-        self.streams().any(|way| self.side(way).is_some_and(|side| side.link.up))
+        self.streams().any(|way| self.side(way).is_some_and(Side::is_up))
     }
 
     /// The first link for a stream that can be used, and is at least so fast.

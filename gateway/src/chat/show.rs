@@ -132,6 +132,7 @@ fn why_out(peer: &Peer, number: u64, waiting: &Waiting, way: Option<Way>) -> Str
         (true, true) if peer.config.emcon == EmconRule::Hold => "held: the far site keeps silence",
         (true, _) if !link.allowed => "held: the link is not to be used, or we keep silence",
         (true, _) if !link.up => "the link is down",
+        (true, _) if !side.is_up() => "the far site has shown no sign of life for minutes: the radio may be out",
         (true, _) => "waits for its turn, or for the far site to confirm it",
     };
     words.to_owned()

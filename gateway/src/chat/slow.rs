@@ -13,7 +13,7 @@ use skywave_transports::transport::ArrivalId;
 
 use super::config::PeerConfig;
 use super::inward::delayed;
-use super::limits::{MARK_WAIT, UNIT_BEFORE_OCTETS, UNIT_PATIENCE, UNITS_MAX};
+use super::limits::{MARK_WAIT, OUTAGE_PATIENCE, UNIT_BEFORE_OCTETS, UNIT_PATIENCE, UNITS_MAX};
 use super::peers::Peer;
 use super::queue::out::Waiting;
 use super::{Chat, ChatOutput, ChatUnit, Line, Way, record};
@@ -59,6 +59,10 @@ pub(super) struct Side {
     moved_at: Instant,
     /// Something is overdue: the medium does not say so, but it seems to be out.
     overdue: bool,
+    /// Since when the far site owes a sign of life: something left, and nothing was delivered or heard.
+    owed_since: Option<Instant>,
+    /// It owes one for so long that the medium is taken to be out.
+    out: bool,
     /// The peer keeps silence here; for the first link and that of units its own mark counts.
     pub(super) silent: bool,
     /// When that was said, while we were here.
@@ -81,6 +85,8 @@ impl Side {
             under_way_octets: 0,
             moved_at: Instant::ZERO,
             overdue: false,
+            owed_since: None,
+            out: false,
             silent: false,
             silent_since: None,
             failed: BTreeSet::new(),
@@ -102,15 +108,44 @@ impl Side {
     /// When what is under way is overdue: its airtime and some turns of the medium after that last moved. A unit alone
     /// counts like what may be before it; of many, those at the end of a long transmission wait for all of it.
     fn overdue_at(&self) -> Option<Instant> {
-        let octets = self.under_way_octets as u64 + UNIT_BEFORE_OCTETS;
-        let airtime = Duration::from_millis(8_000 * octets / u64::from(self.link.medium.bits_per_second.max(1)));
-        (!self.under_way.is_empty()).then(|| self.moved_at + UNIT_PATIENCE + airtime)
+        (!self.under_way.is_empty()).then(|| self.moved_at + UNIT_PATIENCE + self.airtime())
     }
 
-    /// When what is under way is overdue, if it is not yet.
+    /// When the medium is taken to be out, unless there is a sign of life. Others may have the air for long: a unit is
+    /// overdue sooner, and a new try is no sign.
+    fn out_at(&self) -> Option<Instant> {
+        self.owed_since.map(|since| since + OUTAGE_PATIENCE + self.airtime())
+    }
+
+    /// How long the medium is busy with what is under way and may be before it.
+    fn airtime(&self) -> Duration {
+        let octets = self.under_way_octets as u64 + UNIT_BEFORE_OCTETS;
+        Duration::from_millis(8_000 * octets / u64::from(self.link.medium.bits_per_second.max(1)))
+    }
+
+    /// When what is under way is overdue, or the medium taken to be out, if it is not yet.
     pub(super) fn next_overdue(&self) -> Option<Wakeup> {
-        let at = self.overdue_at().filter(|_| !self.overdue)?;
-        Some(Wakeup { at, why: "unit overdue" })
+        let overdue = self.overdue_at().filter(|_| !self.overdue).map(|at| Wakeup { at, why: "unit overdue" });
+        let out = self.out_at().filter(|_| !self.out).map(|at| Wakeup { at, why: "no sign of the far site" });
+        Wakeup::earlier(overdue, out)
+    }
+
+    /// Whether the medium can be used, as far as it says, and the far site shows.
+    pub(super) const fn is_up(&self) -> bool {
+        self.link.up && !self.out
+    }
+
+    /// The same to rules: where nothing is on its way the next stanza finds out. Otherwise a rule that rejects what
+    /// cannot leave would keep a link down for ever.
+    pub(super) fn is_worth_a_try(&self) -> bool {
+        self.is_up() || self.link.up && self.under_way.is_empty()
+    }
+
+    /// The far site was heard, or has something of ours.
+    fn lives(&mut self, now: Now) {
+        self.moved_at = now.mono;
+        self.out = false;
+        self.owed_since = (!self.under_way.is_empty()).then_some(now.mono);
     }
 
     /// A unit leaves.
@@ -118,6 +153,7 @@ impl Side {
         if self.under_way.is_empty() {
             self.moved_at = now.mono;
         }
+        self.owed_since.get_or_insert(now.mono);
         self.under_way_octets += octets;
         self.under_way.insert(ticket, octets);
     }
@@ -131,6 +167,7 @@ impl Side {
     /// replaced, given up, and say that it waited.
     fn look_at_units(&mut self, now: Now) {
         self.overdue = self.overdue_at().is_some_and(|at| at <= now.mono);
+        self.out = self.out_at().is_some_and(|at| at <= now.mono);
     }
 }
 
@@ -230,13 +267,13 @@ impl Chat {
     /// The state of a link as the node sees it now.
     pub fn link_state(&mut self, now: Now, line: Line, state: &LinkState) {
         let Some(peer) = self.peers.get_mut(line.peer) else { return };
-        let reached = peer.is_reached();
         let Some(side) = peer.side_mut(line.way).filter(|side| side.link != *state) else { return };
         let was = std::mem::replace(&mut side.link, *state);
         match (was.up, state.up) {
             (true, false) => {
                 side.under_way.clear();
                 side.under_way_octets = 0;
+                side.owed_since = None;
                 side.session.medium_down(now);
             }
             (false, true) => {
@@ -247,11 +284,23 @@ impl Chat {
             (true, true) | (false, false) => {}
         }
         peer.apply_room(now);
-        if peer.is_reached() != reached {
-            let presence = peer.presence.link(now, !reached);
-            self.presence_done(now, line.peer, presence);
-        }
         self.settle(now);
+    }
+
+    /// Tells the presence caches which far sites came into reach or went out of it.
+    //= xmpp/CHAT-014
+    pub(super) fn watch_reach(&mut self, now: Now) -> bool {
+        let mut moved = false;
+        for index in 0..self.peers.len() {
+            let Some(peer) = self.peers.get_mut(index) else { continue };
+            let reached = peer.is_reached();
+            if std::mem::replace(&mut peer.reached, reached) != reached {
+                moved = true;
+                let presence = peer.presence.link(now, reached);
+                self.presence_done(now, index, presence);
+            }
+        }
+        moved
     }
 
     /// A unit that was handed to a link has arrived, as far as the link can tell.
@@ -259,7 +308,7 @@ impl Chat {
         let Some((line, unit)) = self.units.remove(&ticket) else { return };
         if let Some(side) = self.side_mut(line) {
             side.ended(ticket);
-            side.moved_at = now.mono;
+            side.lives(now);
             side.failed.remove(&unit);
             side.session.unit_delivered(now, unit);
         }
@@ -299,7 +348,7 @@ impl Chat {
         let Some(side) = self.side_mut(line) else { return };
         side.arrivals.push(arrival);
         // While the peer transmits, what we have for it can only wait.
-        side.moved_at = now.mono;
+        side.lives(now);
         let was_overdue = side.overdue;
         side.session.arrived(now, octets);
         self.drain_sessions(now, line.peer);

@@ -1,5 +1,6 @@
 mod pair;
 mod peers;
+mod reach;
 mod units;
 
 use std::collections::BTreeMap;

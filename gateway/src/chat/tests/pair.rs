@@ -74,6 +74,8 @@ pub struct Pair {
     pub told: [Vec<Event>; 2],
     /// The contexts of the units that each made, with their octets.
     pub units: [Vec<(u16, usize)>; 2],
+    /// The radio is out, and the link does not know.
+    pub out: bool,
     arrivals: u64,
 }
 
@@ -85,8 +87,14 @@ impl Pair {
             chat.start(now, Rows::default());
             chat
         });
-        let mut pair =
-            Self { chats, now, told: [Vec::new(), Vec::new()], units: [Vec::new(), Vec::new()], arrivals: 0 };
+        let mut pair = Self {
+            chats,
+            now,
+            told: [Vec::new(), Vec::new()],
+            units: [Vec::new(), Vec::new()],
+            out: false,
+            arrivals: 0,
+        };
         pair.link(true);
         pair
     }
@@ -97,6 +105,14 @@ impl Pair {
         let state = LinkState { up, allowed: true, medium, units: 64, octets: 1 << 20 };
         let now = self.now;
         self.chats.iter_mut().for_each(|chat| chat.link_state(now, LINE, &state));
+        self.drain();
+    }
+
+    /// An operator takes the link of a site out of use, or gives it back.
+    pub fn allow(&mut self, site: usize, allowed: bool) {
+        let medium = Medium { boundaries: true, unit_octets_max: 2_034, bits_per_second: 1_000_000 };
+        let state = LinkState { up: true, allowed, medium, units: 64, octets: 1 << 20 };
+        self.chats[site].link_state(self.now, LINE, &state);
         self.drain();
     }
 
@@ -140,6 +156,9 @@ impl Pair {
                 ChatOutput::Store { number, .. } => self.chats[site].stored(self.now, number),
                 ChatOutput::Unit(line, unit) => {
                     self.units[site].push((unit.context, unit.content.len()));
+                    if self.out {
+                        continue;
+                    }
                     self.arrivals += 1;
                     self.chats[1 - site].arrived(self.now, line, ArrivalId(self.arrivals), &unit.content);
                     self.chats[site].unit_delivered(self.now, unit.ticket);
