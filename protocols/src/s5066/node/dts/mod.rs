@@ -240,7 +240,9 @@ impl Dts {
         let silent = retries.is_some_and(|retries| peer.failures >= retries) && peer.connected;
         if unheard >= MISSES_BEFORE_PROBE {
             let at = peer.ready_at(0);
-            self.peers.values_mut().for_each(|other| other.wait_for(at));
+            // One that has answered all that it was asked is not known to be silent.
+            let silent = self.peers.values_mut().filter(|other| other.failures > 0);
+            silent.for_each(|other| other.wait_for(at));
         }
         if management_lost {
             self.events.push_back(DtsEvent::ManagementDone { peer: address, acknowledged: false });

@@ -264,3 +264,26 @@ fn who_hears_nobody_asks_one_node_at_a_time() {
         a.sent(now);
     }
 }
+
+/// One that is silent says nothing of another that has answered whatever it was asked: that one is asked at once.
+#[test]
+fn who_answered_so_far_does_not_wait_for_one_that_is_silent() {
+    const C: u32 = 3;
+    let mut a = linked(A, B);
+    a.connect(at(0), node(C));
+    a.submit(at(0), sending(1, B, ARQ, 3, 1000));
+    let (due, pauses) = silence(&mut a, B, at(1), 10);
+    let pause = pauses.last().copied().unwrap_or_default();
+    assert!(pause > 60, "{pauses:?}");
+    // Half of the pause before the next try of the silent one is left.
+    let now = Now { mono: due.mono - Duration::from_secs(pause / 2), ..due };
+    a.submit(now, sending(2, C, ARQ, 3, 1000));
+    assert_eq!(a.waiting(now.mono).map(|waiting| waiting.at), Some(now.mono));
+    let asked = a.compose(now, &Plan::new(4000, 200));
+    assert!(asked.len() == 1 && asked[0].destination == node(C) && asked[0].octets() < 100, "{asked:?}");
+    a.sent(now);
+    // It is silent too: from now on both wait.
+    a.missed(now, node(C), false);
+    let wait = a.waiting(now.mono).map(|waiting| waiting.at.since(now.mono));
+    assert!(wait > Some(Duration::from_secs(60)), "{wait:?}");
+}
