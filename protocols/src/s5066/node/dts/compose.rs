@@ -8,7 +8,7 @@ use super::arq::sender::{Chosen, Room};
 use super::event::DtsEvent;
 use super::limits::{ACKS_PER_TRANSMISSION_MAX, D_PDUS_PER_TRANSMISSION_MAX, PROBE_OCTETS};
 use super::non_arq_send::Gone;
-use super::peer::PRIORITY_EXPEDITED;
+use super::peer::{PRIORITY_EXPEDITED, Peer};
 use super::{Dts, Plan};
 use crate::s5066::address::NodeAddress;
 use crate::s5066::node::cpdu::LinkMessage;
@@ -182,7 +182,7 @@ impl Dts {
         let mut arq_data = partner.is_some();
         if let Some(partner) = partner {
             self.put_control(&mut build, partner);
-            arq_data = self.put_expedited(&mut build, partner);
+            arq_data = self.put_expedited(&mut build, partner) && !self.gives_way(partner);
         }
         for priority in (0..=PRIORITY_MOST).rev() {
             self.put_non_arq(&mut build, (true, priority));
@@ -206,6 +206,12 @@ impl Dts {
             .map(|(claim, address, peer)| (claim, address, peer.asked))
             .max_by_key(|(claim, address, asked)| (*claim, answered(address), std::cmp::Reverse(*asked)))
             .map(|(_, address, _)| *address)
+    }
+
+    /// Whether the answer to a full reset stays short: who commanded it may have waited for that with something urgent.
+    fn gives_way(&self, partner: NodeAddress) -> bool {
+        let waited = self.peers.get(&partner).is_some_and(|peer| peer.resets.has_commanded());
+        !waited && self.items_to(partner).any(Item::answers_reset)
     }
 
     /// What is owed: first to whose turn is answered. An acknowledgement to the partner waits: it may ride with data.
@@ -266,7 +272,8 @@ impl Dts {
         if self.probes(partner) {
             (room.d_pdus, room.lead) = (room.d_pdus.min(1), PROBE_OCTETS);
         }
-        let Some(peer) = self.peers.get_mut(&partner).filter(|peer| peer.connected) else { return false };
+        let goes = |peer: &&mut Peer| peer.connected && !peer.resets.pends_full();
+        let Some(peer) = self.peers.get_mut(&partner).filter(goes) else { return false };
         let mut chosen = Vec::new();
         let whole = peer.expedited_out.choose(&mut room, &mut chosen);
         let open = peer.resets.pending().is_none();
@@ -506,6 +513,10 @@ impl Item {
             Self::Management(part) => part.valid,
             Self::Ack | Self::ExpeditedAck | Self::NonArq(_) | Self::Warning => false,
         }
+    }
+
+    const fn answers_reset(&self) -> bool {
+        matches!(self, Self::Reset(part) if part.ack)
     }
 
     /// It acknowledges types 0 and 2.

@@ -2,6 +2,7 @@
 
 use super::compose::asks;
 use super::event::{Brought, DtsEvent, SendFault};
+use super::expedited::ExpeditedReceiver;
 use super::limits::{EVENTS_MAX, PEERS_MAX, WARNING_PAUSE, WARNINGS_MAX};
 use super::peer::Peer;
 use super::resets::{Pending, ResetOrder};
@@ -82,6 +83,10 @@ impl Dts {
         }
         if !matches!(pdu.body, Body::Management(_) | Body::Warning { .. } | Body::Unknown { .. }) {
             self.on_orderwire(source, pdu.eow);
+        }
+        let is_data = matches!(pdu.body, Body::Data(_) | Body::DataAck(..) | Body::Ack(_));
+        if let Some(peer) = self.peers.get_mut(&source).filter(|_| is_data) {
+            peer.resets.data_heard();
         }
         match &pdu.body {
             Body::Data(data) => self.on_data(source, data, intact),
@@ -173,19 +178,16 @@ impl Dts {
                 self.arrived(source, Brought::Arq, whole);
             }
             Some(ResetOrder::Both) => {
-                let mut whole = Vec::new();
-                let failed = peer.sender.restart(0, false);
-                peer.receiver.restart(0, &mut whole);
-                (peer.owes_ack, peer.unsure) = (false, false);
-                self.fail(failed, SendFault::Reset);
-                self.arrived(source, Brought::Arq, whole);
+                (peer.owes_ack, peer.owes_expedited_ack, peer.unsure) = (false, false, false);
+                peer.expedited_in = ExpeditedReceiver::default();
+                self.restart(source, false, SendFault::Reset);
             }
         }
     }
 
     fn on_expedited(&mut self, source: NodeAddress, part: &ExpeditedPart, intact: bool) {
         let full = self.events.len() >= EVENTS_MAX;
-        let Some(peer) = self.peers.get_mut(&source).filter(|_| !full) else { return };
+        let Some(peer) = self.peers.get_mut(&source).filter(|peer| !full && !peer.resets.pends_full()) else { return };
         if !intact {
             peer.owes_expedited_ack |= peer.expedited_in.damaged(part.c_pdu_id);
             return;
@@ -196,7 +198,7 @@ impl Dts {
     }
 
     fn on_expedited_ack(&mut self, source: NodeAddress, ack: &AckPart) {
-        let Some(peer) = self.peers.get_mut(&source) else { return };
+        let Some(peer) = self.peers.get_mut(&source).filter(|peer| !peer.resets.pends_full()) else { return };
         peer.unsure = false;
         if let Some(number) = peer.expedited_out.acknowledge(ack) {
             self.forget(number);

@@ -114,7 +114,8 @@ impl Peer {
         let control = (self.resets.wants_air() || self.management.wants_air()).then_some(PRIORITY_CONTROL);
         let blocked = !self.connected || self.resets.pending().is_some();
         let data = if blocked { None } else { self.sender.most_urgent() };
-        let expedited = (self.connected && self.expedited_out.wants_air()).then_some(PRIORITY_EXPEDITED);
+        let goes = self.connected && !self.resets.pends_full() && self.expedited_out.wants_air();
+        let expedited = goes.then_some(PRIORITY_EXPEDITED);
         control.max(data).max(expedited)
     }
 

@@ -2,7 +2,8 @@
 //!
 //! The end that finds that both no longer speak of the same window asks for one window, which leaves the other direction
 //! alone; when that is not answered it commands both. While anything is pending no D_PDUs of types 0 to 2 are sent or
-//! taken. Commands carry numbers; a repeated one is acknowledged and not carried out again.
+//! taken, and none of types 4 and 5 while both windows are to begin anew: what was expedited begins anew with them.
+//! Commands carry numbers; a repeated one is acknowledged and not carried out again.
 
 use super::limits::{RESETS_MAX, RESETS_SPAN};
 use crate::s5066::node::dpdu::ResetPart;
@@ -40,6 +41,8 @@ pub(super) struct Resets {
     awaiting: bool,
     in_air: bool,
     owes_ack: bool,
+    /// We commanded a full one, and no data has come since.
+    commanded: bool,
     /// The number of the last command carried out.
     heard_id: Option<u8>,
     /// Commands carried out lately.
@@ -56,6 +59,7 @@ impl Resets {
             awaiting: false,
             in_air: false,
             owes_ack: false,
+            commanded: false,
             heard_id: None,
             lately: (Instant::ZERO, 0),
         }
@@ -75,6 +79,11 @@ impl Resets {
     /// What is pending.
     pub(super) const fn pending(&self) -> Option<Pending> {
         self.pending
+    }
+
+    /// Whether both windows are to begin anew: until that is answered nothing else with ARQ is sent or taken.
+    pub(super) const fn pends_full(&self) -> bool {
+        matches!(self.pending, Some(Pending::Full))
     }
 
     /// Whether a command or request could be sent now.
@@ -98,7 +107,7 @@ impl Resets {
         self.in_air = true;
         let mut part = ResetPart { frame_id: self.frame_id, ..ResetPart::default() };
         match pending {
-            Pending::Full => part.full_command = true,
+            Pending::Full => (part.full_command, self.commanded) = (true, true),
             Pending::TheirTransmit => part.tx_window_request = true,
             Pending::TheirReceive(lwe) => (part.rx_window_command, part.new_rx_lwe) = (true, lwe),
         }
@@ -172,6 +181,17 @@ impl Resets {
         }
         self.pending = self.pending.filter(|pending| *pending != Pending::TheirTransmit);
         Some(ResetOrder::Receive(part.new_rx_lwe))
+    }
+
+    /// A D_PDU of types 0 to 2 came: whoever sends those has nothing pending, so that what it commands after them is new,
+    /// also when it began anew and its number is the one that was heard last.
+    pub(super) const fn data_heard(&mut self) {
+        (self.heard_id, self.commanded) = (None, false);
+    }
+
+    /// Whether we commanded a full reset lately: both may, at once.
+    pub(super) const fn has_commanded(&self) -> bool {
+        self.commanded
     }
 
     fn on_ack(&mut self) -> ResetOrder {

@@ -1,5 +1,6 @@
 //! Two and more nodes that take turns, over weather.
 
+mod anew;
 mod bulk;
 mod trouble;
 

@@ -279,6 +279,9 @@ impl End {
     }
 
     fn hear(&mut self, other: &mut Self, message: &Message) {
+        if matches!(message, Message::Data { .. } | Message::Ack { .. }) {
+            self.resets.data_heard();
+        }
         match message {
             Message::Reset(part) => match self.resets.heard(Instant::ZERO, part) {
                 None => self.lost = true,
