@@ -354,6 +354,13 @@ impl Channel {
         }
     }
 
+    /// The mode of what a station hears: the slowest where several transmit.
+    pub(super) fn heard(&self, station: StationId) -> Option<Waveform> {
+        let heard = self.stations.get(&station)?.heard.iter();
+        let waveforms = heard.filter_map(|number| Some(self.transmissions.get(number)?.waveform));
+        waveforms.min_by_key(|waveform| waveform.bits_per_second)
+    }
+
     /// Whether events wait for a station.
     pub fn has_events(&self, station: StationId) -> bool {
         self.stations.get(&station).is_some_and(|receiver| !receiver.events.is_empty())

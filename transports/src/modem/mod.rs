@@ -81,6 +81,9 @@ pub trait Modem {
     fn waveform(&self) -> Waveform;
     /// Whether somebody else's carrier is heard.
     fn carrier(&self) -> bool;
+    /// The mode of the carrier that is heard, as its preamble says; `None` while there is none, or where the modem does not
+    /// tell.
+    fn heard(&self) -> Option<Waveform>;
     /// Whether our own transmission is in the air (from key-up on).
     fn transmitting(&self) -> bool;
     /// Starts a transmission in a mode of the sender's choice; `Sent` follows at the instant returned. Receivers learn

@@ -6,6 +6,7 @@ use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::time::Instant;
 
 use super::asks::Kinds;
+use crate::modem::Waveform;
 
 /// What was made of the transmission that is being heard.
 #[derive(Debug, Default)]
@@ -23,6 +24,8 @@ pub(super) struct Reception {
     pub(super) data_octets: usize,
     /// The next D_PDU began at this instant or later.
     pub(super) begun: Instant,
+    /// Its mode, if the modem told it when its carrier came.
+    pub(super) mode: Option<Waveform>,
     /// At which rate it goes, if it says so.
     pub(super) rate: Option<u32>,
     /// When it ends by what was heard last of each who transmits: not before, and for certain.

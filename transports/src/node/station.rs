@@ -154,9 +154,9 @@ impl Station {
     pub fn handle_modem(&mut self, now: Now, modem: &mut dyn Modem) {
         while let Some(event) = modem.poll_event() {
             match event {
-                ModemEvent::Received(octets) => self.on_frame(now, &octets, &modem.waveform()),
+                ModemEvent::Received(octets) => self.on_frame(now, &octets, modem),
                 ModemEvent::Sent => self.on_sent(now, modem.waveform()),
-                ModemEvent::CarrierOn => self.on_carrier_on(now, &modem.waveform()),
+                ModemEvent::CarrierOn => self.on_carrier_on(now, modem),
                 ModemEvent::CarrierOff => self.on_carrier_off(now),
             }
         }
@@ -284,25 +284,31 @@ impl Station {
         state
     }
 
-    fn on_frame(&mut self, now: Now, octets: &Bytes, waveform: &Waveform) {
+    fn on_frame(&mut self, now: Now, octets: &Bytes, modem: &dyn Modem) {
         match decode(octets) {
             Err(_) => self.counters.frames_bad += 1,
             Ok(received) if received.pdu.source == self.address() => self.counters.frames_forged += 1,
             Ok(received) => {
                 //= s5066/NODE-018
                 self.reception.rate = eot::rate_said(&received.pdu).or(self.reception.rate);
-                let rate = self.reception.rate.or_else(|| self.config.rates.first().copied());
-                let heard_at = rate.and_then(|rate| waveform.at_rate(rate).ok()).unwrap_or(*waveform);
-                let longest = eot::longest(&heard_at, octets.len());
-                let begun = self.reception.begun.max(now.mono - longest);
+                let heard_at = self.heard_at(modem);
+                let begun = self.reception.begun.max(now.mono - eot::longest(&heard_at, octets.len()));
                 if self.reception.ends.len() < HEARD_MAX {
                     let end = eot::end_heard(begun, now.mono, received.pdu.eot);
                     self.reception.ends.insert(received.pdu.source, end);
                 }
-                self.reception.begun = now.mono - waveform.block;
+                self.reception.begun = now.mono - modem.waveform().block;
                 self.on_pdu(now, &received);
             }
         }
+    }
+
+    /// The mode of what is heard: as it says itself, or the modem does, or else the slowest that it may have.
+    fn heard_at(&self, modem: &dyn Modem) -> Waveform {
+        let usual = modem.waveform();
+        let at = |rate: u32| usual.at_rate(rate).ok();
+        let said = self.reception.rate.and_then(at).or(self.reception.mode).or_else(|| modem.heard());
+        said.or_else(|| self.config.rates.first().copied().and_then(at)).unwrap_or(usual)
     }
 
     fn on_pdu(&mut self, now: Now, received: &Received) {
@@ -331,12 +337,12 @@ impl Station {
         self.stack.heard(now, received);
     }
 
-    fn on_carrier_on(&mut self, now: Now, waveform: &Waveform) {
+    fn on_carrier_on(&mut self, now: Now, modem: &dyn Modem) {
         self.timers.clear(Timer::Contend);
         self.unheard.carrier(now.mono);
-        self.reception = Reception { begun: now.mono, ..Reception::default() };
+        self.reception = Reception { begun: now.mono, mode: modem.heard(), ..Reception::default() };
         // An answer begins at once, so that no slot comes before it.
-        let answer = now.mono < self.contention_free(waveform);
+        let answer = now.mono < self.contention_free(&modem.waveform());
         if answer {
             self.turn = self.turn.saturating_add(1);
         } else {

@@ -22,6 +22,10 @@ impl Modem for Port<'_> {
         self.channel.stations.get(&self.station).is_some_and(|receiver| !receiver.heard.is_empty())
     }
 
+    fn heard(&self) -> Option<Waveform> {
+        self.channel.heard(self.station)
+    }
+
     fn transmitting(&self) -> bool {
         self.channel.stations.get(&self.station).is_some_and(|receiver| receiver.sending.is_some())
     }

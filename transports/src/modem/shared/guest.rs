@@ -147,6 +147,11 @@ impl Modem for GuestModem {
         self.carrier
     }
 
+    fn heard(&self) -> Option<Waveform> {
+        // The host says no more than that there is a carrier.
+        None
+    }
+
     fn transmitting(&self) -> bool {
         self.sending.is_some()
     }

@@ -11,6 +11,14 @@ struct Bare {
     events: VecDeque<ModemEvent>,
     sent: Vec<Bytes>,
     transmitting: bool,
+    /// What it says of the mode of what it hears.
+    heard: Option<Waveform>,
+}
+
+impl Bare {
+    const fn new(waveform: Waveform) -> Self {
+        Self { waveform, events: VecDeque::new(), sent: Vec::new(), transmitting: false, heard: None }
+    }
 }
 
 impl Modem for Bare {
@@ -20,6 +28,10 @@ impl Modem for Bare {
 
     fn carrier(&self) -> bool {
         false
+    }
+
+    fn heard(&self) -> Option<Waveform> {
+        self.heard
     }
 
     fn transmitting(&self) -> bool {
@@ -132,10 +144,14 @@ struct Alone {
 
 impl Alone {
     fn new() -> Self {
-        let waveform = Waveform::new(1200, Interleaver::Short).unwrap();
-        let modem = Bare { waveform, events: VecDeque::new(), sent: Vec::new(), transmitting: false };
+        Self::with_rates(&[], None)
+    }
+
+    /// A station that may change its rate, and whose modem tells the mode of what it hears.
+    fn with_rates(rates: &[u32], heard: Option<Waveform>) -> Self {
+        let modem = Bare { heard, ..Bare::new(Waveform::new(1200, Interleaver::Short).unwrap()) };
         let mut config = StationConfig::new(address(0));
-        config.server.keep_alive = None;
+        (config.server.keep_alive, config.rates) = (None, rates.to_vec());
         let mut alone = Self { station: Station::new(config, Seeded::new(1)), modem, now: Now::default() };
         let service = ServiceType { mode: DeliveryMode::ARQ_NODE, retransmissions: 0 };
         let bind = Primitive::BindRequest { sap: SapId::RCOP, rank: Rank::default(), service };
@@ -172,21 +188,18 @@ impl Alone {
     }
 }
 
+/// A U_PDU for the next station.
+fn request(u_pdu: Bytes) -> Primitive {
+    let mode = DeliveryMode::new(TransmissionMode::Arq, Confirmation::Node, Order::InOrder);
+    let (destination, sap, ttl) = (address(1), SapId::RCOP, Ttl::INFINITE);
+    Primitive::UnidataRequest(UnidataRequest { priority: 6, sap, destination, mode, retransmissions: 0, ttl, u_pdu })
+}
+
 /// Somebody announces every two minutes that he is going to transmit for two, and does not.
 #[test]
 fn false_ends_do_not_silence_a_station_for_ever() {
     let mut alone = Alone::new();
-    let mode = DeliveryMode::new(TransmissionMode::Arq, Confirmation::Node, Order::InOrder);
-    let request = UnidataRequest {
-        priority: 6,
-        sap: SapId::RCOP,
-        destination: address(1),
-        mode,
-        retransmissions: 0,
-        ttl: Ttl::INFINITE,
-        u_pdu: unit(1, 100),
-    };
-    alone.client(ClientInput::Read(Primitive::UnidataRequest(request).encode().unwrap()));
+    alone.client(ClientInput::Read(request(unit(1, 100)).encode().unwrap()));
     let mut sent = Vec::new();
     for turn in 0..120 {
         let pdu = DPdu {
@@ -207,6 +220,34 @@ fn false_ends_do_not_silence_a_station_for_ever() {
     }
 }
 
+/// A carrier ends before the end it announced, and all of it but one D_PDU was lost: when that D_PDU began is known by its
+/// rate, which it does not say itself.
+#[test]
+fn an_end_is_waited_for_at_the_rate_that_the_modem_tells() {
+    let waveform = Waveform::new(1200, Interleaver::Short).unwrap();
+    let mut alone = Alone::with_rates(&[75, 1200], Some(waveform));
+    alone.client(ClientInput::Read(request(unit(1, 100)).encode().unwrap()));
+    alone.modem.events.push_back(ModemEvent::CarrierOn);
+    alone.station.handle_modem(alone.now, &mut alone.modem);
+    alone.now = alone.now.after(Duration::from_secs(8));
+    let (c_pdu_id, c_pdu_size, segment) = (1, 200, unit(2, 200));
+    let part = NonArqPart { in_order: false, c_pdu_id, c_pdu_size, offset: 0, window: 9, segment };
+    let (destination, source, body) = (address(7), address(2), Body::NonArq(part));
+    let pdu = DPdu { eow: Eow::default(), eot: 20, destination, source, body };
+    alone.modem.events.push_back(ModemEvent::Received(pdu.encode()));
+    alone.station.handle_modem(alone.now, &mut alone.modem);
+    alone.now = alone.now.after(Duration::from_secs(4));
+    alone.modem.events.push_back(ModemEvent::CarrierOff);
+    alone.station.handle_modem(alone.now, &mut alone.modem);
+    alone.pass(5);
+    assert!(
+        alone.modem.sent.is_empty(),
+        "it began two seconds before it was heard, at 1200 bit/s, and ten before its end"
+    );
+    alone.pass(10);
+    assert!(!alone.modem.sent.is_empty());
+}
+
 /// Anybody may ask for answers under as many addresses as a node keeps in mind: it goes on all the same.
 #[test]
 fn answers_owed_to_strangers_do_not_stop_a_node() {
@@ -221,11 +262,7 @@ fn answers_owed_to_strangers_do_not_stop_a_node() {
             alone.station.handle_modem(alone.now, &mut alone.modem);
         }
         alone.station.set_emcon(alone.now, false, &mut alone.modem);
-        let mode = DeliveryMode::new(TransmissionMode::Arq, Confirmation::Node, Order::InOrder);
-        let (priority, sap, u_pdu) = (6, SapId::RCOP, unit(1, 100));
-        let (destination, ttl) = (address(1), Ttl::INFINITE);
-        let request = UnidataRequest { priority, sap, destination, mode, retransmissions: 0, ttl, u_pdu };
-        alone.client(ClientInput::Read(Primitive::UnidataRequest(request).encode().unwrap()));
+        alone.client(ClientInput::Read(request(unit(1, 100)).encode().unwrap()));
         alone.pass(600);
         let sent = alone.modem.sent.iter().map(|frame| decode(frame).unwrap().pdu);
         assert!(sent.filter(|pdu| pdu.destination == address(1)).count() > 0, "emcon: {emcon}");
@@ -264,7 +301,7 @@ proptest! {
     fn no_frames_hurt(seed: u64) {
         let mut random = Seeded::new(seed);
         let waveform = Waveform::new(9600, Interleaver::Short).unwrap();
-        let mut modem = Bare { waveform, events: VecDeque::new(), sent: Vec::new(), transmitting: false };
+        let mut modem = Bare::new(waveform);
         let mut config = StationConfig::new(address(0));
         (config.groups, config.server.keep_alive) = (vec![GROUP], None);
         let mut station = Station::new(config, Seeded::new(1));

@@ -244,6 +244,18 @@ fn what_takes_the_end_of_a_transmission_says_its_link() {
     storm(7_046_479_224_167_275_327, 2, true);
 }
 
+/// A hard link takes the place of an agreed one while expedited data waits for its acknowledgement: a full reset ends that.
+#[test]
+fn what_was_expedited_before_a_full_reset_arrives_once() {
+    storm(2_163_377_258_567_201_196, 2, true);
+}
+
+/// Of a transmission that a hard link cut short one D_PDU is heard, which does not say its rate: its end is waited for.
+#[test]
+fn the_end_of_a_transmission_at_an_unsaid_rate_is_waited_for() {
+    storm(11_414_374_686_318_062_625, 2, true);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_octets() {
     assert_eq!(storm(42, 4, true), storm(42, 4, true));
@@ -254,7 +266,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn under_any_weather_arq_delivers_once_or_rejects(seed: u64, four: bool) {
-        storm(seed, if four { 4 } else { 2 }, false);
+    fn under_any_weather_arq_delivers_once_or_rejects(seed: u64, four: bool, hard_links: bool) {
+        storm(seed, if four { 4 } else { 2 }, hard_links);
     }
 }
