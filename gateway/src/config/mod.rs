@@ -16,6 +16,7 @@ pub mod raw;
 mod raw_chat;
 mod raw_site;
 pub(crate) mod slow;
+mod station_layers;
 pub mod stations;
 mod values;
 pub mod warnings;

@@ -11,20 +11,22 @@ use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::node::cas::LinkSetup;
 use skywave_protocols::s5066::node::limits::CLIENTS_MAX;
 use skywave_protocols::s5066::sis::fields::Rank;
+use skywave_protocols::s5066::sis::limits::MTU_OCTETS_MAX;
 use skywave_protocols::time::{Duration, Now};
 use skywave_transports::modem::weather::{Weather, WeatherFault, wrong_rates};
 use skywave_transports::node::StationConfig;
 use skywave_transports::node::simulator::{Simulator, SimulatorStation};
 
 use super::mistake::{Found, Key, Mistake, Places};
+use super::station_layers::{RawArq, RawLink, RawSis};
 use super::values::{self, domain_name, positive};
 use super::{Text, deserialize, syntax_mistakes, without_echoes};
 use crate::shell::radio::RadioStation;
 
 /// A week: what is idle longer might as well stay.
 const IDLE_SECONDS_MAX: u64 = 604_800;
-/// Largest U_PDU of a node that only broadcasts, in octets.
-const MTU_BROADCAST_OCTETS: u16 = 4096;
+/// The standard wants so many clients served at once at least.
+const CLIENTS_MIN: usize = 5;
 /// What an S_PDU can say (15 days).
 const TTL_SECONDS_MAX: u64 = 1_296_000;
 
@@ -87,6 +89,12 @@ struct RawStation {
     confirm_wait_seconds: Option<u64>,
     /// It has no links: all goes without ARQ.
     broadcast_only: bool,
+    /// Making and ending links.
+    link: RawLink,
+    /// ARQ of D_PDUs.
+    arq: RawArq,
+    /// The clients' side.
+    sis: RawSis,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -116,6 +124,9 @@ impl Default for RawStation {
             hard_link_rank: server.hard_link_rank.number(),
             confirm_wait_seconds: server.confirm_wait.map(|wait| wait.as_secs()),
             broadcast_only: server.broadcast_only,
+            link: RawLink::default(),
+            arq: RawArq::default(),
+            sis: RawSis::default(),
         }
     }
 }
@@ -135,12 +146,15 @@ impl RawStation {
             ("link_idle_seconds", self.link_idle_seconds, IDLE_SECONDS_MAX),
             ("link_idle_shared_seconds", self.link_idle_shared_seconds, IDLE_SECONDS_MAX),
             ("links_max", self.links_max as u64, config.cas.links_max as u64),
-            ("clients_max", self.clients_max as u64, CLIENTS_MAX as u64),
             ("ttl_max_seconds", self.ttl_max_seconds, TTL_SECONDS_MAX),
         ] {
             if !(1..=most).contains(&given) {
                 found.wrong(&key.at(name), format!("cannot be {given}: 1 to {most}"));
             }
+        }
+        if !(CLIENTS_MIN..=CLIENTS_MAX).contains(&self.clients_max) {
+            let reason = format!("cannot be {}: {CLIENTS_MIN} to {CLIENTS_MAX}", self.clients_max);
+            found.wrong(&key.at("clients_max"), reason);
         }
         config.cas.soft_idle = Duration::from_secs(self.link_idle_seconds);
         config.cas.soft_idle_shared = Duration::from_secs(self.link_idle_shared_seconds);
@@ -162,8 +176,11 @@ impl RawStation {
         }
         if self.broadcast_only {
             (config.cas.broadcast_only, config.server.broadcast_only) = (true, true);
-            config.server.mtu = MTU_BROADCAST_OCTETS;
+            config.server.mtu = MTU_OCTETS_MAX;
         }
+        self.link.apply(&mut config.cas, &key.at("link"), found);
+        self.sis.apply(&mut config, &key.at("sis"), found);
+        self.arq.apply(&mut config, &key.at("arq"), found);
         config.emcon = self.emcon;
         config
     }
@@ -352,7 +369,7 @@ mod tests {
         let keys = "emcon = true\nsetup = \"handshake\"\npeer.\"1.1.0.9\".setup = \"skip\"\ntransmission_seconds = 60\n\
                     peer.\"1.1.0.7\".setup = \"reset\"\nconfirm_wait_seconds = 90\nbroadcast_only = true\n\
                     transmission_shared_seconds = 10.5\nlink_idle_seconds = 7\nlink_idle_shared_seconds = 5\nlinks_max = 3\n\
-                    clients_max = 2\nttl_max_seconds = 60\nhard_link_rank = 4\n";
+                    clients_max = 6\nttl_max_seconds = 60\nhard_link_rank = 4\n";
         let text = format!("[station.\"a.test\"]\nlisten = \"127.0.0.1:1\"\naddress = \"1.1.0.1\"\n{keys}");
         let config = loaded(&text, "").unwrap().stations.remove(0).station.config;
         let peer = |text: &str| config.cas.setup_of(text.parse().unwrap());
@@ -360,11 +377,11 @@ mod tests {
         assert_eq!(peer("1.1.0.7"), LinkSetup::Reset);
         let millis = |span: Duration| span.as_micros() / 1_000;
         assert_eq!(config.server.confirm_wait.map(millis), Some(90_000));
-        assert!(config.cas.broadcast_only && config.server.broadcast_only && config.server.mtu == MTU_BROADCAST_OCTETS);
+        assert!(config.cas.broadcast_only && config.server.broadcast_only && config.server.mtu == MTU_OCTETS_MAX);
         assert_eq!(millis(config.transmission_max), 60_000);
         assert_eq!(millis(config.transmission_shared_max), 10_500);
         assert_eq!((millis(config.cas.soft_idle), millis(config.cas.soft_idle_shared)), (7_000, 5_000));
-        assert_eq!((config.emcon, config.cas.links_max, config.server.clients_max), (true, 3, 2));
+        assert_eq!((config.emcon, config.cas.links_max, config.server.clients_max), (true, 3, 6));
         assert_eq!((millis(config.server.ttl_max), config.server.hard_link_rank.number()), (60_000, 4));
         let wrong = keys
             .replace("emcon = true", "emcon = 1")
@@ -372,10 +389,14 @@ mod tests {
             .replace("= 90", "= 0")
             .replace("10.5", "200")
             .replace("= 3", "= 65");
-        let wrong = wrong.replace("= 4", "= 16").replace("1.1.0.9", "17.0.0.9").replace("\"skip\"", "\"jump\"");
+        let wrong = wrong
+            .replace("clients_max = 6", "clients_max = 4")
+            .replace("rank = 4", "rank = 16")
+            .replace("1.1.0.9", "17.0.0.9")
+            .replace("\"skip\"", "\"jump\"");
         let text = text.replace(keys, &wrong);
         let found = loaded(&text, "").unwrap_err();
-        assert_eq!(found.len(), 9, "{found:#?}");
+        assert_eq!(found.len(), 10, "{found:#?}");
     }
 
     #[test]

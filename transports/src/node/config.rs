@@ -7,7 +7,7 @@ use skywave_protocols::s5066::node::dts::rate::Rate;
 use skywave_protocols::s5066::node::sis_server::SisServerConfig;
 use skywave_protocols::time::Duration;
 
-use super::limits::{OPENING_SLOTS, OPENINGS_ALONE, TURNS_FOR};
+use super::limits::{ANSWER_GUARD, OPENING_SLOTS, OPENINGS_ALONE, TURNS_FOR};
 use crate::modem::limits::TRANSMISSION_SECONDS_MAX;
 
 /// Transmissions while others have data too: long against turns and preambles, and still what they can wait for.
@@ -22,6 +22,8 @@ pub struct StationConfig {
     pub groups: Vec<NodeAddress>,
     /// How links with other nodes are made.
     pub cas: CasConfig,
+    /// The ARQ of D_PDUs; address, groups and rates are the station's own.
+    pub arq: DtsConfig,
     /// Rates in bit/s that it may change to by what gets through to a node, slowest first; the modem's usual one should
     /// be among them. Empty: it keeps to that. Only with modems that find the rate of what they receive by themselves.
     pub rates: Vec<u32>,
@@ -31,6 +33,8 @@ pub struct StationConfig {
     pub turnaround: Duration,
     /// An answer to data with ARQ is not ready before this has passed since the first of that data was heard.
     pub answer_delay: Duration,
+    /// An answer may be so much later than turnaround, answer delay and key-up before it counts as missing.
+    pub answer_guard: Duration,
     /// Longest transmission, at most 127.5 s; at low rates one segment may take longer than a shorter one.
     pub transmission_max: Duration,
     /// Longest transmission while another station has data to send, and not mere acknowledgements.
@@ -40,6 +44,8 @@ pub struct StationConfig {
     /// No more than two stations use the channel: they keep their turns for longer, until a third is heard. `None`: a
     /// simulator knows how many it has.
     pub two_only: Option<bool>,
+    /// Clients may have as much waiting as two transmissions carry, where that is more than the server's own limit.
+    pub queue_fits_rate: bool,
 }
 
 impl StationConfig {
@@ -49,14 +55,17 @@ impl StationConfig {
             server: SisServerConfig::new(address),
             groups: Vec::new(),
             cas: CasConfig::new(address),
+            arq: DtsConfig::new(address),
             rates: Vec::new(),
             rate_first: 0,
             turnaround: Duration::from_millis(200),
             answer_delay: Duration::ZERO,
+            answer_guard: ANSWER_GUARD,
             transmission_max: TRANSMISSION_SECONDS_MAX,
             transmission_shared_max: TRANSMISSION_SHARED_MAX,
             emcon: false,
             two_only: None,
+            queue_fits_rate: true,
         }
     }
 
@@ -68,10 +77,28 @@ impl StationConfig {
 
     /// What the data transfer sublayer is configured with.
     pub(super) fn dts(&self) -> DtsConfig {
-        let mut config = DtsConfig::new(self.server.address);
-        config.groups = self.groups.clone();
-        config.rates = self.rates.iter().copied().map(Rate).collect();
-        config.rate_first = self.rate_first;
-        config
+        DtsConfig {
+            address: self.server.address,
+            groups: self.groups.clone(),
+            rates: self.rates.iter().copied().map(Rate).collect(),
+            rate_first: self.rate_first,
+            ..self.arq.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_arq_is_configured_with_reaches_it() {
+        let address = NodeAddress::individual(7);
+        let mut config = StationConfig::new(address);
+        config.rates = vec![300, 600];
+        (config.arq.window, config.arq.segment_octets_max, config.arq.retries) = (16, 200, Some(9));
+        let dts = config.dts();
+        assert_eq!((dts.window, dts.segment_octets_max, dts.retries), (16, 200, Some(9)));
+        assert_eq!((dts.address, dts.rates), (address, vec![Rate(300), Rate(600)]));
     }
 }

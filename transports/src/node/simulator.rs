@@ -346,6 +346,9 @@ pub(super) fn fit(config: &mut StationConfig, radio: &Welcome) {
     config.rates.retain(|&rate| radio.waveform.at_rate(rate).is_ok());
     let usual = radio.waveform.bits_per_second;
     config.rate_first = config.rates.iter().rposition(|&rate| rate <= usual).unwrap_or_default();
+    if !config.queue_fits_rate {
+        return;
+    }
     // A fast channel is only filled by what is there when a transmission begins.
     let two_transmissions = radio.waveform.octets_within(config.transmission_max).saturating_mul(2);
     let waiting = &mut config.server.queue_octets_max;
@@ -357,7 +360,7 @@ pub(super) fn station_id(number: usize) -> StationId {
 }
 
 /// Both clocks at an instant that has passed.
-fn earlier(now: Now, at: Instant) -> Now {
+pub(super) fn earlier(now: Now, at: Instant) -> Now {
     let ago = u64::try_from(now.mono.since(at).as_micros()).unwrap_or(u64::MAX);
     Now { mono: at, wall: WallTime::from_unix_micros(now.wall.unix_micros().saturating_sub(ago)) }
 }

@@ -32,8 +32,8 @@ use super::config::StationConfig;
 use super::counters::LinkCounters;
 use super::eot;
 use super::limits::{
-    ANSWER_GUARD, ANSWER_OCTETS_MAX, DOUBLINGS_MAX, HEARD_MAX, OPENING_MAX, OTHERS_FOR, SEGMENTS_UNKNOWN_MAX,
-    TALKS_FOR, TURNS_FOR, TURNS_MAX,
+    ANSWER_OCTETS_MAX, DOUBLINGS_MAX, HEARD_MAX, OPENING_MAX, OTHERS_FOR, SEGMENTS_UNKNOWN_MAX, TALKS_FOR, TURNS_FOR,
+    TURNS_MAX,
 };
 use super::lines::lines;
 use super::reception::Reception;
@@ -362,7 +362,7 @@ impl Station {
         self.stack.sent(now);
         if flight.asked.is_some() {
             self.awaiting = flight.asked;
-            let wait = self.config.turnaround + self.config.answer_delay + waveform.key_up + ANSWER_GUARD;
+            let wait = self.config.turnaround + self.config.answer_delay + waveform.key_up + self.config.answer_guard;
             self.timers.set(Timer::AnswerMissing, now.mono + wait);
         }
     }
