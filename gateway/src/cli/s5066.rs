@@ -26,7 +26,7 @@ use skywave_protocols::s5066::console::{Over, Tool};
 use skywave_protocols::s5066::management::Ask;
 use skywave_protocols::s5066::sis::event::{SessionEnd, SisConfig};
 use skywave_protocols::s5066::sis::fields::{Confirmation, DeliveryMode, Order, Rank, SapId, TransmissionMode, Ttl};
-use skywave_protocols::s5066::sis::reason::BindRejection;
+use skywave_protocols::s5066::sis::reason::{BindRejection, UnbindReason};
 use skywave_protocols::time::Duration;
 
 use super::exit::{self, Fault};
@@ -37,6 +37,19 @@ use crate::shell::random::OsRandom;
 
 /// The largest size of a probe: the MTU of a broadcast-only node.
 const OCTETS_MAX: u64 = skywave_protocols::s5066::sis::limits::MTU_OCTETS_MAX as u64;
+
+/// Time to live of probes in seconds, unless what is under way takes longer.
+const TTL_SECONDS_USUAL: u32 = 3_600;
+/// The lowest rate of the radios: nobody but the node knows the rate in use.
+const SLOWEST_BITS_PER_SECOND: u64 = 75;
+/// U_PDUs of load.
+const PDUS: u32 = 100;
+/// By the expedited service: no more than a node of ours takes at once, with the requests for a count.
+const PDUS_EXPEDITED: u32 = 50;
+
+/// What to do about an unbind for expedited U_PDUs.
+const EXPEDITED_RULE: &str = "; a node takes so many from a client within a time (our nodes: 60 within 600 s, \
+    expedited_max and expedited_window_seconds): ask for fewer --pdus";
 
 /// `skywave s5066`.
 #[derive(Clone, Debug, Args)]
@@ -116,9 +129,10 @@ pub enum S5066Verb {
         /// How the probes travel.
         #[command(flatten)]
         probes: Probes,
-        /// How many U_PDUs
-        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=65_536))]
-        pdus: u32,
+        /// How many U_PDUs [default: 100, or 50 with --expedited: a node unbinds a client that hands over more expedited
+        /// ones than it allows (our nodes: 60 within 600 s)]
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+        pdus: Option<u32>,
         /// Octets of each
         #[arg(long, default_value_t = 1_024, value_parser = clap::value_parser!(u64).range(1..=OCTETS_MAX))]
         octets: u64,
@@ -196,9 +210,10 @@ pub struct Probes {
     /// Priority: 0 lowest to 15
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u8).range(0..=15))]
     pub priority: u8,
-    /// When a probe is worth nothing any more
-    #[arg(long, default_value_t = 3_600, value_parser = clap::value_parser!(u32).range(1..=1_296_000))]
-    pub ttl_seconds: u32,
+    /// When a probe is worth nothing any more [default: 3600, or for traffic twice what all that is under way takes at
+    /// 75 bit/s, where that is more]
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_296_000))]
+    pub ttl_seconds: Option<u32>,
 }
 
 fn sap(text: &str) -> Result<SapId, String> {
@@ -237,11 +252,19 @@ impl Probes {
         SisConfig { rank: self.rank, ..SisConfig::new(self.sap, self.mode()) }
     }
 
-    fn ttl(&self) -> Ttl {
-        Ttl::from_span(seconds(self.ttl_seconds))
+    /// Time to live of probes of which `octets` are under way at a time.
+    fn ttl(&self, octets: u64) -> Ttl {
+        let slowest = octets.saturating_mul(2 * 8) / SLOWEST_BITS_PER_SECOND;
+        let usual = TTL_SECONDS_USUAL.max(u32::try_from(slowest).unwrap_or(u32::MAX));
+        Ttl::from_span(seconds(self.ttl_seconds.unwrap_or(usual)))
     }
 
-    fn way(&self) -> Result<Way, Fault> {
+    /// How many U_PDUs make load.
+    fn pdus(&self, said: Option<u32>) -> u32 {
+        said.unwrap_or(if self.expedited { PDUS_EXPEDITED } else { PDUS })
+    }
+
+    fn way(&self, octets: u64) -> Result<Way, Fault> {
         let destination = self.address.ok_or_else(|| Fault::new(exit::USAGE, "no address"))?;
         if destination.is_group() && !self.non_arq {
             return Err(Fault::new(exit::USAGE, "a group takes only --non-arq"));
@@ -252,7 +275,7 @@ impl Probes {
             mode: self.mode(),
             retransmissions: self.repeats,
             priority: self.priority,
-            ttl: self.ttl(),
+            ttl: self.ttl(octets),
             expedited: self.expedited,
             application: self.application(),
         })
@@ -276,14 +299,14 @@ pub(super) fn s5066(arguments: &S5066) -> Result<(), Fault> {
         S5066Verb::Emcon { emcon, managing } => manage(at, Ask::Emcon(emcon == "on"), managing),
         S5066Verb::Ping { probes, .. } | S5066Verb::Traffic { probes, .. } if probes.answer => {
             let span = probes.for_seconds.map(seconds);
-            let config = AnswerConfig { application: probes.application(), ttl: probes.ttl(), span };
+            let config = AnswerConfig { application: probes.application(), ttl: probes.ttl(0), span };
             finish(at, Answer::new(probes.session(), config, run.into(), at.trace), Shown::Stream, |_| true)
         }
         S5066Verb::Ping { probes, count, octets, pause_seconds, timeout_seconds } => {
             let pause = Duration::try_from_secs_f64(*pause_seconds)
                 .map_err(|error| Fault::new(exit::USAGE, format!("--pause-seconds: {error}")))?;
             let config = PingConfig {
-                way: probes.way()?,
+                way: probes.way(*octets)?,
                 count: *count,
                 octets: fitting(*octets, probes)?,
                 pause,
@@ -293,8 +316,8 @@ pub(super) fn s5066(arguments: &S5066) -> Result<(), Fault> {
         }
         S5066Verb::Traffic { probes, pdus, octets, window, timeout_seconds, no_count } => {
             let config = TrafficConfig {
-                way: probes.way()?,
-                pdus: *pdus,
+                way: probes.way(octets.saturating_mul((*window).into()))?,
+                pdus: probes.pdus(*pdus),
                 octets: fitting(*octets, probes)?,
                 window: *window,
                 patience: seconds(*timeout_seconds),
@@ -399,7 +422,11 @@ fn ended(server: &str, over: &Over) -> Result<(), Fault> {
                 | SessionEnd::Silent
                 | SessionEnd::Stopped => exit::UNAVAILABLE,
             };
-            Err(Fault::new(code, format!("{server}: {end}")))
+            let rule = match end {
+                SessionEnd::Unbound(UnbindReason::Expedited) => EXPEDITED_RULE,
+                _other => "",
+            };
+            Err(Fault::new(code, format!("{server}: {end}{rule}")))
         }
     }
 }
@@ -475,4 +502,50 @@ fn relay(at: &AtServer, listen: SocketAddr, for_seconds: Option<u32>) -> Result<
         console::relay(listen, &at.server, stop, listening, show).await
     });
     over.map_err(|why| Fault::new(exit::UNAVAILABLE, why))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+    use skywave_protocols::s5066::console::limits::COUNT_ASKED_MAX;
+    use skywave_protocols::s5066::node::sis_server::SisServerConfig;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        s5066: S5066,
+    }
+
+    /// U_PDUs and time to live, in seconds, of load.
+    fn traffic(options: &str) -> (u32, u64) {
+        let line = format!("s5066 traffic 1.1.0.2 {options}");
+        let S5066Verb::Traffic { probes, pdus, octets, window, .. } = Line::parse_from(line.split(' ')).s5066.verb
+        else {
+            panic!("no traffic")
+        };
+        let ttl = probes.way(octets * u64::from(window)).unwrap().ttl;
+        (probes.pdus(pdus), ttl.span().unwrap().as_secs())
+    }
+
+    #[test]
+    fn expedited_load_fits_our_own_node() {
+        let allowed = SisServerConfig::new(NodeAddress::individual(1)).expedited_max;
+        let (pdus, _) = traffic("--expedited");
+        assert!(pdus + COUNT_ASKED_MAX <= allowed, "{pdus} of {allowed}");
+        assert_eq!((traffic("--window 1").0, traffic("--expedited --pdus 70").0), (100, 70));
+        let unbound = Over::Failed(SessionEnd::Unbound(UnbindReason::Expedited));
+        let why = ended("node", &unbound).unwrap_err().why;
+        assert!(why.contains(&format!("our nodes: {allowed} within 600 s")), "{why}");
+    }
+
+    #[test]
+    fn load_lives_long_enough_for_the_slowest_rate() {
+        for (options, octets) in [("--window 32", 32 * 1_024), ("--window 256 --octets 2048", 256 * 2_048)] {
+            let (_, ttl) = traffic(options);
+            assert!(ttl >= octets * 8 * 2 / 75, "{options}: {ttl}");
+        }
+        assert_eq!((traffic("--window 1").1, traffic("--ttl-seconds 60").1), (3_600, 60));
+    }
 }
