@@ -27,6 +27,9 @@ use crate::shell::radio::RadioStation;
 const IDLE_SECONDS_MAX: u64 = 604_800;
 /// The standard wants so many clients served at once at least.
 const CLIENTS_MIN: usize = 5;
+/// How many times as fast as real time a radio may run that other processes share: an answer is missed 0.85 s of its
+/// time after it is due, and a hop by TCP on a busy machine takes some milliseconds.
+const SHARED_SPEED_MAX: u32 = 50;
 /// What an S_PDU can say (15 days).
 const TTL_SECONDS_MAX: u64 = 1_296_000;
 
@@ -244,6 +247,10 @@ pub fn load(text: &Text, read: impl FnOnce(&Path) -> Result<Text, Vec<Mistake>>)
 
 /// Whoever joins a radio takes it as it is.
 fn radio(raw: &RawStations, found: &mut Found<'_>) {
+    if let (Some(speed), Some(_)) = (raw.speed.filter(|speed| *speed > SHARED_SPEED_MAX), raw.radio.listen) {
+        let reason = format!("cannot be {speed} where other processes share the radio: at most {SHARED_SPEED_MAX}");
+        found.wrong(&Key::new("speed"), reason);
+    }
     let Some(host) = &raw.radio.join else { return };
     if host.rsplit_once(':').is_none_or(|(name, port)| name.is_empty() || port.parse::<u16>().is_err()) {
         found.wrong(&Key::new("radio").at("join"), "is no HOST:PORT");
@@ -406,6 +413,10 @@ mod tests {
         assert_eq!((joined.joins.as_deref(), joined.shared_at), (Some("127.0.0.1:5060"), None));
         let hosted = SAMPLE.replace("# [radio]", "[radio]").replace("# listen", "listen");
         assert!(loaded(&hosted, "").unwrap().shared_at.is_some());
+        let fast = |speed: u32| loaded(&format!("speed = {speed}\n{hosted}"), "");
+        assert!(fast(50).is_ok());
+        let wrong = fast(51).unwrap_err();
+        assert!(wrong[0].ends_with("cannot be 51 where other processes share the radio: at most 50"), "{wrong:#?}");
         let found = loaded(&sample.replace("127.0.0.1:5060", "nowhere").replace("[radio]", "speed = 2\n[radio]"), "");
         let found = found.unwrap_err();
         assert_eq!(found.len(), 2, "{found:#?}");

@@ -11,6 +11,7 @@ use skywave_transports::io::{PipeId, PipeOutput};
 use skywave_transports::modem::channel::{OnAir, StationId};
 use skywave_transports::modem::shared::guest::{GuestModem, Joining};
 use skywave_transports::modem::shared::host::{GuestId, GuestOutput, Guests};
+use skywave_transports::modem::shared::listening::Passed;
 use skywave_transports::modem::shared::wire::Welcome;
 use skywave_transports::node::Joined;
 use skywave_transports::node::simulator::{Simulator, SimulatorStation};
@@ -41,6 +42,17 @@ pub(super) enum Air {
         /// Their pipes.
         pipes: BTreeMap<PipeId, StationId>,
     },
+}
+
+/// A frame for a capture.
+#[derive(Debug)]
+pub(super) struct Captured {
+    /// When its first octet left; of one that was heard at a station that joined, when it was heard.
+    pub at: Now,
+    /// Whose it is, or who heard it.
+    pub about: String,
+    /// It.
+    pub octets: Bytes,
 }
 
 /// Something for a pipe.
@@ -152,11 +164,34 @@ impl Air {
         }
     }
 
-    /// The next frame that went on the air, as the host of the channel sees it.
-    pub(super) fn poll_on_air(&mut self, now: Now) -> Option<(Option<&str>, Now, OnAir)> {
+    /// Frames are kept for captures from now on.
+    pub(super) fn listen_in(&mut self) {
         match self {
-            Self::Hosted { simulator, .. } => simulator.poll_on_air(now),
-            Self::Joined { .. } => None,
+            Self::Hosted { simulator, .. } => simulator.listen_in(),
+            Self::Joined { stations, .. } => stations.listen_in(),
+        }
+    }
+
+    /// The next frame that went on the air: the host of the channel tells all of them, who joined what its stations sent
+    /// and heard.
+    pub(super) fn poll_on_air(&mut self, now: Now) -> Option<Captured> {
+        match self {
+            Self::Hosted { simulator, guests } => {
+                let (site, at, OnAir { station, bits_per_second, octets, .. }) = simulator.poll_on_air(now)?;
+                let guest = || guests.stations().find(|(of, _)| *of == station).map(|(_, site)| site);
+                let site = site.or_else(guest).unwrap_or("a process that has left");
+                Some(Captured { at, about: format!("{site}, {bits_per_second} bit/s"), octets })
+            }
+            Self::Joined { stations, .. } => {
+                let (site, at, passed) = stations.poll_passed(now)?;
+                let (about, octets) = match passed {
+                    Passed::Sent { bits_per_second, octets, .. } => {
+                        (format!("{site}, {bits_per_second} bit/s"), octets)
+                    }
+                    Passed::Heard(octets) => (format!("heard by {site}"), octets),
+                };
+                Some(Captured { at, about, octets })
+            }
         }
     }
 
@@ -219,4 +254,45 @@ pub(super) async fn join(host: &str, site: &str) -> Result<(TcpStream, GuestMode
     };
     let joined = tokio::time::timeout(RealTime::from_secs(WELCOME_SECONDS_MAX), joining).await;
     joined.unwrap_or_else(|_| Err("no welcome".to_owned())).map_err(|why| format!("{host}: {why}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use skywave_protocols::s5066::address::NodeAddress;
+    use skywave_transports::modem::Modem as _;
+    use skywave_transports::modem::weather::Weather;
+    use skywave_transports::node::StationConfig;
+
+    use super::*;
+
+    const PIPE: PipeId = PipeId(9);
+
+    fn written(air: &mut Air) -> Vec<u8> {
+        let octets = |output| match output {
+            AirOutput::Peer(PIPE, PipeOutput::Write(octets)) => Some(octets.to_vec()),
+            _other => None,
+        };
+        std::iter::from_fn(|| air.poll()).filter_map(octets).flatten().collect()
+    }
+
+    #[test]
+    fn the_host_names_those_who_joined() {
+        let station = |number: u32| SimulatorStation {
+            name: format!("site-{number}.test"),
+            config: StationConfig::new(NodeAddress::individual(number)),
+        };
+        let now = Now::default();
+        let mut air = Air::hosted(Simulator::new(now, &Weather::default(), vec![station(1)]).unwrap(), 1);
+        air.listen_in();
+        air.peer_accepted(PIPE);
+        air.peer_read(now, PIPE, &Joining::hello("guest.test")).unwrap();
+        let mut guest = Joining::default().handle_read(&written(&mut air)).unwrap().unwrap();
+        let waveform = guest.waveform();
+        guest.transmit(now, &waveform, vec![Bytes::from_static(&[0x90, 0xeb, 0])]).unwrap();
+        air.peer_read(now, PIPE, &guest.poll_write().unwrap()).unwrap();
+        let later = now.after(Duration::from_secs(10));
+        air.handle_wakeup(later);
+        let told = air.poll_on_air(later).map(|captured| captured.about);
+        assert_eq!(told.as_deref(), Some("guest.test, 1200 bit/s"));
+    }
 }

@@ -11,11 +11,11 @@ use skywave_transports::io::{PipeId, PipeInput, PipeOutput};
 use skywave_transports::modem::channel::StationId;
 use skywave_transports::modem::weather::Weather;
 use skywave_transports::node::simulator::{Simulator, SimulatorStation};
-use skywave_transports::node::{ClientInput, ClientOutput};
+use skywave_transports::node::{ClientInput, ClientOutput, StationConfig};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, oneshot};
 
-use super::air::{self, Air, AirOutput};
+use super::air::{self, Air, AirOutput, Captured};
 use super::capture::CaptureFile;
 use super::clock::Clock;
 use super::inbox::{Happened, INBOX_MAX};
@@ -36,6 +36,14 @@ pub struct RadioStation {
     pub station: SimulatorStation,
     /// Where it listens; port 0 lets the system choose.
     pub listen: SocketAddr,
+}
+
+/// Where time runs faster, clients are not asked whether they live: the 10 s that they have for an answer would be
+/// milliseconds.
+fn at_speed(config: &mut StationConfig, speed: u32) {
+    if speed > 1 {
+        config.server.keep_alive = None;
+    }
 }
 
 /// Something for the loop from its handle.
@@ -84,16 +92,14 @@ impl Radio {
         }
         let names: Vec<String> = stations.iter().map(|station| station.station.name.clone()).collect();
         let mut stations: Vec<SimulatorStation> = stations.into_iter().map(|station| station.station).collect();
+        stations.iter_mut().for_each(|station| at_speed(&mut station.config, clock.speed()));
         if shared_at.is_some() {
             // Others may come at any time.
             stations.iter_mut().for_each(|station| station.config.two_only = Some(false));
         }
-        let mut simulator = Simulator::new(clock.now(), weather, stations).map_err(|faults| {
+        let simulator = Simulator::new(clock.now(), weather, stations).map_err(|faults| {
             faults.iter().map(|fault| format!("{}: {}", fault.key, fault.reason)).collect::<Vec<_>>().join("; ")
         })?;
-        if starting.capture.is_some() {
-            simulator.listen_in();
-        }
         let guests = shared_at.map(|address| starting.listen(address)).transpose()?;
         Ok(starting.run(Air::hosted(simulator, clock.speed()), &names, guests, Vec::new()))
     }
@@ -113,6 +119,7 @@ impl Radio {
             listens.push(listen);
         }
         let speed = joined.first().map_or(1, |(_, modem)| modem.welcome().speed);
+        joined.iter_mut().for_each(|(station, _)| at_speed(&mut station.config, speed));
         let mut starting = Starting::new(Clock::at_speed(speed), capture)?;
         for listen in listens {
             starting.listen(listen)?;
@@ -183,10 +190,13 @@ impl Starting {
     }
 
     /// Runs stations that listen in this order; `peers` are the connections to the host of the channel.
-    fn run(self, air: Air, names: &[String], guests: Option<ListenerId>, peers: Vec<TcpStream>) -> Radio {
+    fn run(self, mut air: Air, names: &[String], guests: Option<ListenerId>, peers: Vec<TcpStream>) -> Radio {
         let Self { clock, capture, pipes, happenings, addresses, mut tasks } = self;
         let named = names.iter().enumerate();
         let listeners = named.filter_map(|(number, name)| Some((listener_id(number), air.station(name)?))).collect();
+        if capture.is_some() {
+            air.listen_in();
+        }
         let (orders, received) = mpsc::unbounded_channel();
         let mut running = Running {
             clock,
@@ -351,10 +361,9 @@ impl Running {
     fn capture_air(&mut self) {
         let Some(file) = &mut self.capture else { return };
         let now = self.clock.now();
-        while let Some((site, at, frame)) = self.air.poll_on_air(now) {
-            if frame.octets.starts_with(&PREAMBLE) {
-                let site = site.unwrap_or("another process");
-                file.air(at.wall, &format!("{site}, {} bit/s", frame.bits_per_second), &frame.octets);
+        while let Some(Captured { at, about, octets }) = self.air.poll_on_air(now) {
+            if octets.starts_with(&PREAMBLE) {
+                file.air(at.wall, &about, &octets);
             }
         }
     }
@@ -364,5 +373,21 @@ impl Running {
         if let Some(file) = &mut self.capture {
             file.sis(wall, client.0, sent, octets);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skywave_protocols::s5066::address::NodeAddress;
+
+    use super::*;
+
+    #[test]
+    fn nobody_is_asked_for_life_in_faster_time() {
+        let mut config = StationConfig::new(NodeAddress::individual(1));
+        at_speed(&mut config, 1);
+        assert!(config.server.keep_alive.is_some());
+        at_speed(&mut config, 2);
+        assert_eq!(config.server.keep_alive, None);
     }
 }

@@ -9,12 +9,13 @@ use skywave_protocols::random::Seeded;
 use skywave_protocols::s5066::node::ClientId;
 use skywave_protocols::time::{Now, Wakeup};
 
-use super::simulator::{SimulatorStation, fit, station_id};
+use super::simulator::{SimulatorStation, earlier, fit, station_id};
 use super::stack::{ClientInput, ClientOutput};
 use super::station::Station;
 use crate::modem::Modem as _;
 use crate::modem::channel::StationId;
 use crate::modem::shared::guest::GuestModem;
+use crate::modem::shared::listening::Passed;
 use crate::modem::shared::wire::SharedFault;
 
 #[derive(Debug)]
@@ -47,6 +48,23 @@ impl Joined {
     /// The number of the station of a site.
     pub fn station(&self, name: &str) -> Option<StationId> {
         self.sites.iter().position(|site| site.name == name).map(station_id)
+    }
+
+    /// From now on [`Joined::poll_passed`] tells what the stations send and hear.
+    pub fn listen_in(&mut self) {
+        self.sites.iter_mut().for_each(|site| site.modem.listen_in());
+    }
+
+    /// The next frame that a station sent or heard: the station's site, and when it left or, as it was heard, now.
+    pub fn poll_passed(&mut self, now: Now) -> Option<(&str, Now, Passed)> {
+        self.sites.iter_mut().find_map(|site| {
+            let passed = site.modem.poll_passed()?;
+            let at = match &passed {
+                Passed::Sent { at, .. } => earlier(now, *at),
+                Passed::Heard(_) => now,
+            };
+            Some((site.name.as_str(), at, passed))
+        })
     }
 
     /// Takes octets of the host for a station.

@@ -21,6 +21,7 @@ use super::{Simulator, SimulatorStation};
 use crate::modem::channel::StationId;
 use crate::modem::shared::guest::Joining;
 use crate::modem::shared::host::{GuestId, GuestOutput, Guests};
+use crate::modem::shared::listening::Passed;
 use crate::modem::weather::Weather;
 
 const OWN: StationId = StationId(0);
@@ -195,4 +196,34 @@ fn a_guest_in_emcon_emits_nothing() {
     processes.run(120);
     assert_eq!(processes.confirmed(2), 1);
     assert_eq!(processes.joined[0].describe()["stations"][0]["site"], "site-1.test");
+}
+
+#[test]
+fn a_guest_tells_what_it_sent_and_what_it_heard() {
+    let mut processes = Processes::new();
+    processes.host.listen_in();
+    processes.joined[0].listen_in();
+    processes.send(1, 2, Bytes::from("some words ".repeat(100)));
+    processes.run(30);
+    // What is said while it keys replaces the rest of a transmission.
+    processes.send(1, 2, Bytes::from("more words ".repeat(100)));
+    processes.run(300);
+    let now = processes.now;
+    let on_air: Vec<_> = std::iter::from_fn(|| processes.host.poll_on_air(now).map(|(.., frame)| frame)).collect();
+    let of = |station: u16| on_air.iter().filter(move |frame| frame.station == StationId(station));
+    let guest = &mut processes.joined[0];
+    let told: Vec<_> =
+        std::iter::from_fn(|| guest.poll_passed(now).map(|(site, _, passed)| (site.to_owned(), passed))).collect();
+    assert!(told.iter().all(|(site, _)| site == "site-1.test"));
+    let sent = of(1).map(|frame| Passed::Sent {
+        at: frame.at,
+        bits_per_second: frame.bits_per_second,
+        octets: frame.octets.clone(),
+    });
+    let heard = of(2).map(|frame| Passed::Heard(frame.octets.clone()));
+    let (is, was): (Vec<_>, Vec<_>) =
+        told.into_iter().map(|(_, passed)| passed).partition(|p| matches!(p, Passed::Sent { .. }));
+    assert!(is.len() > 4 && !was.is_empty(), "{} sent, {} heard", is.len(), was.len());
+    assert_eq!(is, sent.collect::<Vec<_>>());
+    assert_eq!(was, heard.collect::<Vec<_>>());
 }

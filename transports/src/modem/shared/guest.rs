@@ -7,6 +7,7 @@ use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
 
 use super::super::limits::EVENTS_WAITING_MAX;
 use super::super::{Modem, ModemEvent, ModemFault, Waveform, fits, weigh};
+use super::listening::{Listening, Passed};
 use super::wire::{Message, SharedFault, Stream, Welcome};
 
 /// A frame counts as begun so much earlier than by our own clock, times the speed: the host may have keyed later than we
@@ -22,6 +23,7 @@ pub struct GuestModem {
     carrier: bool,
     last_number: u32,
     sending: Option<Sending>,
+    listening: Listening,
     events: VecDeque<ModemEvent>,
     writes: VecDeque<Bytes>,
 }
@@ -69,6 +71,7 @@ impl Joining {
                     carrier: false,
                     last_number: 0,
                     sending: None,
+                    listening: Listening::default(),
                     events: VecDeque::new(),
                     writes: VecDeque::new(),
                 };
@@ -99,10 +102,14 @@ impl GuestModem {
                     // Of one that we have stopped meanwhile nobody wants to know.
                     if self.sending.as_ref().is_some_and(|sending| sending.number == number) {
                         self.sending = None;
+                        self.listening.ended(None);
                         self.event(ModemEvent::Sent);
                     }
                 }
-                Message::Received(frame) => self.event(ModemEvent::Received(frame)),
+                Message::Received(frame) => {
+                    self.listening.heard(&frame);
+                    self.event(ModemEvent::Received(frame));
+                }
                 Message::Carrier(on) if on != self.carrier => {
                     self.carrier = on;
                     self.event(if on { ModemEvent::CarrierOn } else { ModemEvent::CarrierOff });
@@ -123,6 +130,16 @@ impl GuestModem {
     /// The next octets for the host.
     pub fn poll_write(&mut self) -> Option<Bytes> {
         self.writes.pop_front()
+    }
+
+    /// From now on what is sent and heard is kept for [`GuestModem::poll_passed`].
+    pub fn listen_in(&mut self) {
+        self.listening.begin();
+    }
+
+    /// The next frame that was sent or heard.
+    pub fn poll_passed(&mut self) -> Option<Passed> {
+        self.listening.poll()
     }
 
     /// Whether something was heard or sent that nobody has fetched.
@@ -166,6 +183,7 @@ impl Modem for GuestModem {
         let sending = Sending { number, keyed: now.mono, waveform: *waveform, frames: octets };
         let end = sending.end();
         self.sending = Some(sending);
+        self.listening.keyed(now.mono, waveform, &frames);
         self.writes.push_back(Message::Transmit { number, waveform: *waveform, frames }.encode());
         Ok(end)
     }
@@ -198,6 +216,7 @@ impl Modem for GuestModem {
         fits(&changed.waveform, total, changed.frames.len())?;
         let (number, end) = (changed.number, changed.end());
         *sending = changed;
+        self.listening.replaced(from, &frames);
         self.writes.push_back(Message::Replace { number, from: index, frames }.encode());
         Ok(end)
     }
@@ -206,8 +225,9 @@ impl Modem for GuestModem {
         self.writes.push_back(Message::Emcon(emcon).encode());
     }
 
-    fn abort(&mut self, _now: Now) {
+    fn abort(&mut self, now: Now) {
         if self.sending.take().is_some() {
+            self.listening.ended(Some(now.mono));
             self.writes.push_back(Message::Abort.encode());
         }
     }

@@ -12,6 +12,7 @@
 
 pub mod guest;
 pub mod host;
+pub mod listening;
 pub mod wire;
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use super::super::loss::Loss;
 use super::super::{Interleaver, Modem as _, ModemEvent, ModemFault, Waveform};
 use super::guest::{GuestModem, Joining};
 use super::host::{GuestId, GuestOutput, Guests};
+use super::listening::Passed;
 use super::wire::{Message, SharedFault, Stream, Welcome};
 
 const OWN: StationId = StationId(0);
@@ -252,4 +253,25 @@ proptest! {
         let mut joining = Joining::default();
         let _ = joining.handle_read(&octets);
     }
+}
+
+#[test]
+fn a_guest_that_listens_in_tells_what_left_and_what_it_heard() {
+    let mut table = Table::new(2);
+    table.modems.iter_mut().for_each(GuestModem::listen_in);
+    let now = table.now;
+    table.modems[0].transmit(now, &waveform(1200), frames(3, 60)).unwrap();
+    table.modems[0].replace(now, 1, vec![Bytes::from_static(&[9; 30])]).unwrap();
+    table.settle();
+    table.run(20.0);
+    let mut told = |guest: usize| -> Vec<(bool, u8)> {
+        let modem = &mut table.modems[guest];
+        let is_sent = |passed| match passed {
+            Passed::Sent { octets, .. } => (true, octets[0]),
+            Passed::Heard(octets) => (false, octets[0]),
+        };
+        std::iter::from_fn(|| modem.poll_passed()).map(is_sent).collect()
+    };
+    assert_eq!(told(0), [(true, 0), (true, 9)]);
+    assert_eq!(told(1), [(false, 0), (false, 9)]);
 }
