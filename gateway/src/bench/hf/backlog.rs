@@ -1,13 +1,13 @@
 //! What share of the line chat fills when more waits than the line carries.
 
 use super::super::table::{Cell, Table};
-use super::Found;
 use super::chat::{SEED, real, series, verdict};
 use super::paper::{self, Role};
 use super::project::{Sites, Transfer};
 use super::radio::Radio;
 use super::svg::{Axis, Plot};
 use super::vendor::Pair;
+use super::{Found, floor};
 
 /// A backlog of chat: payload, rate, the published share of the line, the bar for ours.
 struct Backlog {
@@ -85,17 +85,20 @@ pub fn run() -> Found {
             share(found.map(|(user, _)| user)),
             backlog.bar.map_or(Cell::Empty, |bar| reached(bar, found.map(|(user, _)| user))),
             share(found.map(|(_, line)| line)),
+            share(floor::occupancy(Radio::PAPER, backlog.rate)),
             reached(backlog.occupancy, found.map(|(_, line)| line)),
             share(modern.map(|(user, _)| user)),
             backlog.bar.map_or(Cell::Empty, |bar| reached(bar, modern.map(|(user, _)| user))),
             share(modern.map(|(_, line)| line)),
+            share(floor::occupancy(Radio::MODERN, backlog.rate)),
             reached(backlog.occupancy, modern.map(|(_, line)| line)),
         ]);
     }
     let table = Table {
         name: "backlog",
         title: "Chat under backlog, % of the line. By the paper's definition: hex payload × 0.51 / time / rate; occupancy: \
-                octets to transport / time / rate."
+                octets to transport / time / rate; its limit: one transmission of 127.5 s full of the largest segments, \
+                two turns and an acknowledgement."
             .to_owned(),
         columns: vec![
             ("bits_per_second", "bit/s"),
@@ -106,10 +109,12 @@ pub fn run() -> Found {
             ("project_percent", "ours, same definition"),
             ("bar", "bar"),
             ("project_occupancy_percent", "ours, occupancy"),
+            ("occupancy_limit_percent", "limit"),
             ("occupancy_bar", "bar"),
             ("modern_percent", "same definition, modern radio"),
             ("modern_bar", "bar"),
             ("modern_occupancy_percent", "occupancy, modern radio"),
+            ("modern_occupancy_limit_percent", "limit"),
             ("modern_occupancy_bar", "bar"),
         ],
         rows,

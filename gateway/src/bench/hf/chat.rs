@@ -6,12 +6,12 @@
 use skywave_protocols::time::Duration;
 
 use super::super::table::{Cell, Table};
-use super::Found;
 use super::paper::{self, Role};
 use super::project::Sites;
 use super::radio::Radio;
 use super::svg::{Axis, Plot, Series};
 use super::vendor::{Pair, RoundTrips};
+use super::{Found, floor};
 
 /// Seconds that are the same: ours have pipes, servers and disks on their way, which take milliseconds and which the model
 /// does not know.
@@ -72,6 +72,7 @@ fn by_rate() -> Table {
             real(model.as_ref().map(|trips| trips.average), 1),
             verdict(fits, model.as_ref().map(|trips| trips.average), average),
             real(ours.as_ref().map(|trips| trips.average), 1),
+            real(floor::round_trip(rate, 0), 1),
             Cell::Bar(
                 if rate == 75 { "3 s below the model".to_owned() } else { "at most the model".to_owned() },
                 faster,
@@ -88,14 +89,18 @@ fn by_rate() -> Table {
     }
     Table {
         name: "round_trips_by_rate",
-        title: "Round trips of messages without payload, seconds (average of the later ones, then the first)."
-            .to_owned(),
+        title:
+            "Round trips of messages without payload, seconds (average of the later ones, then the first). Floor, here \
+                and below: twice the airtime of the octets that the published software sent, without turns and delays; \
+                ours sends fewer."
+                .to_owned(),
         columns: vec![
             ("bits_per_second", "bit/s"),
             ("published_average", "published"),
             ("model_average", "model"),
             ("model_average_verdict", "model is"),
             ("project_average", "ours"),
+            ("floor", "floor"),
             ("average_bar", "bar"),
             ("published_first", "first, published"),
             ("model_first", "model"),
@@ -130,6 +135,7 @@ fn by_payload() -> (Table, Plot) {
             real(model.as_ref().map(|trips| trips.average), 1),
             verdict(fits, model.as_ref().map(|trips| trips.average), average),
             real(ours.as_ref().map(|trips| trips.average), 1),
+            real(floor::round_trip(1200, payload), 1),
             Cell::Bar("at most the model".to_owned(), faster),
             Cell::Real(first, 1),
             real(model.as_ref().map(|trips| trips.first), 1),
@@ -148,6 +154,7 @@ fn by_payload() -> (Table, Plot) {
             ("model_average", "model"),
             ("model_average_verdict", "model is"),
             ("project_average", "ours"),
+            ("floor", "floor"),
             ("average_bar", "bar"),
             ("published_first", "first, published"),
             ("model_first", "first, model"),
@@ -220,6 +227,7 @@ fn by_delay() -> (Table, Plot) {
             published.map_or(Cell::Empty, |average| Cell::Real(average - seconds, 1)),
             real(model.map(|average| average - seconds), 1),
             real(ours, 1),
+            real(floor::round_trip(1200, 0), 1),
             steady(ours, at_once),
             real(modern, 1),
             steady(modern, modern_at_once),
@@ -240,6 +248,7 @@ fn delay_table(rows: Vec<Vec<Cell>>) -> Table {
             ("published_corrected", "corrected, published"),
             ("model_corrected", "corrected, model"),
             ("project_corrected", "corrected, ours"),
+            ("floor", "floor"),
             ("bar", "bar"),
             ("modern_corrected", "corrected, ours, modern radio"),
             ("modern_bar", "bar"),

@@ -11,6 +11,7 @@ mod chat;
 mod emcon;
 mod fair;
 mod first;
+mod floor;
 mod ledger;
 mod mail;
 mod ordinary;

@@ -354,24 +354,27 @@ pub fn run(radios: &[Radio]) -> Found {
             }
         }
     }
-    Found { tables: vec![table(rows)], plots: Vec::new() }
+    Found { tables: vec![table(rows), under_backlog()], plots: Vec::new() }
 }
 
 fn row(radio: Radio, waveform: Waveform, exchange: &Exchange, outcome: &Outcome) -> Vec<Cell> {
     let rate = waveform.bits_per_second;
     let published = paper::BY_TCP.iter().find(|(at, ..)| *at == rate && radio.is_paper());
-    let published = published.and_then(|&(_, first, _, ordinary)| match exchange.name {
-        "S2S, first message" => ordinary.map(|(first, _)| first),
-        "XEP-0361 with zlib, first message" => Some(first),
+    let published = published.and_then(|&(_, first, average, ordinary)| match exchange.name {
+        "S2S, first message" => ordinary,
+        "XEP-0361 with zlib, first message" => Some((first, average)),
         _ => None,
     });
+    let (first, average) = published.unzip();
+    let figure = |seconds: Option<f64>| seconds.map_or(Cell::Empty, |seconds| Cell::Real(seconds, 1));
     let seconds = |seconds: Option<f64>| seconds.map_or(Cell::text("given up"), |seconds| Cell::Real(seconds, 1));
     vec![
         Cell::text(radio.name),
         Cell::Whole(rate.into()),
         Cell::text(exchange.name),
         seconds(outcome.seconds),
-        published.map_or(Cell::Empty, |seconds| Cell::Real(seconds, 1)),
+        figure(first),
+        figure(average),
         Cell::Whole(exchange.flights.iter().sum()),
         Cell::Whole(outcome.octets),
         Cell::Whole(outcome.repeats),
@@ -394,7 +397,8 @@ fn table(rows: Vec<Vec<Cell>>) -> Table {
             ("bits_per_second", "bit/s"),
             ("exchange", "exchange"),
             ("seconds", "s"),
-            ("published_round_trip_seconds", "published round trip, s"),
+            ("published_round_trip_seconds", "published first round trip, s"),
+            ("published_average_seconds", "published average, s"),
             ("payload_octets", "payload"),
             ("octets_on_air", "on air"),
             ("repeats", "repeats"),
@@ -402,6 +406,34 @@ fn table(rows: Vec<Vec<Cell>>) -> Table {
             ("source", "recorded from"),
         ],
         rows,
+    }
+}
+
+/// What was published of chat under backlog by IP; reported only, as ordinary servers are modelled message by message.
+fn under_backlog() -> Table {
+    let share = |share: f64| Cell::Real(share * 100.0, 0);
+    let row = |&(rate, by_ip, said): &(u32, Option<f64>, &str)| {
+        let by_5066 = paper::under_backlog(rate, 1024).map(|bits| bits * paper::HEX_COMPRESSES_TO / f64::from(rate));
+        vec![
+            Cell::Whole(rate.into()),
+            by_5066.map_or(Cell::Empty, share),
+            by_ip.map_or(Cell::Empty, share),
+            Cell::text(said),
+        ]
+    };
+    Table {
+        name: "published_backlog_by_ip",
+        title:
+            "Chat under backlog with 1024 octets of payload as it was published, % of the rate, by STANAG 5066 and by \
+                XEP-0361 over TCP/IP; reported only, neither modelled nor compared."
+                .to_owned(),
+        columns: vec![
+            ("bits_per_second", "bit/s"),
+            ("published_percent", "by STANAG 5066"),
+            ("published_by_ip_percent", "by IP"),
+            ("said", "by IP"),
+        ],
+        rows: paper::BACKLOG_BY_TCP.iter().map(row).collect(),
     }
 }
 
@@ -441,6 +473,17 @@ mod tests {
                 assert_eq!(outcome, on(rate, exchange.first, exchange.flights, false));
             }
         }
+    }
+
+    #[test]
+    fn all_that_was_published_by_ip_is_reported() {
+        let tables = run(&[Radio::PAPER]).tables;
+        let cells: Vec<&Cell> = tables.iter().flat_map(|table| table.rows.iter().flatten()).collect();
+        for figure in [39.1, 12.9, 41.7, 14.9, 330.0, 12.7, 66.0, 11.0] {
+            let is = |cell: &&&Cell| matches!(cell, Cell::Real(real, _) if (real - figure).abs() < 1e-9);
+            assert_eq!(cells.iter().filter(is).count(), 1, "{figure}");
+        }
+        assert!(cells.contains(&&Cell::text("no TCP connection possible")));
     }
 
     #[test]

@@ -60,6 +60,12 @@ pub fn under_backlog(rate: u32, payload: usize) -> Option<f64> {
 /// Over TCP/IP on the same radio: rate, XEP-0361 first and average, ordinary S2S first and average.
 pub const BY_TCP: [(u32, f64, f64, Option<FirstAndAverage>); 2] =
     [(1200, 39.1, 12.9, Some((330.0, 12.7))), (9600, 41.7, 14.9, None)];
+/// With 1024 octets of payload under backlog over TCP/IP on the same radio: rate, share of the rate, and what was said.
+pub const BACKLOG_BY_TCP: [(u32, Option<f64>, &str); 3] = [
+    (75, None, "no TCP connection possible"),
+    (1200, Some(0.66), "reached after about 3 min"),
+    (9600, Some(0.11), "after 47 min"),
+];
 /// What random hex digits compress to there; 50 % is ideal.
 pub const HEX_COMPRESSES_TO: f64 = 0.51;
 /// Octets of a message without payload, RCOP included.
