@@ -138,7 +138,7 @@ impl Stack {
     pub(super) fn reply_again(&mut self, now: Now, why: SendFault, reply: Sending) {
         let may = matches!(why, SendFault::NotConnected | SendFault::Disconnected | SendFault::Reset);
         if !may || reply.deadline <= now.mono {
-            return;
+            return self.counters.replies_dropped += 1;
         }
         if self.linked.contains(&reply.destination) {
             return self.send_reply(now, reply);
@@ -205,4 +205,34 @@ impl Stack {
 fn a_little_before(wall: WallTime) -> WallTime {
     let tolerance = u64::try_from(CLOCK_TOLERANCE.as_micros()).unwrap_or(u64::MAX);
     WallTime::from_unix_micros(wall.unix_micros().saturating_sub(tolerance))
+}
+
+#[cfg(test)]
+mod tests {
+    use skywave_protocols::random::Seeded;
+    use skywave_protocols::time::Duration;
+
+    use super::*;
+    use crate::node::StationConfig;
+
+    #[test]
+    fn what_a_peer_is_not_told_is_counted() {
+        let peer = NodeAddress::individual(2);
+        let mut stack = Stack::new(&StationConfig::new(NodeAddress::individual(1)), &Seeded::new(1));
+        let reply = |now: Now| Sending {
+            number: CPduNumber(1),
+            destination: peer,
+            service: Service::Arq { in_order: false },
+            priority: 0,
+            deadline: now.mono + Duration::from_secs(1),
+            c_pdu: Bytes::new(),
+        };
+        let now = Now::default();
+        stack.reply_again(now, SendFault::Disconnected, reply(now));
+        assert_eq!(stack.counters.replies_dropped, 0, "it waits for a link");
+        stack.reply_again(now, SendFault::Full, reply(now));
+        let late = Now { mono: now.mono + Duration::from_secs(2), ..now };
+        stack.reply_again(late, SendFault::Disconnected, reply(now));
+        assert_eq!(stack.counters.replies_dropped, 2);
+    }
 }

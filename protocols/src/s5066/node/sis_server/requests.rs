@@ -115,6 +115,10 @@ impl SisServer {
             Some(BindRejection::Resources)
         } else if SAPS_RESERVED.contains(&sap.number()) {
             Some(BindRejection::InvalidSap)
+        } else if matches!(service.mode.transmission, TransmissionMode::Default | TransmissionMode::Reserved(_)) {
+            // There is no code for it; accepted, every request in the mode of the bind would have none.
+            self.counters.invalid += 1;
+            Some(BindRejection::Resources)
         } else if self.config.broadcast_only && service.mode.transmission == TransmissionMode::Arq {
             //= s5066/NODE-026
             Some(BindRejection::BroadcastSession)

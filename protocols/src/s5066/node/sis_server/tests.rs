@@ -123,6 +123,24 @@ fn a_node_without_links_takes_nothing_with_arq() {
 }
 
 #[test]
+fn a_bind_says_a_transmission_mode() {
+    let mut rig = Rig::new(|_| {});
+    rig.connect(A);
+    let bind_with = |transmission| {
+        let mode = DeliveryMode::new(transmission, Confirmation::None, Order::InOrder);
+        let service = ServiceType { mode, retransmissions: 0 };
+        Primitive::BindRequest { sap: sap(6), rank: Rank::try_from(3).unwrap(), service }
+    };
+    for mode in [TransmissionMode::Default, TransmissionMode::Reserved(4), TransmissionMode::Reserved(15)] {
+        let rejected = Primitive::BindRejected(BindRejection::Resources);
+        assert_eq!(rig.say(A, &bind_with(mode)), [rejected], "{mode:?}");
+    }
+    assert_eq!(rig.server.counters().invalid, 3);
+    let accepted = Primitive::BindAccepted { sap: sap(6), mtu: 2048 };
+    assert_eq!(rig.say(A, &bind_with(TransmissionMode::Arq)), [accepted, HALF_DUPLEX]);
+}
+
+#[test]
 fn binds_are_accepted_or_rejected_with_their_reason() {
     let mut rig = Rig::new(|config| (config.clients_max, config.rank_max) = (5, Rank::try_from(14).unwrap()));
     let accepted = |number| vec![Primitive::BindAccepted { sap: sap(number), mtu: 2048 }, HALF_DUPLEX];
