@@ -104,20 +104,21 @@ impl Door {
         self.open(now, pair, server);
     }
 
-    /// Another stream of ours to the same server on which this pair can be had.
+    /// Another stream of ours to the same server on which this pair can be had. The same place is not enough: two entries
+    /// may demand different proofs there.
     //= xmpp/DBK-010
     fn stream_to_share(&self, pair: &Pair, server: &LocalServer) -> Option<ConnId> {
         let outlet = self.outlets.get(pair)?;
         if outlet.alone {
             return None;
         }
-        let same_place = |other: &Pair| match (&server.route, self.config.server_of(&other.theirs)) {
+        let same_entry = |other: &Pair| match &server.route {
             _ if other.theirs == pair.theirs => true,
-            (ServerRoute::Static { .. }, Some(theirs)) => theirs.route == server.route,
-            _ => false,
+            ServerRoute::Static { .. } => self.config.server_of(&other.theirs) == Some(server),
+            ServerRoute::Srv => false,
         };
         let shares = |(id, conn): (&ConnId, &Conn)| match &conn.stream {
-            Stream::Server(stream) => (same_place(stream.pair()) && stream.can_carry(pair)).then_some(*id),
+            Stream::Server(stream) => (same_entry(stream.pair()) && stream.can_carry(pair)).then_some(*id),
             Stream::Component(..) => None,
         };
         self.conns.iter().find_map(shares)

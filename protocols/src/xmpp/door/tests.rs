@@ -4,3 +4,4 @@ mod component;
 mod hostile;
 mod net;
 mod servers;
+mod shared;

@@ -26,7 +26,8 @@ impl S2s {
     }
 
     /// Whether another pair can be had on this stream. More of our domains: by dialback at any time. Another domain of
-    /// theirs: only where dialback errors are known, as the peer may not host it.
+    /// theirs: only where dialback errors are known, as the peer may not host it, and where the certificate proves it too
+    /// if one is demanded.
     //= xmpp/DBK-010
     pub fn can_carry(&self, pair: &Pair) -> bool {
         let spoken = matches!(self.auth(), ServerAuth::Dialback | ServerAuth::Both) && self.takes_dialback();
@@ -35,6 +36,7 @@ impl S2s {
             && self.phase == Phase::Open
             && spoken
             && same_target
+            && self.has_shown_enough(&pair.theirs)
             && self.ours.len() < DOMAINS_MAX
     }
 
@@ -62,6 +64,11 @@ impl S2s {
 
     fn must_prove(&self) -> bool {
         self.server.as_ref().is_some_and(|server| server.certificate_required)
+    }
+
+    /// Whether the peer has shown all that is demanded of a domain before anything is said to it.
+    pub(super) fn has_shown_enough(&self, theirs: &str) -> bool {
+        self.config.server_of(theirs).is_some_and(|server| !server.certificate_required || self.proves(theirs))
     }
 
     //= xmpp/STREAM-003
