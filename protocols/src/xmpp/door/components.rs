@@ -32,7 +32,7 @@ impl Door {
         }
         let (component, target) = (Component::new(&config.name, &config.secret), config.target.clone());
         let id = self.new_conn();
-        self.conns.insert(id, Conn::new(Stream::Component(index, Box::new(component)), false));
+        self.conns.insert(id, Conn::new(Stream::Component(index, Box::new(component)), None));
         if let Some(state) = self.components.get_mut(index) {
             state.conn = Some(id);
         }

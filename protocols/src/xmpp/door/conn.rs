@@ -1,10 +1,12 @@
 //! One connection of the door: its stream, what was written and is not confirmed, what arrived and is not taken.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 
 use super::event::StreamView;
+use crate::time::Instant;
 use crate::xmpp::component::Component;
 use crate::xmpp::stream::end::StreamEnd;
 use crate::xmpp::stream::{Pair, Role, S2s};
@@ -113,12 +115,19 @@ pub(super) struct Untaken {
     pub taken: bool,
 }
 
+/// Who connected, and when.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Accepted {
+    pub address: IpAddr,
+    pub at: Instant,
+}
+
 /// One connection.
 #[derive(Debug)]
 pub(super) struct Conn {
     pub stream: Stream,
-    /// Whether we accepted it.
-    pub accepted: bool,
+    /// Set if we accepted it.
+    pub accepted: Option<Accepted>,
     pub flown: VecDeque<Flown>,
     pub flown_octets: usize,
     /// Writes asked of the connection so far.
@@ -135,7 +144,7 @@ pub(super) struct Conn {
 }
 
 impl Conn {
-    pub(super) const fn new(stream: Stream, accepted: bool) -> Self {
+    pub(super) const fn new(stream: Stream, accepted: Option<Accepted>) -> Self {
         Self {
             stream,
             accepted,

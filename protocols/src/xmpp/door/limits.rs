@@ -20,6 +20,8 @@ pub const UNTAKEN_OCTETS_MAX: usize = 2 << 20;
 pub const ACCEPTED_MAX: usize = 2048;
 /// Connections accepted of which nobody knows yet who they are.
 pub const STRANGERS_MAX: usize = 256;
+/// Of these, from one address: more than a server opens at once, for a pair of domains each, and a fraction of all.
+pub const STRANGERS_PER_ADDRESS_MAX: usize = 32;
 /// Keys that wait for verification.
 pub const VERIFICATIONS_MAX: usize = 1024;
 /// Pairs of domains for which something waits or a stream is open.

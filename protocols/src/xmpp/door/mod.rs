@@ -118,6 +118,8 @@ pub struct Door {
     outputs: VecDeque<DoorOutput>,
     next_conn: u64,
     next_number: u64,
+    /// Connections that were turned away or gave way.
+    turned_away: u64,
     stopping: bool,
 }
 
@@ -160,6 +162,7 @@ impl Door {
             outputs: VecDeque::new(),
             next_conn: 0,
             next_number: 0,
+            turned_away: 0,
             stopping: false,
         }
     }

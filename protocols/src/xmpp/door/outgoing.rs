@@ -164,7 +164,7 @@ impl Door {
         let id = self.new_conn();
         let seed = self.seed();
         let stream = S2s::initiating(self.config.clone(), server, pair.clone(), target.direct_tls, seed);
-        self.conns.insert(id, Conn::new(Stream::Server(Box::new(stream)), false));
+        self.conns.insert(id, Conn::new(Stream::Server(Box::new(stream)), None));
         self.set_place(pair, Place::Opening(id));
         self.want_on(now, id, pair);
         self.timers.set(Timer::SetUp(id), now.mono + self.config.times.set_up);

@@ -97,7 +97,7 @@ impl Door {
             Stream::Component(_, component) => (component.is_up(), true, false),
             Stream::Server(stream) => (stream.is_established(), stream.is_established() || stream.is_wanted(), managed),
         };
-        let idle = !conn.accepted && !wanted;
+        let idle = conn.accepted.is_none() && !wanted;
         // A stream on which only keys are judged has done its set-up when it can be used for that.
         if established || idle {
             self.timers.clear(&Timer::SetUp(id));
@@ -256,8 +256,14 @@ impl Door {
 
     /// A server's errors and our own limits are for the log; ordinary ends are not.
     fn log_end(&mut self, conn: &Conn, why: &StreamEnd) {
-        let ordinary =
-            matches!(why, StreamEnd::PeerClosed | StreamEnd::Connection(_) | StreamEnd::Idle | StreamEnd::Stopping);
+        let ordinary = matches!(
+            why,
+            StreamEnd::PeerClosed
+                | StreamEnd::Connection(_)
+                | StreamEnd::Idle
+                | StreamEnd::GivesWay
+                | StreamEnd::Stopping
+        );
         if ordinary {
             return;
         }

@@ -5,3 +5,4 @@ mod hostile;
 mod net;
 mod servers;
 mod shared;
+mod strangers;

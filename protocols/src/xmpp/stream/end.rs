@@ -26,6 +26,9 @@ pub enum StreamEnd {
     /// The peer did what it may not do: the condition that it is told, and why.
     #[error("{1}")]
     Refused(&'static str, &'static str),
+    /// The peer has said nothing yet, and its place is wanted.
+    #[error("it gives way: too many connections of strangers")]
+    GivesWay,
     /// The peer let a time limit pass: which.
     #[error("{0} took too long")]
     TooSlow(&'static str),
@@ -54,6 +57,7 @@ impl StreamEnd {
             Self::Broken(fault) => Some(fault.condition()),
             Self::Refused(condition, _) => Some(condition),
             Self::TooSlow(_) => Some("connection-timeout"),
+            Self::GivesWay => Some("resource-constraint"),
             Self::Impossible(_) => Some("policy-violation"),
             Self::Stopping => Some("system-shutdown"),
             Self::PeerClosed | Self::PeerError { .. } | Self::TlsFailed(_) | Self::Connection(_) | Self::Idle => None,
@@ -69,6 +73,7 @@ impl Fault for StreamEnd {
             | Self::Broken(_)
             | Self::Refused(..)
             | Self::TlsFailed(_)
+            | Self::GivesWay
             | Self::TooSlow(_) => Blame::Peer,
             Self::Impossible(_) => Blame::Operator,
             Self::Connection(_) => Blame::Link,

@@ -427,17 +427,6 @@ fn a_server_that_does_not_confirm_in_time_is_left() {
     }
 }
 
-//= xmpp/STREAM-006
-#[test]
-fn strangers_are_few_and_do_not_stay() {
-    let mut net = net();
-    let hands: Vec<u64> = (0..300).map(|_| net.dial(0, false)).collect();
-    let turned_away = hands.iter().filter(|hand| net.closed.contains_key(hand)).count();
-    assert_eq!(turned_away, 300 - limits::STRANGERS_MAX);
-    net.pass(Duration::from_secs(91));
-    assert_eq!(net.closed.len(), 300);
-}
-
 /// What is larger than the server says it takes is refused and not sent.
 //= xmpp/STREAM-010
 #[test]

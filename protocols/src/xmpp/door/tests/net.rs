@@ -138,11 +138,16 @@ impl Net {
 
     /// A hand connects to a door.
     pub fn dial(&mut self, site: Site, direct_tls: bool) -> u64 {
+        self.dial_from(site, direct_tls, [127, 0, 0, 1])
+    }
+
+    /// The same from this address.
+    pub fn dial_from(&mut self, site: Site, direct_tls: bool, address: [u8; 4]) -> u64 {
         self.next += 1;
         let hand = self.next;
         let conn = ConnId(1 << 63 | hand);
         self.wire(End::Hand(hand), End::Door(site, conn));
-        self.doors[site].accepted(self.now, conn, direct_tls, ([127, 0, 0, 1], 40_000).into());
+        self.doors[site].accepted(self.now, conn, direct_tls, (address, 40_000).into());
         self.settle();
         hand
     }
