@@ -54,6 +54,7 @@ pub struct Component {
     secret: String,
     state: State,
     reader: StreamReader,
+    items: u64,
     out: BytesMut,
     events: VecDeque<ComponentEvent>,
 }
@@ -66,6 +67,7 @@ impl Component {
             secret: secret.to_owned(),
             state: State::Opening,
             reader: StreamReader::new(ReaderLimits::UNAUTHENTICATED),
+            items: 0,
             out: BytesMut::new(),
             events: VecDeque::new(),
         }
@@ -79,6 +81,11 @@ impl Component {
     /// Whether an element has begun and not ended.
     pub fn is_inside(&self) -> bool {
         self.reader.is_inside()
+    }
+
+    /// Items read so far: who looks now and then sees whether the peer got on.
+    pub const fn items(&self) -> u64 {
+        self.items
     }
 
     /// The connection is open.
@@ -102,7 +109,10 @@ impl Component {
         self.reader.read(octets);
         while self.state != State::Over {
             match self.reader.next() {
-                Ok(Some(item)) => self.on_item(item),
+                Ok(Some(item)) => {
+                    self.items += 1;
+                    self.on_item(item);
+                }
                 Ok(None) => return,
                 Err(fault) => self.end(StreamEnd::Broken(fault)),
             }

@@ -70,6 +70,13 @@ impl Stream {
         }
     }
 
+    pub(super) const fn items(&self) -> u64 {
+        match self {
+            Self::Component(_, component) => component.items(),
+            Self::Server(stream) => stream.items(),
+        }
+    }
+
     /// Writes a stanza; whether it will be confirmed.
     pub(super) fn send(&mut self, octets: &[u8]) -> bool {
         match self {
@@ -135,6 +142,8 @@ pub(super) struct Conn {
     pub untaken: VecDeque<Untaken>,
     pub untaken_octets: usize,
     pub paused: bool,
+    /// Items read when somebody last looked.
+    pub items: u64,
     /// Stanzas that broke a limit.
     pub skipped: u64,
     /// Whether the connection itself is gone: nothing can be written or closed any more.
@@ -154,6 +163,7 @@ impl Conn {
             untaken: VecDeque::new(),
             untaken_octets: 0,
             paused: false,
+            items: 0,
             skipped: 0,
             gone: false,
             pairs: Vec::new(),

@@ -86,16 +86,22 @@ impl Door {
         }
     }
 
-    /// Sets the timers that follow from where a stream stands.
+    /// Sets the timers that follow from where a stream stands. While we do not read it, nothing is awaited of it.
     fn watch(&mut self, now: Now, id: ConnId) {
-        let Some(conn) = self.conns.get(&id) else { return };
+        let Some(conn) = self.conns.get_mut(&id) else { return };
         let times = self.config.times;
-        let inside = conn.stream.is_inside();
+        if std::mem::replace(&mut conn.items, conn.stream.items()) != conn.stream.items() {
+            // Another element has begun since.
+            self.timers.clear(&Timer::Element(id));
+        }
+        let inside = conn.stream.is_inside() && !conn.paused;
         let unconfirmed = conn.flown.iter().any(|flown| !flown.managed);
         let managed = conn.flown.iter().any(|flown| flown.managed);
         let (established, wanted, awaits) = match &conn.stream {
             Stream::Component(_, component) => (component.is_up(), true, false),
-            Stream::Server(stream) => (stream.is_established(), stream.is_established() || stream.is_wanted(), managed),
+            Stream::Server(stream) => {
+                (stream.is_established(), stream.is_established() || stream.is_wanted(), managed && !conn.paused)
+            }
         };
         let idle = conn.accepted.is_none() && !wanted;
         // A stream on which only keys are judged has done its set-up when it can be used for that.
@@ -132,6 +138,8 @@ impl Door {
     //= xmpp/SM-005
     pub(super) fn drained(&mut self, id: ConnId, writes: u64) {
         let Some(conn) = self.conns.get_mut(&id) else { return };
+        // It reads: what follows has its time from now on.
+        self.timers.clear(&Timer::Write(id));
         let written = conn.left(writes);
         let pairs = conn.pairs.clone();
         self.handed_over(written, false);

@@ -3,6 +3,7 @@
 mod component;
 mod hostile;
 mod net;
+mod patience;
 mod servers;
 mod shared;
 mod strangers;

@@ -141,6 +141,7 @@ pub struct S2s {
     role: Role,
     phase: Phase,
     reader: StreamReader,
+    items: u64,
     /// Makes the ids of our headers: secret, and another for each stream.
     seed: [u8; 32],
     headers: u32,
@@ -198,6 +199,7 @@ impl S2s {
             role,
             phase: Phase::Opening,
             reader: StreamReader::new(ReaderLimits::UNAUTHENTICATED),
+            items: 0,
             seed,
             headers: 0,
             server: None,
@@ -264,7 +266,10 @@ impl S2s {
         // A reader is replaced when the stream begins anew; what follows in the same octets is then for the new one.
         while !matches!(self.phase, Phase::Securing | Phase::Over) {
             match self.reader.next() {
-                Ok(Some(item)) => self.on_item(item),
+                Ok(Some(item)) => {
+                    self.items += 1;
+                    self.on_item(item);
+                }
                 Ok(None) => return,
                 Err(fault) => self.end(StreamEnd::Broken(fault)),
             }
@@ -350,6 +355,11 @@ impl S2s {
     /// Whether an element has begun and not ended.
     pub fn is_inside(&self) -> bool {
         self.reader.is_inside()
+    }
+
+    /// Items read so far: who looks now and then sees whether the peer got on.
+    pub const fn items(&self) -> u64 {
+        self.items
     }
 
     /// How the two ends know each other.
