@@ -103,7 +103,7 @@ impl Peer {
     fn reconfigure(&mut self, config: &PeerConfig, gateway: &Gateway) -> Result<(), String> {
         let (filter, precedence) = rules(config, gateway)?;
         if self.config.filter != config.filter {
-            self.filter = filter;
+            self.filter = filter.expecting(&mut self.filter);
         }
         self.precedence = precedence;
         self.presence.reconfigure(config.presence.clone());

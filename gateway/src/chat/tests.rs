@@ -1,3 +1,4 @@
+mod answers;
 mod pair;
 mod peers;
 mod reach;

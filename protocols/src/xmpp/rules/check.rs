@@ -8,8 +8,8 @@ use super::action::{Action, ElementRule, Rule};
 use super::bucket::Buckets;
 use super::config::{
     ActionConfig, AttributeConfig, Direction, DirectionConfig, ElementActionConfig, ElementRuleConfig, FilterConfig,
-    FoldMode, FoldPresenceConfig, IqConfig, IqDefault, LabelConfig, Many, MatchConfig, MessageConfig, PresenceConfig,
-    RateConfig, RuleConfig,
+    FoldMode, FoldPresenceConfig, IqAnswers, IqConfig, IqDefault, LabelConfig, Many, MatchConfig, MessageConfig,
+    PresenceConfig, RateConfig, RuleConfig,
 };
 use super::fold::{ElementAction, List, ListMode, REFER_TO_IDS};
 use super::iq::{Layer, Policy};
@@ -116,6 +116,7 @@ impl Checker {
         rules.extend(self.rules(&format!("{key}.rule"), &own.rule, way));
         rules.extend(self.rules(base_name, &base.rule, way));
         let iq_row = self.ledger.row(&format!("{key}.iq"));
+        let answers_row = self.ledger.row(&format!("{key}.iq.answers"));
         let all_row = self.ledger.row(&format!("{key}.presence.all"));
         let (message, message_keep) = self.message(&format!("{key}.message"), &own.message, &base.message);
         let message_row = self.ledger.row(&format!("{key}.message"));
@@ -135,6 +136,7 @@ impl Checker {
             releasable: self.releasable(key, &own, base),
             short_id: own.short_id.or(base.short_id),
             iq_row,
+            answers_row,
             all_row,
             message_row,
             presence_row,
@@ -410,6 +412,7 @@ impl Checker {
             layers,
             default: own.default.or(base.default).unwrap_or(IqDefault::Pass),
             pass_life: pass.map(|seconds| self.span(&format!("{key}.pass_seconds"), seconds)),
+            all_answers: own.answers.or(base.answers).unwrap_or_default() == IqAnswers::All,
             cache_life: self.span(&format!("{key}.cache_seconds"), cache),
         }
     }

@@ -18,10 +18,13 @@
 //! action = "drop"
 //! ```
 
+mod iq;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::iq::{IqAnswers, IqConfig, IqDefault};
 use super::super::local::{Answer, Condition, ErrorType, Identity};
 use super::super::stanza::Kind;
 pub use super::many::Many;
@@ -180,39 +183,6 @@ pub enum NegativePriority {
     Unavailable,
     /// It appears as any other.
     Ignore,
-}
-
-/// What becomes of a request whose namespace no list names.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum IqDefault {
-    /// It crosses.
-    Pass,
-    /// service-unavailable.
-    Reject,
-}
-
-/// Requests by the namespace of their content; patterns. Answers always cross.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct IqConfig {
-    /// What no list names; the base's without.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub default: Option<IqDefault>,
-    /// These cross.
-    pub pass: Vec<String>,
-    /// How long those wait at most; as other requests without.
-    #[serde(alias = "pass-seconds", skip_serializing_if = "Option::is_none")]
-    pub pass_seconds: Option<u64>,
-    /// These are answered here; each must be a namespace that the gateway can answer.
-    pub answer: Vec<String>,
-    /// These cross once; equal ones are answered from the result.
-    pub cache: Vec<String>,
-    /// How long a result is good for.
-    #[serde(alias = "cache-seconds", skip_serializing_if = "Option::is_none")]
-    pub cache_seconds: Option<u64>,
-    /// These are refused with service-unavailable.
-    pub reject: Vec<String>,
 }
 
 /// A stanza rule.

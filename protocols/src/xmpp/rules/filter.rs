@@ -4,6 +4,7 @@ use super::super::local::{Complaint, Condition, Disco, Gateway, Reach, answer, b
 use super::super::ns;
 use super::super::stanza::{Kind, Stanza};
 use super::action::Action;
+use super::asked::{Asked, is_response};
 use super::check::{Checker, FilterMistake};
 use super::config::{CoalesceKey, Direction, DiscoConfig, FilterConfig, RejectConfig};
 use super::iq::{Choice, Results};
@@ -62,6 +63,8 @@ pub struct Filter {
 struct Desk {
     ledger: Ledger,
     results: Results,
+    /// Requests that were handed on.
+    asked: Asked,
     rooms: Vec<Glob>,
     disco: Vec<(Glob, DiscoConfig)>,
     /// Features that survive, offered in local answers to disco#info of clients and of servers.
@@ -112,6 +115,7 @@ impl Filter {
         let desk = Desk {
             ledger: checker.ledger,
             results: Results::default(),
+            asked: Asked::default(),
             rooms,
             disco,
             client_features: Vec::new(),
@@ -135,6 +139,13 @@ impl Filter {
         self
     }
 
+    /// The same, expecting the answers that another filter of the same peer did.
+    #[must_use]
+    pub fn expecting(mut self, other: &mut Self) -> Self {
+        self.desk.asked = std::mem::take(&mut other.desk.asked);
+        self
+    }
+
     /// Whether ids are to be short on the link, if the filter says it.
     pub const fn short_id(&self) -> Option<bool> {
         self.to_link.short_id
@@ -149,6 +160,9 @@ impl Filter {
         self.desk.results.learn(facts.now.mono, &stanza);
         let side = if facts.direction == Direction::FromLink { &mut self.from_link } else { &mut self.to_link };
         let judged = judge(side, &mut self.desk, facts, &stanza);
+        if is_request(&stanza) && (self.dry_run || matches!(judged, Judged::Pass(..))) {
+            self.desk.asked.hand_on(facts.now.mono, facts.direction, &stanza);
+        }
         //= xmpp/RULE-006
         if self.dry_run {
             return Verdict::Pass { stanza, orders: Orders::default() };
@@ -189,6 +203,11 @@ impl Filter {
     }
 
     #[cfg(test)]
+    pub(crate) fn asked(&self) -> (usize, usize) {
+        self.desk.asked.sizes()
+    }
+
+    #[cfg(test)]
     pub(crate) fn cache_sizes(&self) -> (usize, usize, usize) {
         self.desk.results.sizes()
     }
@@ -226,6 +245,9 @@ fn judge(side: &mut Side, desk: &mut Desk, facts: &Facts<'_>, stanza: &Stanza) -
         let complaint = Complaint { by: desk.gateway.domain.as_deref(), ..Complaint::new(Condition::BadRequest) };
         return bounce(stanza, &complaint).filter(|_| is_request(stanza)).map_or(Judged::Drop, Judged::Reply);
     }
+    if answers_nothing(side, desk, facts, stanza) {
+        return Judged::Drop;
+    }
     let subject = Subject::new(stanza, &desk.rooms);
     let to_room = subject.to_room();
     let mut orders = Orders::default();
@@ -248,6 +270,18 @@ fn judge(side: &mut Side, desk: &mut Desk, facts: &Facts<'_>, stanza: &Stanza) -
         Folded::Changed(folded) => Judged::Pass(Some(folded), orders),
         Folded::Nothing => Judged::Drop,
     }
+}
+
+/// Whether it is an answer to no request that crossed the other way: the policy for requests would be none for who sends
+/// everything as a result.
+//= xmpp/RULE-010
+fn answers_nothing(side: &Side, desk: &mut Desk, facts: &Facts<'_>, stanza: &Stanza) -> bool {
+    if !is_response(stanza) || desk.asked.is_answer(facts.now.mono, facts.direction, stanza) || side.iq.all_answers {
+        return false;
+    }
+    desk.ledger.matched(side.answers_row);
+    desk.ledger.saved(side.answers_row, 1, stanza.size_octets());
+    true
 }
 
 /// An iq that is none: of no known type, or a request that holds not exactly one thing. The policy goes by the first, and

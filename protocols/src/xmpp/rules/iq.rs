@@ -43,6 +43,8 @@ pub(crate) struct Policy {
     pub(crate) layers: Vec<Layer>,
     pub(crate) default: IqDefault,
     pub(crate) pass_life: Option<Duration>,
+    /// Whether answers cross that answer nothing.
+    pub(crate) all_answers: bool,
     pub(crate) cache_life: Duration,
 }
 

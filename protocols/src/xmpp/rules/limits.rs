@@ -1,5 +1,7 @@
 //! What bounds the rules and what they remember.
 
+use crate::time::Duration;
+
 /// Stanza rules of one filter.
 pub const RULES_MAX: usize = 500;
 /// Entries of one list of a rule: names, addresses, types.
@@ -11,6 +13,12 @@ pub const NAME_OCTETS_MAX: usize = 64;
 /// Senders or pairs that the token buckets of one rule remember; beyond it the one longest unused is forgotten, and
 /// starts with a full bucket when it comes again.
 pub const BUCKETS_MAX: usize = 1000;
+/// Requests that were handed on and whose answers may come; of whoever has most, the oldest is forgotten first.
+pub const ASKED_MAX: usize = 4096;
+/// How long an answer may take: longer than request and answer wait at both sites.
+pub const ASKED_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// How often what is too old to be answered is forgotten.
+pub const ASKED_SWEEP: Duration = Duration::from_secs(3600);
 /// Requests whose results a cache rule waits for.
 pub const CACHE_WAITING_MAX: usize = 256;
 /// Results that a cache rule keeps.

@@ -13,6 +13,7 @@
 //! would swallow requests. Limits: see `limits`.
 
 mod action;
+mod asked;
 mod bucket;
 mod check;
 pub mod config;

@@ -2,8 +2,8 @@
 
 use super::super::stanza::Kind;
 use super::config::{
-    ActionConfig, DirectionConfig, ElementActionConfig, ElementRuleConfig, FilterConfig, FoldMode, IqConfig, IqDefault,
-    Many, MatchConfig, MessageConfig, PresenceConfig, RuleConfig, StripAttrConfig,
+    ActionConfig, DirectionConfig, ElementActionConfig, ElementRuleConfig, FilterConfig, FoldMode, IqAnswers, IqConfig,
+    IqDefault, Many, MatchConfig, MessageConfig, PresenceConfig, RuleConfig, StripAttrConfig,
 };
 
 /// The names of the built-in profiles: for satellite links, for HF from 1,200 bit/s, for HF below, and for links that
@@ -116,13 +116,20 @@ const DAY_SECONDS: u64 = 24 * HOUR_SECONDS;
 /// The built-in profile of that name.
 pub fn builtin(name: &str) -> Option<FilterConfig> {
     let to_link = match name {
-        "none" => DirectionConfig::default(),
+        "none" => all_answers(),
         "sat" => direction(Sat),
         "hf-fast" => direction(HfFast),
         "hf-slow" => direction(HfSlow),
         _ => return None,
     };
-    Some(FilterConfig { to_link, ..FilterConfig::default() })
+    let from_link = if name == "none" { all_answers() } else { DirectionConfig::default() };
+    Some(FilterConfig { to_link, from_link, ..FilterConfig::default() })
+}
+
+/// Nothing is taken away, not even answers that nobody asked for.
+fn all_answers() -> DirectionConfig {
+    let iq = IqConfig { answers: Some(IqAnswers::All), ..IqConfig::default() };
+    DirectionConfig { iq, ..DirectionConfig::default() }
 }
 
 fn owned(list: &[&str]) -> Vec<String> {

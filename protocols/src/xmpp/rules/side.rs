@@ -48,6 +48,7 @@ pub(crate) struct Side {
     pub(crate) releasable: Vec<LabelTest>,
     pub(crate) short_id: Option<bool>,
     pub(crate) iq_row: Row,
+    pub(crate) answers_row: Row,
     pub(crate) all_row: Row,
     pub(crate) message_row: Row,
     pub(crate) presence_row: Row,

@@ -7,6 +7,7 @@ use crate::time::{Duration, Instant, Now, WallTime};
 use crate::xmpp::local::Condition;
 use crate::xmpp::stanza::{Kind, Stanza};
 
+mod answers;
 mod folding;
 mod matching;
 mod profiles;
@@ -47,6 +48,10 @@ fn facts() -> Facts<'static> {
         online: None,
         now: NOW,
     }
+}
+
+fn from_link() -> Facts<'static> {
+    Facts { direction: Direction::FromLink, ..facts() }
 }
 
 /// What crosses: the octets, `drop`, or `reply` with the octets.
@@ -286,7 +291,9 @@ fn the_first_rule_that_decides_and_all_element_rules() {
     assert_eq!(orders.life, Some(Duration::from_secs(60)));
     assert!(outcome(&mut filter, &request("urn:other")).contains("service-unavailable"));
     let answer = "<iq to='field.test' from='ann@hq.test/a' id='q' type='result'><query xmlns='urn:other'/></iq>";
-    assert_eq!(outcome(&mut filter, answer), answer, "an answer always crosses");
+    let asks = "<iq to='ann@hq.test/a' from='field.test' id='q' type='get'><query xmlns='urn:other'/></iq>";
+    filter.apply(&from_link(), stanza(asks));
+    assert_eq!(outcome(&mut filter, answer), answer, "what was asked is answered whatever it is");
     assert_eq!(filter.report().counters.get("captain"), Some(&1));
 }
 
@@ -304,6 +311,8 @@ fn reject_gives_an_error_or_nothing_and_answers_pass() {
     let error = message(&format!("{inside}<error type='wait'/>")).replace("type='chat'", "type='error'");
     assert_eq!(outcome(&mut filter, &error), "drop");
     assert_eq!(outcome(&mut filter, &format!("<presence {PAIR} type='unavailable'>{inside}</presence>")), "drop");
+    let asks = "<iq to='ann@hq.test/a' from='bob@field.test' id='1' type='get'><b xmlns='urn:b'/></iq>";
+    filter.apply(&from_link(), stanza(asks));
     let result = format!("<iq {PAIR} id='1' type='result'>{inside}</iq>");
     assert_eq!(outcome(&mut filter, &result), result);
 }

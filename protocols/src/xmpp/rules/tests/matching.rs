@@ -174,5 +174,7 @@ fn a_request_with_two_children_or_none_is_answered_here() {
     }
     // What is no request and no answer is nothing that anybody waits for.
     assert_eq!(outcome(&mut filter, &ask("foo", other)), "drop");
+    let asked = "<iq to='ann@hq.test/a' from='bob@field.test' id='1' type='get'><query xmlns='urn:x'/></iq>";
+    filter.apply(&from_link(), stanza(asked));
     assert_eq!(outcome(&mut filter, &ask("result", "")), written(&stanza(&ask("result", ""))));
 }
