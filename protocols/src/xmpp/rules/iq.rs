@@ -4,13 +4,16 @@ use std::collections::BTreeMap;
 
 use minidom::Element;
 use rxml::xml_ncname;
+use sha2::{Digest as _, Sha256};
 
 use super::super::local::Answer;
 use super::super::ns;
 use super::super::stanza::{Kind, Stanza};
-use super::super::writer::set_attribute;
+use super::super::writer::{Scope, set_attribute, write_element};
+use super::caps;
 use super::config::IqDefault;
 use super::limits::{CACHE_OCTETS_MAX, CACHE_RESULT_OCTETS_MAX, CACHE_RESULTS_MAX, CACHE_WAITING_MAX};
+use super::matching::payload_namespace;
 use super::name::Glob;
 use crate::time::{Duration, Instant};
 
@@ -74,25 +77,50 @@ impl Policy {
     }
 }
 
-/// What makes two requests equal: what is asked of whom. What is asked by a hash of capabilities is the same at all
-/// addresses of a domain (XEP-0115).
+/// Namespaces whose results are the same for whoever asks. What is told of others may be meant for one asker only: a
+/// roster decides, or an affiliation.
+const FOR_ALL: [&str; 3] = [ns::DISCO_INFO, ns::DISCO_ITEMS, "vcard-temp"];
+
+/// Who is asked.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Whom {
+    /// This address.
+    Address(String),
+    /// Anybody at this domain: what a hash of capabilities stands for is the same for all (XEP-0115).
+    Domain(String),
+}
+
+/// What makes two requests equal: who asks, if that may matter, whom, and what, to the last word.
+//= xmpp/RULE-005
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 struct Question {
-    whom: String,
-    namespace: String,
-    name: String,
-    node: Option<String>,
+    whom: Whom,
+    asker: Option<String>,
+    /// Digest of the canonical form.
+    payload: [u8; 32],
 }
 
 impl Question {
     fn of(request: &Stanza) -> Option<Self> {
         let payload = request.element().children().next().filter(|_| request.typ() == Some("get"))?;
-        let node = payload.attr("node").map(str::to_owned);
-        let by_hash = payload.has_ns(ns::DISCO_INFO) && node.as_ref().is_some_and(|node| node.contains('#'));
-        let to = request.to();
-        let whom = if by_hash { to.domain().as_str().to_owned() } else { to.to_bare().to_string() };
-        Some(Self { whom, namespace: payload.ns(), name: payload.name().to_owned(), node })
+        let is_for_all = FOR_ALL.iter().any(|namespace| payload.has_ns(*namespace));
+        Some(Self {
+            whom: Whom::Address(request.to().to_string()),
+            asker: (!is_for_all).then(|| request.from().to_bare().to_string()),
+            payload: Sha256::digest(write_element(payload, Scope::LINK)).into(),
+        })
     }
+
+    /// The same to anybody at the domain.
+    fn of_domain(&self, domain: &str) -> Self {
+        Self { whom: Whom::Domain(domain.to_owned()), ..self.clone() }
+    }
+}
+
+/// The node of a request for capabilities by their hash.
+fn hash_node(request: &Stanza) -> Option<&str> {
+    let payload = request.element().children().next().filter(|payload| payload.has_ns(ns::DISCO_INFO))?;
+    payload.attr("node").filter(|node| node.contains('#'))
 }
 
 #[derive(Debug)]
@@ -106,6 +134,9 @@ struct Held {
 #[derive(Debug)]
 struct Waiting {
     question: Question,
+    namespace: String,
+    /// The node, if it holds a hash of what is asked for.
+    node: Option<String>,
     life: Duration,
     until: Instant,
 }
@@ -123,7 +154,10 @@ impl Results {
     /// The answer to a request, if an equal one has been answered; otherwise its result is awaited.
     pub(crate) fn ask(&mut self, now: Instant, request: &Stanza, life: Duration) -> Option<Stanza> {
         let question = Question::of(request)?;
-        if let Some(held) = self.held.get(&question).filter(|held| held.until > now) {
+        let node = hash_node(request);
+        let of_domain = node.map(|_| question.of_domain(request.to().domain().as_str()));
+        let good = |question: &Question| self.held.get(question).filter(|held| held.until > now);
+        if let Some(held) = of_domain.as_ref().and_then(good).or_else(|| good(&question)) {
             let mut result = Element::bare("iq", ns::SERVER);
             set_attribute(&mut result, xml_ncname!("to"), request.from().as_str());
             set_attribute(&mut result, xml_ncname!("from"), request.to().as_str());
@@ -137,7 +171,9 @@ impl Results {
             && let Some(id) = request.id()
         {
             let key = (id.to_owned(), request.from().to_string(), request.to().to_string());
-            self.waiting.insert(key, Waiting { question, life, until: now + life });
+            let namespace = payload_namespace(request).unwrap_or_default();
+            let node = node.map(str::to_owned);
+            self.waiting.insert(key, Waiting { question, namespace, node, life, until: now + life });
         }
         None
     }
@@ -151,10 +187,11 @@ impl Results {
         let Some(id) = response.id() else { return };
         let key = (id.to_owned(), response.to().to_string(), response.from().to_string());
         let Some(waiting) = self.waiting.remove(&key) else { return };
-        let payload =
-            response.element().children().next().filter(|payload| {
-                response.typ() == Some("result") && payload.has_ns(waiting.question.namespace.as_str())
-            });
+        let payload = response
+            .element()
+            .children()
+            .next()
+            .filter(|payload| response.typ() == Some("result") && payload.has_ns(waiting.namespace.as_str()));
         let octets = response.size_octets();
         if let Some(payload) = payload
             && octets <= CACHE_RESULT_OCTETS_MAX
@@ -162,7 +199,11 @@ impl Results {
             self.make_room(now, octets);
             let held = Held { payload: payload.clone(), octets, until: now + waiting.life };
             self.octets += octets;
-            if let Some(old) = self.held.insert(waiting.question, held) {
+            //= xmpp/RULE-011
+            let proven = waiting.node.is_some_and(|node| caps::proves(payload, &node));
+            let domain = response.from().domain();
+            let question = if proven { waiting.question.of_domain(domain.as_str()) } else { waiting.question };
+            if let Some(old) = self.held.insert(question, held) {
                 self.octets -= old.octets;
             }
         }

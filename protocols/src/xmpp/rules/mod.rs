@@ -15,6 +15,7 @@
 mod action;
 mod asked;
 mod bucket;
+mod caps;
 mod check;
 pub mod config;
 mod filter;

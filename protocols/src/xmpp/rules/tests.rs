@@ -357,17 +357,17 @@ fn a_result_answers_equal_requests_for_its_time_and_in_its_room() {
         "<iq to='ann@hq.test/a' from='eve@field.test/x' id='1' type='result'><query xmlns='urn:info'>no</query></iq>",
     );
     filter.apply(&from_link(1), forged);
-    assert!(passes(filter.apply(&at(2), ask("2", "bob@field.test"))), "somebody else's answer is no answer");
+    assert!(passes(filter.apply(&at(2), ask("2", "bob@field.test/x"))), "somebody else's answer is no answer");
     let result = stanza(
         "<iq to='ann@hq.test/a' from='bob@field.test/x' id='1' type='result'><query xmlns='urn:info'>yes</query></iq>",
     );
     assert!(passes(filter.apply(&from_link(3), result.clone())));
-    let Verdict::Reply(reply) = filter.apply(&at(4), ask("3", "bob@field.test")) else { panic!() };
+    let Verdict::Reply(reply) = filter.apply(&at(4), ask("3", "bob@field.test/x")) else { panic!() };
     assert_eq!(
         written(&reply),
-        "<iq to='ann@hq.test/a' from='bob@field.test' id='3' type='result'><query xmlns='urn:info'>yes</query></iq>"
+        "<iq to='ann@hq.test/a' from='bob@field.test/x' id='3' type='result'><query xmlns='urn:info'>yes</query></iq>"
     );
-    assert!(passes(filter.apply(&at(200), ask("4", "bob@field.test"))), "too old");
+    assert!(passes(filter.apply(&at(200), ask("4", "bob@field.test/x"))), "too old");
     for number in 0..1000 {
         filter.apply(&at(300), ask(&format!("n{number}"), &format!("u{number}@field.test")));
         let text = format!(

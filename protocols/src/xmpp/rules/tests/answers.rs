@@ -126,3 +126,78 @@ fn requests_that_are_remembered_are_bounded() {
     }
     assert_eq!(filter.asked(), (limits::ASKED_MAX, limits::ASKED_MAX), "nor is there more room for many");
 }
+
+/// Asks, has it answered if it crosses, and gives the answer that the filter had.
+fn ask(filter: &mut Filter, to: &str, from: &str, asked: &str, told: &str) -> Option<String> {
+    match filter.apply(&TO_LINK, iq("get", to, from, "1", asked)) {
+        Verdict::Reply(reply) => Some(written(&reply)),
+        _ => {
+            filter.apply(&FROM_LINK, iq("result", from, to, "1", told));
+            None
+        }
+    }
+}
+
+/// The items of one node are not those of another, nor a list of members that of those kept out.
+//= xmpp/RULE-005
+#[test]
+fn a_result_answers_only_what_was_asked_in_the_same_words() {
+    let mut filter = filter("[to_link]\niq.cache = [\"*\"]");
+    let items =
+        |node: &str| format!("<pubsub xmlns='http://jabber.org/protocol/pubsub'><items node='{node}'/></pubsub>");
+    let list = |which: &str| {
+        format!("<query xmlns='http://jabber.org/protocol/muc#admin'><item affiliation='{which}'/></query>")
+    };
+    let disco = "<query xmlns='http://jabber.org/protocol/disco#info'/>";
+    let ann = "ann@hq.test/a";
+    for (to, one, other) in
+        [("pubsub.one.test", items("A"), items("B")), ("ops@chat.one.test", list("member"), list("outcast"))]
+    {
+        assert_eq!(ask(&mut filter, to, ann, &one, &one), None);
+        assert_eq!(ask(&mut filter, to, ann, &other, &other), None, "{other}");
+        assert!(ask(&mut filter, to, "ann@hq.test/b", &one, "").unwrap().contains(&one), "{one}");
+    }
+    // Nor is what one client can do what another can.
+    assert_eq!(ask(&mut filter, "bob@one.test/phone", ann, disco, disco), None);
+    assert_eq!(ask(&mut filter, "bob@one.test/desk", ann, disco, disco), None);
+    // What the far side may tell one person only, another person asks for herself; what all may know is told once.
+    assert_eq!(ask(&mut filter, "pubsub.one.test", "eve@hq.test/a", &items("A"), "<x xmlns='urn:x'/>"), None);
+    assert!(ask(&mut filter, "bob@one.test/desk", "eve@hq.test/a", disco, "").is_some());
+}
+
+/// The example of XEP-0115, 5.2.
+const NODE: &str = "http://code.google.com/p/exodus#QgayPKawpkPSDYmwT/WM94uAlu0=";
+
+fn capabilities(more: &str) -> String {
+    let features = [
+        "http://jabber.org/protocol/caps",
+        "http://jabber.org/protocol/disco#info",
+        "http://jabber.org/protocol/disco#items",
+        "http://jabber.org/protocol/muc",
+    ];
+    let features: String = features.iter().map(|feature| format!("<feature var='{feature}'/>")).collect();
+    format!(
+        "<query xmlns='http://jabber.org/protocol/disco#info' node='{NODE}'>\
+         <identity category='client' name='Exodus 0.9.1' type='pc'/>{features}{more}</query>"
+    )
+}
+
+/// What is told by a hash is believed for a whole domain if the hash says so, and else of its teller alone.
+//= xmpp/RULE-011
+#[test]
+fn capabilities_are_believed_by_their_hash() {
+    let asked = format!("<query xmlns='http://jabber.org/protocol/disco#info' node='{NODE}'/>");
+    for (more, for_all) in
+        [("", true), ("<feature var='urn:evil'/>", false), ("<identity category='client' type='bot'/>", false)]
+    {
+        let mut filter = filter("base = \"sat\"");
+        let told = capabilities(more);
+        assert_eq!(ask(&mut filter, "mallory@one.test/x", "ann@hq.test/a", &asked, &told), None);
+        let of_other = ask(&mut filter, "bob@one.test/x", "ann@hq.test/a", &asked, &capabilities(""));
+        assert_eq!(of_other.is_some(), for_all, "{more}");
+        let of_same = ask(&mut filter, "mallory@one.test/x", "eve@hq.test/a", &asked, "");
+        assert!(of_same.is_some(), "{more}");
+        // What bob told is true: now it is known of all.
+        assert!(ask(&mut filter, "carol@one.test/x", "ann@hq.test/a", &asked, "").is_some());
+    }
+}
