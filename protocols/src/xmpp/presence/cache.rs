@@ -69,6 +69,12 @@ fn key_of(stanza: &Stanza, of_seat: bool) -> Vec<u8> {
     format!("{kind}\0{from}\0{to}").into_bytes()
 }
 
+/// What the sender of presence of a type that nobody knows is told.
+//= xmpp/PRES-011
+fn no_presence(stanza: &Stanza) -> Option<Stanza> {
+    bounce(stanza, &Complaint::new(Condition::BadRequest))
+}
+
 /// For the console.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
 pub struct PresenceFacts {
@@ -184,12 +190,18 @@ impl PresenceCache {
             Some("subscribe" | "subscribed" | "unsubscribe" | "unsubscribed") => self.outbound_subscription(stanza),
             // It answers what the gateway made up: the far contact never sent it.
             Some("error") if self.contacts.is_hidden(&mut self.pool, stanza.to(), stanza.from()) => Presence::default(),
+            Some("error") if !self.lets_error_pass(self.config.to_link, &stanza) => Presence::default(),
             Some("error") => Presence::cross(stanza),
+            Some(typ) if typ != "unavailable" => Presence::back(no_presence(&stanza).into_iter().collect()),
             _ if is_directed(&stanza) => self.outbound_directed(stanza),
-            None | Some("unavailable") => self.broadcast(now, stanza),
-            // The far server knows what to say to a type that nobody knows.
-            Some(_) => Presence::cross(stanza),
+            _ => self.broadcast(now, stanza),
         }
+    }
+
+    /// Whether an error crosses: where nothing does that it could answer, it does not either.
+    //= xmpp/PRES-011
+    fn lets_error_pass(&self, mode: PresenceMode, error: &Stanza) -> bool {
+        mode != PresenceMode::None || self.config.allow_rooms && is_directed(error)
     }
 
     /// Subscriptions cross always, in order.
@@ -270,12 +282,17 @@ impl PresenceCache {
             Some("error") => {
                 self.own.refused(now.mono, stanza.to(), stanza.from());
                 self.seats.inbound(&mut self.pool, &stanza);
-                Presence::cross(stanza)
+                if self.lets_error_pass(self.config.from_link, &stanza) {
+                    Presence::cross(stanza)
+                } else {
+                    Presence::default()
+                }
             }
+            // An error over the link would be worth more than this is.
+            Some(typ) if typ != "unavailable" => Presence::default(),
             _ if is_room_presence(&stanza) => self.inbound_room(stanza),
             _ if is_directed(&stanza) => Presence::cross(stanza),
-            None | Some("unavailable") => self.inbound_broadcast(now, stanza),
-            Some(_) => Presence::cross(stanza),
+            _ => self.inbound_broadcast(now, stanza),
         }
     }
 
