@@ -32,7 +32,11 @@ impl Chat {
         if !ours || !theirs {
             // Never a reason to end the link: it is counted, and an operator can see it.
             self.count(index, |counters| counters.stanzas_misaddressed += 1);
-            let part = self.peers.get(index).map_or_else(String::new, |peer| peer.name().to_owned());
+            let Some(peer) = self.peers.get(index).filter(|it| it.counters.stanzas_misaddressed.is_power_of_two())
+            else {
+                return;
+            };
+            let part = peer.name().to_owned();
             let detail = format!("{} from {} to {}", stanza.kind().name(), stanza.from(), stanza.to());
             return self.notice(&part, false, "stanza_misaddressed", detail);
         }

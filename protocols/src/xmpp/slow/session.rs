@@ -1,5 +1,8 @@
 //! One session for each far peer and link: the four profiles behind one face.
 
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
 use super::config::{Medium, Profile, SlowConfig};
 use super::skywave::Skywave;
 use super::standard::Standard;
@@ -107,7 +110,12 @@ pub enum SlowOutput {
 /// [`Session::next_wakeup`].
 pub struct Session {
     profile: Inner,
+    /// How often each notice was to be told.
+    noticed: BTreeMap<&'static str, u64>,
 }
+
+/// Notices about ourselves: no peer can cause them, and each counts.
+const OURS: [&str; 2] = ["chat-records-unreadable", "chat-batch-not-saved"];
 
 enum Inner {
     Skywave(Box<Skywave>),
@@ -139,7 +147,7 @@ impl Session {
             Profile::Standard | Profile::MLinkR17 => Inner::Standard(Box::new(Standard::new(config))),
             Profile::Units => Inner::Units(Box::new(Units::new(config))),
         };
-        Self { profile }
+        Self { profile, noticed: BTreeMap::new() }
     }
 
     /// The session's own records, as [`SlowOutput::Save`] gave them, before anything else.
@@ -265,7 +273,27 @@ impl Session {
 
     /// The next output.
     pub fn poll(&mut self) -> Option<SlowOutput> {
-        each!(self, session => session.poll())
+        while let Some(output) = each!(self, session => session.poll()) {
+            match self.seldom(output) {
+                None => {}
+                told => return told,
+            }
+        }
+        None
+    }
+
+    /// What a peer causes as often as it likes is told at the first of each power of two.
+    //= xmpp/SLOW-029
+    fn seldom(&mut self, output: SlowOutput) -> Option<SlowOutput> {
+        let SlowOutput::Notice { name, alarm, mut detail } = output else { return Some(output) };
+        let count = self.noticed.entry(name).or_default();
+        *count += 1;
+        if OURS.contains(&name) || *count == 1 {
+            return Some(SlowOutput::Notice { name, alarm, detail });
+        }
+        // Writing to a string cannot fail.
+        let _ = write!(detail, ", {count} so far");
+        count.is_power_of_two().then_some(SlowOutput::Notice { name, alarm, detail })
     }
 
     /// Stanzas that are in no unit yet.
@@ -274,6 +302,38 @@ impl Session {
             Inner::Skywave(session) => session.waiting(),
             Inner::Standard(session) => session.waiting(),
             Inner::Units(session) => session.waiting(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::Seeded;
+
+    const MEDIUM: Medium = Medium { boundaries: true, unit_octets_max: 2000, bits_per_second: 1200 };
+
+    /// One line of the log for each bad unit is a way to fill a disk.
+    //= xmpp/SLOW-029
+    #[test]
+    fn what_a_peer_sends_wrong_without_end_is_told_seldom() {
+        for profile in [Profile::Skywave, Profile::Standard, Profile::MLinkR17, Profile::Units] {
+            let mut session = Session::new(SlowConfig::new(profile), Box::new(Seeded::new(1)));
+            session.medium_up(Now::default(), MEDIUM);
+            let mut told = Vec::new();
+            for _ in 0..100 {
+                session.arrived(Now::default(), b"<garbage/></garbage>");
+                while let Some(output) = session.poll() {
+                    if let SlowOutput::Notice { name, detail, .. } = output {
+                        told.push((name, detail));
+                    }
+                }
+            }
+            for (name, _) in &told {
+                let count = told.iter().filter(|(other, _)| other == name).count();
+                assert!(count <= 8, "{profile:?} {name}: {count}");
+            }
+            assert!(told.iter().any(|(_, detail)| detail.ends_with(", 64 so far")), "{profile:?} {told:?}");
         }
     }
 }
