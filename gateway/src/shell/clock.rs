@@ -24,6 +24,12 @@ impl Clock {
         Self { origin: std::time::Instant::now(), wall: system_time(), speed: speed.max(1) }
     }
 
+    /// A clock that runs `speed` times as fast and shows `wall` now: one of several processes that must agree. At the usual
+    /// speed all follow the system's.
+    pub fn at_speed_from(speed: u32, wall: WallTime) -> Self {
+        Self { wall, ..Self::at_speed(speed) }
+    }
+
     /// How many times as fast as real time it runs.
     pub const fn speed(&self) -> u32 {
         self.speed
@@ -54,4 +60,18 @@ fn system_time() -> WallTime {
 
 fn micros(span: std::time::Duration) -> u64 {
     u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use skywave_protocols::time::Duration;
+
+    #[test]
+    fn a_fast_clock_goes_on_from_where_another_is() {
+        let later = system_time() + Duration::from_secs(1_000_000_000);
+        let (fast, usual) = (Clock::at_speed_from(50, later), Clock::at_speed_from(1, later));
+        assert!(fast.now().wall >= later, "it does not begin with the system's");
+        assert!(usual.now().wall < later, "it is the system's");
+    }
 }

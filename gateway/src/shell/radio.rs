@@ -118,9 +118,12 @@ impl Radio {
             joined.push((station, modem));
             listens.push(listen);
         }
-        let speed = joined.first().map_or(1, |(_, modem)| modem.welcome().speed);
-        joined.iter_mut().for_each(|(station, _)| at_speed(&mut station.config, speed));
-        let mut starting = Starting::new(Clock::at_speed(speed), capture)?;
+        // The last welcome has only just come.
+        let clock = joined
+            .last()
+            .map_or_else(Clock::start, |(_, modem)| Clock::at_speed_from(modem.welcome().speed, modem.welcome().wall));
+        joined.iter_mut().for_each(|(station, _)| at_speed(&mut station.config, clock.speed()));
+        let mut starting = Starting::new(clock, capture)?;
         for listen in listens {
             starting.listen(listen)?;
         }

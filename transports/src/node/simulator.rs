@@ -330,6 +330,7 @@ fn radio_of(weather: &Weather) -> Welcome {
     Welcome {
         station: 0,
         speed: 1,
+        wall: WallTime::default(),
         waveform: weather.waveform,
         turnaround: weather.turnaround,
         answer_delay: weather.answer_delay,

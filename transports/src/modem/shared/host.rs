@@ -37,7 +37,7 @@ struct Guest {
 /// All guests of a channel. After each input, and after anything happened on the channel, call [`Guests::pump`].
 #[derive(Debug)]
 pub struct Guests {
-    /// What each is told, but for the number of its station.
+    /// What each is told, but for the number of its station and the time.
     welcome: Welcome,
     guests: BTreeMap<GuestId, Guest>,
     outputs: VecDeque<(GuestId, GuestOutput)>,
@@ -114,7 +114,7 @@ impl Guests {
     fn take(&mut self, now: Now, id: GuestId, message: Message, channel: &mut Channel) -> Result<(), SharedFault> {
         let Some(guest) = self.guests.get_mut(&id) else { return Ok(()) };
         match (message, guest.station) {
-            (Message::Hello(site), None) => self.on_hello(id, site, channel),
+            (Message::Hello(site), None) => self.on_hello(now, id, site, channel),
             (Message::Transmit { number, waveform, frames }, Some(station)) => {
                 guest.sending = Some(number);
                 if channel.transmit(now, station, &waveform, frames).is_err() {
@@ -155,7 +155,13 @@ impl Guests {
         }
     }
 
-    fn on_hello(&mut self, id: GuestId, site: String, channel: &mut Channel) -> Result<(), SharedFault> {
+    fn on_hello(
+        &mut self,
+        now: Now,
+        id: GuestId,
+        site: String,
+        channel: &mut Channel,
+    ) -> Result<(), SharedFault> {
         let numbers = (self.welcome.station..).take(STATIONS_MAX);
         let station = numbers.map(StationId).find(|&station| channel.attach(station));
         let Some(station) = station else {
@@ -164,7 +170,7 @@ impl Guests {
         if let Some(guest) = self.guests.get_mut(&id) {
             (guest.station, guest.site) = (Some(station), site);
         }
-        let welcome = Message::Welcome(Welcome { station: station.0, ..self.welcome.clone() });
+        let welcome = Message::Welcome(Welcome { station: station.0, wall: now.wall, ..self.welcome.clone() });
         self.outputs.push_back((id, GuestOutput::Write(welcome.encode())));
         if channel.port(station).carrier() {
             self.outputs.push_back((id, GuestOutput::Write(Message::Carrier(true).encode())));

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::Seeded;
-use skywave_protocols::time::{Duration, Now, Wakeup};
+use skywave_protocols::time::{Duration, Now, WallTime, Wakeup};
 
 use super::super::channel::{Channel, ChannelConfig, StationId};
 use super::super::limits::STATIONS_MAX;
@@ -26,6 +26,7 @@ fn welcome() -> Welcome {
     Welcome {
         station: 1,
         speed: 1,
+        wall: WallTime::default(),
         waveform: waveform(1200),
         turnaround: Duration::from_millis(200),
         answer_delay: Duration::ZERO,
@@ -129,6 +130,16 @@ fn guests_hear_each_other_and_the_host() {
     table.channel.transmit(now, OWN, &waveform(1200), frames(1, 9)).unwrap();
     table.run(10.0);
     assert_eq!(table.events(0)[1..2], received(frames(1, 9)));
+}
+
+/// Each guest is told the time of the host, however late it comes.
+#[test]
+fn a_guest_begins_with_the_clock_of_the_host() {
+    let mut table = Table::new(1);
+    table.run(3600.0);
+    table.join();
+    let told = [0, 1].map(|guest| table.modems[guest].welcome().wall);
+    assert_eq!(told, [at(0.0), at(3600.0)].map(|now| now.wall));
 }
 
 #[test]

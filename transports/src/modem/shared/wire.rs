@@ -1,7 +1,7 @@
 //! What host and guests of a shared radio say to each other: a length of four octets, a kind, a body.
 
 use skywave_protocols::bytes::{Buf as _, BufMut as _, Bytes, BytesMut, Reader, WireError};
-use skywave_protocols::time::Duration;
+use skywave_protocols::time::{Duration, WallTime};
 
 use super::super::limits::{
     FRAMES_PER_TRANSMISSION_MAX, GUEST_MESSAGE_OCTETS_MAX, GUEST_NAME_OCTETS_MAX, TRANSMISSION_SECONDS_MAX,
@@ -9,7 +9,7 @@ use super::super::limits::{
 use super::super::{Interleaver, Waveform};
 
 /// The version of the protocol: both ends must have the same.
-pub const VERSION: u8 = 1;
+pub const VERSION: u8 = 2;
 const INTERLEAVERS: [Interleaver; 7] = [
     Interleaver::Zero,
     Interleaver::UltraShort,
@@ -27,6 +27,8 @@ pub struct Welcome {
     pub station: u16,
     /// How many times as fast as real time the host runs; at least 1.
     pub speed: u32,
+    /// What the host's clock shows: a guest's own, begun later and as fast, would be behind it by ever more.
+    pub wall: WallTime,
     /// The usual mode.
     pub waveform: Waveform,
     /// From the end of a reception to the answer.
@@ -110,6 +112,7 @@ impl Message {
                 octets.put_slice(&[2, VERSION]);
                 octets.put_u16(welcome.station);
                 octets.put_u32(welcome.speed);
+                octets.put_u64(welcome.wall.unix_micros());
                 put_waveform(&mut octets, &welcome.waveform);
                 octets.put_u64(micros(welcome.turnaround));
                 octets.put_u64(micros(welcome.answer_delay));
@@ -260,6 +263,7 @@ fn welcome(reader: &mut Reader<'_>) -> Result<Welcome, SharedFault> {
     Ok(Welcome {
         station: reader.u16()?,
         speed: reader.u32()?.max(1),
+        wall: WallTime::from_unix_micros(reader.u64()?),
         waveform: waveform(reader)?,
         turnaround: span(reader, "turnaround")?,
         answer_delay: span(reader, "answer delay")?,
