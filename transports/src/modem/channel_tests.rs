@@ -38,6 +38,7 @@ fn story(channel: &mut Channel) -> Vec<String> {
         while let Some((station, event)) = channel.poll() {
             let text = match event {
                 ModemEvent::Received(frame) => format!("frame {}", frame[0]),
+                ModemEvent::Kept(replaced) => format!("kept after {replaced}"),
                 ModemEvent::Sent => "sent".to_owned(),
                 ModemEvent::CarrierOn => "on".to_owned(),
                 ModemEvent::CarrierOff => "off".to_owned(),
@@ -50,6 +51,7 @@ fn story(channel: &mut Channel) -> Vec<String> {
         while let Some((station, event)) = channel.poll() {
             let text = match event {
                 ModemEvent::Received(frame) => format!("frame {}", frame[0]),
+                ModemEvent::Kept(replaced) => format!("kept after {replaced}"),
                 ModemEvent::Sent => "sent".to_owned(),
                 ModemEvent::CarrierOn => "on".to_owned(),
                 ModemEvent::CarrierOff => "off".to_owned(),

@@ -28,6 +28,9 @@ pub use waveform::{Interleaver, Waveform};
 pub enum ModemEvent {
     /// A frame of another station was received without loss.
     Received(Bytes),
+    /// Only so many replacements of frames of our transmission came in time, the first ones: what the others were to take
+    /// out has left, and what they brought has not. `Sent` follows.
+    Kept(u16),
     /// Our own transmission has left the air.
     Sent,
     /// Somebody else's carrier is heard.

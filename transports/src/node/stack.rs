@@ -287,11 +287,20 @@ impl Stack {
 
     /// The most urgent D_PDUs that fit a transmission.
     pub(super) fn compose(&mut self, now: Now, plan: &Plan) -> Vec<DPdu> {
+        self.compose_by(now, plan, Dts::compose)
+    }
+
+    /// The same in the place of those of the transmission in the air, of which nothing has begun.
+    pub(super) fn compose_anew(&mut self, now: Now, plan: &Plan) -> Vec<DPdu> {
+        self.compose_by(now, plan, Dts::compose_anew)
+    }
+
+    fn compose_by(&mut self, now: Now, plan: &Plan, by: fn(&mut Dts, Now, &Plan) -> Vec<DPdu>) -> Vec<DPdu> {
         self.dts.set_marks(|peer| self.cas.mark(peer));
         let ride = |peer| Some((peer, self.cas.ride(peer, self.says_rates)?));
         let request = self.dts.partner(now, plan).and_then(ride);
         let room = if request.is_some() { LINK_PDU_OCTETS } else { 0 };
-        let mut pdus = self.dts.compose(now, &Plan { octets: plan.octets.saturating_sub(room), ..*plan });
+        let mut pdus = by(&mut self.dts, now, &Plan { octets: plan.octets.saturating_sub(room), ..*plan });
         self.riding = 0;
         if let Some((peer, request)) = request
             && pdus.iter().any(|pdu| pdu.destination == peer && is_of_arq(pdu))
@@ -309,6 +318,11 @@ impl Stack {
         // The link may be another one by now.
         self.dts.set_marks(|peer| self.cas.mark(peer));
         self.dts.amend(now, from, plan)
+    }
+
+    /// Only so many of the replacements took place, the first ones.
+    pub(super) fn kept(&mut self, replaced: usize) {
+        self.dts.kept(replaced);
     }
 
     /// The transmission has left.

@@ -65,6 +65,8 @@ struct Flight {
     waveform: Waveform,
     /// Who is asked for answers, and of which kinds.
     asked: Option<(NodeAddress, Kinds)>,
+    /// The same before each replacement.
+    asked_before: Vec<Option<(NodeAddress, Kinds)>>,
     turn: u8,
     /// What it was put together by: it answers and asks nothing where that says so.
     plan: Plan,
@@ -155,6 +157,7 @@ impl Station {
         while let Some(event) = modem.poll_event() {
             match event {
                 ModemEvent::Received(octets) => self.on_frame(now, &octets, modem),
+                ModemEvent::Kept(replaced) => self.on_kept(replaced.into()),
                 ModemEvent::Sent => self.on_sent(now, modem.waveform()),
                 ModemEvent::CarrierOn => self.on_carrier_on(now, modem),
                 ModemEvent::CarrierOff => self.on_carrier_off(now),
@@ -480,7 +483,8 @@ impl Station {
             self.timers.clear(Timer::Answer);
             self.took_part = true;
             let handed_down = self.stack.handed_down();
-            self.flight = Some(Flight { octets, airtime, waveform, asked, turn, plan, handed_down });
+            let asked_before = Vec::new();
+            self.flight = Some(Flight { octets, airtime, waveform, asked, asked_before, turn, plan, handed_down });
         } else {
             self.stack.cut_off(now, 0);
         }

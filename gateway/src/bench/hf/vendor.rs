@@ -384,7 +384,7 @@ impl Pair {
                         }
                     }
                     ModemEvent::Sent => node.on_sent(now, self.waveform.key_up),
-                    ModemEvent::CarrierOn => {}
+                    ModemEvent::CarrierOn | ModemEvent::Kept(_) => {}
                     ModemEvent::CarrierOff => node.on_carrier_off(now),
                 }
             }

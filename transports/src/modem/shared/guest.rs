@@ -35,6 +35,8 @@ struct Sending {
     waveform: Waveform,
     /// Octets of each frame.
     frames: Vec<usize>,
+    /// How often frames of it were replaced.
+    replaced: u16,
 }
 
 impl Sending {
@@ -98,10 +100,13 @@ impl GuestModem {
         self.stream.add(octets);
         while let Some(message) = self.stream.next_message()? {
             match message {
-                Message::Sent(number) => {
+                Message::Sent { number, replaced } => {
                     // Of one that we have stopped meanwhile nobody wants to know.
-                    if self.sending.as_ref().is_some_and(|sending| sending.number == number) {
-                        self.sending = None;
+                    if let Some(sending) = self.sending.take_if(|sending| sending.number == number) {
+                        if replaced < sending.replaced {
+                            self.listening.kept(replaced);
+                            self.event(ModemEvent::Kept(replaced));
+                        }
                         self.listening.ended(None);
                         self.event(ModemEvent::Sent);
                     }
@@ -180,7 +185,7 @@ impl Modem for GuestModem {
         weigh(waveform, &frames)?;
         self.last_number = self.last_number.wrapping_add(1);
         let (number, octets) = (self.last_number, frames.iter().map(Bytes::len).collect());
-        let sending = Sending { number, keyed: now.mono, waveform: *waveform, frames: octets };
+        let sending = Sending { number, keyed: now.mono, waveform: *waveform, frames: octets, replaced: 0 };
         let end = sending.end();
         self.sending = Some(sending);
         self.listening.keyed(now.mono, waveform, &frames);
@@ -208,7 +213,7 @@ impl Modem for GuestModem {
             return Err(ModemFault::Begun);
         }
         let octets = sending.frames.iter().take(from).copied().chain(frames.iter().map(Bytes::len)).collect();
-        let changed = Sending { frames: octets, ..*sending };
+        let changed = Sending { frames: octets, replaced: sending.replaced.saturating_add(1), ..*sending };
         let total: usize = changed.frames.iter().sum();
         if total == 0 {
             return Err(ModemFault::Empty);

@@ -23,14 +23,24 @@ pub enum GuestOutput {
     Close(String),
 }
 
+/// A transmission of a guest.
+#[derive(Clone, Copy, Debug)]
+struct Sending {
+    number: u32,
+    /// Replacements that came in time.
+    replaced: u16,
+    /// One came too late: those after it count on it.
+    is_kept: bool,
+}
+
 #[derive(Debug, Default)]
 struct Guest {
     stream: Stream,
     /// From its hello on.
     station: Option<StationId>,
     site: String,
-    /// The number of the transmission it believes to be in the air.
-    sending: Option<u32>,
+    /// The transmission it believes to be in the air.
+    sending: Option<Sending>,
     closing: bool,
 }
 
@@ -91,8 +101,10 @@ impl Guests {
                     ModemEvent::Received(frame) => Message::Received(frame),
                     ModemEvent::CarrierOn => Message::Carrier(true),
                     ModemEvent::CarrierOff => Message::Carrier(false),
+                    // Only said by a modem whose channel is elsewhere.
+                    ModemEvent::Kept(_) => continue,
                     ModemEvent::Sent => match guest.sending.take() {
-                        Some(number) => Message::Sent(number),
+                        Some(Sending { number, replaced, .. }) => Message::Sent { number, replaced },
                         None => continue,
                     },
                 };
@@ -116,17 +128,22 @@ impl Guests {
         match (message, guest.station) {
             (Message::Hello(site), None) => self.on_hello(now, id, site, channel),
             (Message::Transmit { number, waveform, frames }, Some(station)) => {
-                guest.sending = Some(number);
+                guest.sending = Some(Sending { number, replaced: 0, is_kept: false });
                 if channel.transmit(now, station, &waveform, frames).is_err() {
                     guest.sending = None;
-                    self.outputs.push_back((id, GuestOutput::Write(Message::Sent(number).encode())));
+                    let sent = Message::Sent { number, replaced: 0 };
+                    self.outputs.push_back((id, GuestOutput::Write(sent.encode())));
                 }
                 Ok(())
             }
             (Message::Replace { number, from, frames }, Some(station)) => {
-                // What cannot be replaced any more goes out as it was.
-                if guest.sending == Some(number) {
-                    let _ = channel.replace(now, station, from.into(), frames);
+                let sending = guest.sending.as_mut().filter(|sending| sending.number == number && !sending.is_kept);
+                if let Some(sending) = sending {
+                    // What cannot be replaced any more goes out as it was, and the guest is told when it has left.
+                    match channel.replace(now, station, from.into(), frames) {
+                        Ok(_) => sending.replaced = sending.replaced.saturating_add(1),
+                        Err(_) => sending.is_kept = true,
+                    }
                 }
                 Ok(())
             }
@@ -147,7 +164,7 @@ impl Guests {
                 | Message::Replace { .. }
                 | Message::Abort
                 | Message::Emcon(_)
-                | Message::Sent(_)
+                | Message::Sent { .. }
                 | Message::Received(_)
                 | Message::Carrier(_),
                 _,
@@ -155,13 +172,7 @@ impl Guests {
         }
     }
 
-    fn on_hello(
-        &mut self,
-        now: Now,
-        id: GuestId,
-        site: String,
-        channel: &mut Channel,
-    ) -> Result<(), SharedFault> {
+    fn on_hello(&mut self, now: Now, id: GuestId, site: String, channel: &mut Channel) -> Result<(), SharedFault> {
         let numbers = (self.welcome.station..).take(STATIONS_MAX);
         let station = numbers.map(StationId).find(|&station| channel.attach(station));
         let Some(station) = station else {

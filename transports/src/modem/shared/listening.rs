@@ -33,6 +33,8 @@ struct Transmission {
     keyed: Instant,
     waveform: Waveform,
     frames: Vec<Bytes>,
+    /// From which frame on each replacement took out which.
+    before: Vec<(usize, Vec<Bytes>)>,
 }
 
 /// Frames that wait to be fetched.
@@ -57,20 +59,32 @@ impl Listening {
 
     pub(super) fn keyed(&mut self, keyed: Instant, waveform: &Waveform, frames: &[Bytes]) {
         if self.waiting.is_some() {
-            self.sending = Some(Transmission { keyed, waveform: *waveform, frames: frames.to_vec() });
+            self.sending =
+                Some(Transmission { keyed, waveform: *waveform, frames: frames.to_vec(), before: Vec::new() });
         }
     }
 
     pub(super) fn replaced(&mut self, from: usize, frames: &[Bytes]) {
         if let Some(sending) = &mut self.sending {
-            sending.frames.truncate(from);
+            let taken_out = sending.frames.split_off(from.min(sending.frames.len()));
+            sending.before.push((from, taken_out));
             sending.frames.extend_from_slice(frames);
+        }
+    }
+
+    /// Only so many of the replacements came in time, the first ones.
+    pub(super) fn kept(&mut self, replaced: u16) {
+        if let Some(sending) = &mut self.sending
+            && let Some((from, taken_out)) = sending.before.get(usize::from(replaced)).cloned()
+        {
+            sending.frames.truncate(from);
+            sending.frames.extend(taken_out);
         }
     }
 
     /// The transmission has ended; when it was stopped, at that instant.
     pub(super) fn ended(&mut self, stopped: Option<Instant>) {
-        let Some(Transmission { keyed, waveform, frames }) = self.sending.take() else { return };
+        let Some(Transmission { keyed, waveform, frames, .. }) = self.sending.take() else { return };
         let bits_per_second = waveform.bits_per_second;
         let begins = keyed + waveform.key_up + waveform.preamble;
         let after = |octets: u64| {
@@ -129,6 +143,12 @@ mod tests {
         assert_eq!(told(&mut listening), [], "not before the end");
         listening.ended(None);
         assert_eq!(told(&mut listening), [(1750, 0), (2150, 7)]);
+        let mut late = sending();
+        late.replaced(2, &[frame(7)]);
+        late.replaced(1, &[frame(8)]);
+        late.kept(1);
+        late.ended(None);
+        assert_eq!(told(&mut late), [(1750, 0), (2150, 1), (2550, 7)], "not what came too late");
         listening.ended(None);
         listening.heard(&frame(9));
         assert_eq!(told(&mut listening), [(0, 9)], "once");

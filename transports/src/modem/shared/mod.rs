@@ -7,7 +7,8 @@
 //! It has no secrecy and belongs on a loopback address.
 //!
 //! Promises: pure; what a guest may do to the channel is what a station of the host may do, and its station goes off the
-//! air with its connection. A transmission that the host cannot take counts as sent and lost, so that ARQ repeats it.
+//! air with its connection. A transmission that the host cannot take counts as sent and lost, so that ARQ repeats it; of
+//! frames that it could not replace any more a guest hears that they went out.
 //! Limits: `super::limits`.
 
 pub mod guest;

@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::Seeded;
-use skywave_protocols::time::{Duration, Now, WallTime, Wakeup};
+use skywave_protocols::time::{Duration, Now, Wakeup, WallTime};
 
 use super::super::channel::{Channel, ChannelConfig, StationId};
 use super::super::limits::STATIONS_MAX;
@@ -172,6 +172,29 @@ fn a_guest_replaces_and_stops_what_has_not_begun() {
     assert!(table.modems[0].transmit(table.now, &waveform(1200), frames(1, 1)).is_ok());
 }
 
+/// What comes too late at the host changes nothing any more, nor does what counts on it; the guest hears of both.
+#[test]
+fn a_replacement_that_comes_too_late_is_told() {
+    let mut table = Table::new(2);
+    // Data from 0.75; blocks of 90 octets end at 1.35, 1.95, 2.55.
+    let sent = frames(4, 90);
+    table.modems[0].transmit(at(0.0), &waveform(1200), sent.clone()).unwrap();
+    table.settle();
+    table.run(0.8);
+    table.modems[0].replace(table.now, 3, vec![Bytes::from_static(b"in time")]).unwrap();
+    table.settle();
+    table.modems[0].replace(table.now, 1, vec![Bytes::from(vec![7; 90]); 3]).unwrap();
+    table.now = at(1.5);
+    table.modems[0].replace(table.now, 3, vec![Bytes::from_static(b"behind it")]).unwrap();
+    table.settle();
+    table.run(9.0);
+    let heard: Vec<ModemEvent> = sent[..3].iter().cloned().map(ModemEvent::Received).collect();
+    let events = table.events(1);
+    assert_eq!(events[1..4], heard);
+    assert_eq!(events[4..5], [ModemEvent::Received(Bytes::from_static(b"in time"))]);
+    assert_eq!(table.events(0), [ModemEvent::Kept(1), ModemEvent::Sent]);
+}
+
 #[test]
 fn what_a_guest_may_not_do_ends_its_connection() {
     let rows: [(Vec<u8>, &str); 5] = [
@@ -232,7 +255,7 @@ fn messages_survive_being_written() {
         Message::Replace { number: 7, from: 2, frames: Vec::new() },
         Message::Abort,
         Message::Emcon(true),
-        Message::Sent(7),
+        Message::Sent { number: 7, replaced: 2 },
         Message::Received(Bytes::from_static(b"\x90\xeb")),
         Message::Carrier(false),
     ];

@@ -70,8 +70,13 @@ pub enum Message {
     Abort,
     /// Guest: its station is silent from now on, or no more.
     Emcon(bool),
-    /// Host: the transmission with this number has left.
-    Sent(u32),
+    /// Host: a transmission has left.
+    Sent {
+        /// Its number.
+        number: u32,
+        /// So many replacements came in time, the first ones; it went out as they left it.
+        replaced: u16,
+    },
     /// Host: a frame was heard.
     Received(Bytes),
     /// Host: a carrier is heard, or no more.
@@ -136,9 +141,10 @@ impl Message {
             }
             Self::Abort => octets.put_u8(6),
             Self::Emcon(emcon) => octets.put_slice(&[7, u8::from(*emcon)]),
-            Self::Sent(number) => {
+            Self::Sent { number, replaced } => {
                 octets.put_u8(8);
                 octets.put_u32(*number);
+                octets.put_u16(*replaced);
             }
             Self::Received(frame) => {
                 octets.put_u8(9);
@@ -175,7 +181,7 @@ impl Message {
             5 => Self::Replace { number: reader.u32()?, from: reader.u16()?, frames: frames(&mut reader, octets)? },
             6 => Self::Abort,
             7 => Self::Emcon(reader.u8()? != 0),
-            8 => Self::Sent(reader.u32()?),
+            8 => Self::Sent { number: reader.u32()?, replaced: reader.u16()? },
             9 => {
                 let from = reader.offset();
                 reader.rest();

@@ -36,6 +36,7 @@ impl Station {
             acks_only: false,
         };
         let Some(mut pdus) = self.stack.amend(now, from, &plan) else { return };
+        flight.asked_before.push(flight.asked);
         flight.octets.truncate(from);
         flight.octets.extend(pdus.iter().map(DPdu::octets));
         flight.asked = match (flight.asked, whom_they_ask(&pdus)) {
@@ -57,7 +58,8 @@ impl Station {
         let handed_down = self.stack.handed_down();
         let Some(flight) = self.flight.as_mut().filter(|flight| flight.handed_down != handed_down) else { return };
         flight.handed_down = handed_down;
-        let mut pdus = self.stack.compose(now, &flight.plan);
+        flight.asked_before.push(flight.asked);
+        let mut pdus = self.stack.compose_anew(now, &flight.plan);
         flight.octets = pdus.iter().map(DPdu::octets).collect();
         flight.airtime = flight.waveform.airtime(flight.octets.iter().sum());
         flight.asked = whom_they_ask(&pdus);
@@ -67,6 +69,15 @@ impl Station {
             modem.abort(now);
             self.flight = None;
             self.stack.cut_off(now, 0);
+        }
+    }
+
+    /// The modem took only so many of the replacements: what they left is what has been on the air.
+    pub(super) fn on_kept(&mut self, replaced: usize) {
+        let Some(flight) = &mut self.flight else { return };
+        if let Some(&asked) = flight.asked_before.get(replaced) {
+            flight.asked = asked;
+            self.stack.kept(replaced);
         }
     }
 }

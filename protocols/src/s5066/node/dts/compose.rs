@@ -9,7 +9,7 @@ use super::event::DtsEvent;
 use super::limits::{ACKS_PER_TRANSMISSION_MAX, D_PDUS_PER_TRANSMISSION_MAX, PROBE_OCTETS};
 use super::non_arq_send::Gone;
 use super::peer::{PRIORITY_EXPEDITED, Peer};
-use super::{Dts, Plan};
+use super::{CPduNumber, Dts, Plan};
 use crate::s5066::address::NodeAddress;
 use crate::s5066::node::cpdu::LinkMessage;
 use crate::s5066::node::dpdu::{AckPart, Body, DPdu, Eow, ManagementPart, NonArqPart, ResetPart};
@@ -63,6 +63,18 @@ pub(super) struct Flight {
     partner: Option<NodeAddress>,
     /// When it was put together.
     begun: Instant,
+    /// What each replacement took out of it.
+    before: Vec<Replaced>,
+}
+
+/// The end of a transmission that others took the place of.
+#[derive(Clone, Debug)]
+struct Replaced {
+    from: usize,
+    items: Vec<(NodeAddress, Item, Eow)>,
+    /// Whose frames the data are of: another may get the number of one that was taken out and given up.
+    owners: Vec<Option<CPduNumber>>,
+    partner: Option<NodeAddress>,
 }
 
 /// A transmission while it is put together.
@@ -83,6 +95,16 @@ impl Dts {
         self.build(now.mono, plan)
     }
 
+    /// The same for a transmission in the air of which nothing has begun: it takes the place of all that was in it.
+    pub fn compose_anew(&mut self, now: Now, plan: &Plan) -> Vec<DPdu> {
+        let replaced = self.replaced(0);
+        let mut before = std::mem::take(&mut self.flight.before);
+        before.push(replaced);
+        let frames = self.compose(now, plan);
+        self.flight.before = before;
+        frames
+    }
+
     /// A FLASH came while a transmission is in the air: a new end for it, behind its first `from_frame` D_PDUs, of at
     /// most `plan.octets`. `None`: the transmission stays as it is, since nothing more urgent waits that could go in it.
     pub fn amend(&mut self, now: Now, from_frame: usize, plan: &Plan) -> Option<Vec<DPdu>> {
@@ -97,6 +119,8 @@ impl Dts {
         let best = arq.max(non_arq).filter(|&best| best >= PRIORITY_URGENT && best > least);
         best?;
         let before = self.clone();
+        let replaced = self.replaced(from_frame);
+        self.flight.before.push(replaced);
         self.unchoose_from(from_frame);
         self.flight.partner = partner;
         let frames = self.build(now.mono, plan);
@@ -107,6 +131,23 @@ impl Dts {
             return None;
         }
         Some(frames)
+    }
+
+    /// Only so many of the replacements by [`Dts::compose_anew`] and [`Dts::amend`] came in time, the first ones: the
+    /// others count as not made, so that what they were to take out counts as sent with the rest.
+    pub fn kept(&mut self, replaced: usize) {
+        let mut later = self.flight.before.split_off(replaced.min(self.flight.before.len())).into_iter();
+        let Some(Replaced { from, items, owners, partner }) = later.next() else { return };
+        self.unchoose_from(from);
+        for ((address, item, eow), owner) in items.into_iter().zip(owners) {
+            if self.owner(address, &item) == owner {
+                self.flight.items.push((address, item, eow));
+            } else {
+                // Given up meanwhile, and its number is another's, of which the other node now has something else.
+                self.events.push_back(DtsEvent::ConnectionLost(address));
+            }
+        }
+        self.flight.partner = partner;
     }
 
     /// The transmission has left the air.
@@ -445,6 +486,19 @@ impl Dts {
             Item::Data { at, .. } => self.peers.get(&address).and_then(|peer| peer.sender.priority(*at)).unwrap_or(0),
             Item::NonArq(gone) => self.non_arq_out.priority(*gone).unwrap_or(0),
         }
+    }
+
+    /// What is to be taken out of the transmission from a place on.
+    fn replaced(&self, from: usize) -> Replaced {
+        let items: Vec<_> = self.flight.items.iter().skip(from).cloned().collect();
+        let owners = items.iter().map(|(address, item, _)| self.owner(*address, item)).collect();
+        Replaced { from, items, owners, partner: self.flight.partner }
+    }
+
+    /// The C_PDU that data with ARQ is of.
+    fn owner(&self, address: NodeAddress, item: &Item) -> Option<CPduNumber> {
+        let Item::Data { at, .. } = item else { return None };
+        self.peers.get(&address).and_then(|peer| peer.sender.number(*at))
     }
 
     /// Takes what has not begun out of the transmission.

@@ -139,6 +139,41 @@ fn a_flash_goes_before_what_of_a_routine_c_pdu_has_not_left() {
     assert_eq!((a.queued().0, a.counters().segments_repeated), (0, 0));
 }
 
+/// A modem elsewhere may hear too late of what goes before the rest: then the rest was on the air, and counts so.
+#[test]
+fn what_was_not_replaced_in_time_counts_as_sent() {
+    let (mut a, mut b) = (linked(A, B), linked(B, A));
+    for number in 0..5 {
+        a.submit(at(0), sending(number, B, ARQ, 3, 500));
+    }
+    let plan = Plan::new(5000, 200);
+    let old = a.compose(at(1), &plan);
+    a.submit(at(2), sending(9, B, Service::ExpeditedArq, 12, 300));
+    a.compose_anew(at(2), &Plan::new(1000, 200));
+    a.submit(at(2), sending(10, B, Service::NonArq { copies: 1 }, 13, 300));
+    assert!(a.amend(at(2), 1, &Plan::new(500, 200)).is_some());
+    let mut unaware = a.clone();
+    a.kept(0);
+    for frame in &old {
+        b.heard(at(3), frame, true);
+    }
+    for (sender, resets) in [(&mut a, 0), (&mut unaware, 1)] {
+        sender.sent(at(3));
+        let mut b = b.clone();
+        let (mut came, mut told) = (received(&events(&mut b)).len(), Vec::new());
+        for second in 4..30 {
+            turn(&mut b, sender, at(second), &plan, calm);
+            sender.missed(at(second), node(B), true);
+            turn(sender, &mut b, at(second), &plan, calm);
+            came += received(&events(&mut b)).len();
+            told.extend(events(sender));
+        }
+        let failed = told.iter().filter(|event| matches!(event, DtsEvent::Failed { .. })).count();
+        assert_eq!((sender.counters().resets_begun, failed > 0), (resets, resets > 0), "{told:?}");
+        assert!(resets > 0 || (sender.queued().0, came) == (0, 7), "{came}: {told:?}");
+    }
+}
+
 #[test]
 fn a_flash_overtakes_data_without_arq_and_nothing_of_it_goes_twice() {
     let (mut a, mut b) = (linked(A, B), linked(B, A));

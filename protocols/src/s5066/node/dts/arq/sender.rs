@@ -285,6 +285,11 @@ impl ArqSender {
         }
     }
 
+    /// The C_PDU of a chosen frame.
+    pub(in super::super) fn number(&self, at: Chosen) -> Option<CPduNumber> {
+        Some(self.frames.get(usize::from(self.place(at)?))?.number)
+    }
+
     /// The priority of a chosen frame.
     pub(in super::super) fn priority(&self, at: Chosen) -> Option<u8> {
         Some(self.frames.get(usize::from(self.place(at)?))?.priority)
