@@ -125,6 +125,10 @@ impl Unit {
     const fn is_data(&self) -> bool {
         matches!(self.outgoing.content, Content::Data(_))
     }
+
+    const fn is_urgent(&self) -> bool {
+        self.outgoing.expedited || self.outgoing.priority >= PRIORITY_URGENT
+    }
 }
 
 /// Units that wait for a link, and when it is asked for again after a refusal.
@@ -133,6 +137,15 @@ struct Waiters {
     units: BTreeSet<RequestId>,
     refusals: u32,
     retry_at: Option<Instant>,
+    /// The same for what is urgent.
+    retry_urgent_at: Option<Instant>,
+}
+
+impl Waiters {
+    /// Something urgent is among them: it does not wait as long.
+    fn hasten(&mut self) {
+        self.retry_at = self.retry_at.min(self.retry_urgent_at);
+    }
 }
 
 /// The layers. See the module's page.
@@ -455,8 +468,7 @@ impl Stack {
         let c_pdu = CPdu::Data(s_pdu.encode()).encode();
         self.units.insert(id, Unit { outgoing, c_pdu, number: None, at_node: false, at_client: None });
         if arq {
-            self.waiters.entry(peer).or_default().units.insert(id);
-            self.link(now, peer);
+            self.wait(now, peer, id);
         } else {
             self.hand_down(now, id);
         }

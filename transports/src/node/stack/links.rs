@@ -3,6 +3,7 @@
 use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::node::cas::{CasOutput, LinkEnd, LinkRefusal};
 use skywave_protocols::s5066::node::cpdu::{CPdu, LinkBreak, LinkMessage};
+use skywave_protocols::s5066::node::dts::limits::RETRY_WAIT_URGENT_MAX;
 use skywave_protocols::s5066::node::dts::{CPduNumber, Sending, Service};
 use skywave_protocols::s5066::node::{Carriage, RequestId};
 use skywave_protocols::time::Now;
@@ -56,7 +57,7 @@ impl Stack {
                 }
                 self.linked.insert(peer);
                 if let Some(waiters) = self.waiters.get_mut(&peer) {
-                    waiters.retry_at = None;
+                    (waiters.retry_at, waiters.retry_urgent_at) = (None, None);
                 }
                 // It may be for certain clients alone.
                 self.server.link_made(now, peer, exclusive);
@@ -89,6 +90,11 @@ impl Stack {
         let wait = (LINK_RETRY_FIRST * (1 << waiters.refusals.min(DOUBLINGS_MAX))).min(LINK_RETRY_MAX);
         waiters.refusals = waiters.refusals.saturating_add(1);
         waiters.retry_at = Some(now.mono + wait);
+        waiters.retry_urgent_at = Some(now.mono + wait.min(RETRY_WAIT_URGENT_MAX));
+        let units = &self.units;
+        if waiters.units.iter().any(|id| units.get(id).is_some_and(Unit::is_urgent)) {
+            waiters.hasten();
+        }
     }
 
     /// The window began anew under a U_PDU, which goes again: what came after it and has not begun is taken back, so that
@@ -130,7 +136,16 @@ impl Stack {
         let Some(unit) = self.units.get(&id) else { return };
         let peer = unit.outgoing.destination;
         self.counters.begun_again += 1;
-        self.waiters.entry(peer).or_default().units.insert(id);
+        self.wait(now, peer, id);
+    }
+
+    /// A U_PDU waits for the link with a peer, if there is none.
+    pub(super) fn wait(&mut self, now: Now, peer: NodeAddress, id: RequestId) {
+        let waiters = self.waiters.entry(peer).or_default();
+        waiters.units.insert(id);
+        if self.units.get(&id).is_some_and(Unit::is_urgent) {
+            waiters.hasten();
+        }
         self.link(now, peer);
     }
 }

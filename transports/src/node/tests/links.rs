@@ -242,3 +242,21 @@ fn nothing_is_acknowledged_unread_when_a_node_begins_anew() {
         }
     }
 }
+
+/// A handshake that nobody answered is begun again after minutes: what is urgent does not wait for that.
+#[test]
+fn what_is_urgent_asks_soon_for_a_link_that_was_refused() {
+    for silence in [1000, 1060, 1120, 1180, 1240] {
+        let weather = format!("[[emcon]]\nstation = \"field.test\"\nfrom_seconds = 0.0\nuntil_seconds = {silence}.0");
+        let mut bench = with_setup(&weather, LinkSetup::Handshake);
+        bench.arq(0, 1, 6, 36_000, unit(1, 40));
+        let begun = f64::from(silence) + 1.0;
+        bench.run(begun);
+        assert_eq!(bench.arrived(1, RCOP), []);
+        bench.arq(0, 1, 12, 36_000, unit(2, 40));
+        bench.run(begun + 400.0);
+        let arrived = bench.arrived(1, RCOP);
+        let seconds = arrived.iter().find(|(tag, _)| *tag == 2).map(|(_, seconds)| seconds - begun);
+        assert!(seconds.is_some_and(|seconds| seconds < 70.0), "silent for {silence} s: {arrived:?}");
+    }
+}
