@@ -117,7 +117,7 @@ struct Unit {
     number: Option<CPduNumber>,
     /// The peer's node has all of it.
     at_node: bool,
-    /// What the peer's SIS says of it.
+    /// What the peer's SIS says of it, or of one that begins alike: it counts once the peer's node has all of this one.
     at_client: Option<Outcome>,
 }
 

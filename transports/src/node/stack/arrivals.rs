@@ -8,11 +8,11 @@ use skywave_protocols::s5066::node::dpdu::eow::{EowMessage, RateResponse};
 use skywave_protocols::s5066::node::dts::{Block, Brought, CPduNumber, SendFault, Sending, Service};
 use skywave_protocols::s5066::node::limits::PRIORITY_URGENT;
 use skywave_protocols::s5066::node::spdu::{self, Delivery, DeliveryFailure, SPdu};
-use skywave_protocols::s5066::node::{Content, Incoming, Outcome, RequestId};
+use skywave_protocols::s5066::node::{Content, Incoming, Outcome};
 use skywave_protocols::s5066::sis::fields::TransmissionMode;
 use skywave_protocols::time::{Now, WallTime};
 
-use super::{Load, Stack, saps};
+use super::{Load, Stack, Unit, saps};
 use crate::node::limits::{CLOCK_TOLERANCE, REPLIES_MAX, REPLY_LIFE, REPLY_PEERS_MAX};
 
 /// "Cannot change", of a rate as of a waveform (table C-5).
@@ -181,17 +181,20 @@ impl Stack {
         }
     }
 
-    /// The peer's SIS says what became of a U_PDU, which it names by its leading octets; the oldest is meant.
+    /// The peer's SIS says what became of a U_PDU, which it names by its leading octets: the oldest that its node has said
+    /// to have is meant, or else the oldest of which something was on the air.
+    //= s5066/NODE-022
     fn at_client(&mut self, peer: NodeAddress, delivery: &Delivery, outcome: Outcome) {
         let key = (peer, saps(delivery.source, delivery.destination));
-        let units = &self.units;
-        let is_meant = |id: &&RequestId| {
-            units.get(id).is_some_and(|unit| match &unit.outgoing.content {
-                Content::Data(u_pdu) => unit.at_client.is_none() && u_pdu.starts_with(&delivery.leading),
-                Content::HardLink(_) => false,
-            })
+        let (units, dts) = (&self.units, &self.dts);
+        let is_meant = |unit: &Unit| match &unit.outgoing.content {
+            Content::Data(u_pdu) => unit.at_client.is_none() && u_pdu.starts_with(&delivery.leading),
+            Content::HardLink(_) => false,
         };
-        let Some(&id) = self.confirming.get(&key).and_then(|ids| ids.iter().find(is_meant)) else { return };
+        let has_begun = |unit: &Unit| unit.at_node || unit.number.is_some_and(|number| dts.has_begun(number));
+        let ids = self.confirming.get(&key).into_iter().flatten();
+        let open = ids.filter_map(|&id| Some((id, units.get(&id).filter(|unit| is_meant(unit) && has_begun(unit))?)));
+        let Some((id, _)) = open.min_by_key(|(id, unit)| (!unit.at_node, *id)) else { return };
         if let Some(unit) = self.units.get_mut(&id) {
             unit.at_client = Some(outcome);
             if unit.at_node {

@@ -13,10 +13,10 @@ impl Stack {
         match why {
             //= s5066/NODE-024
             SendFault::Disconnected | SendFault::Reset if begun && unit.is_data() => {
-                // Perhaps the peer has it: sent again it might arrive twice, or behind others.
-                let outcome = unit.at_client.unwrap_or(Outcome::NotResponding);
+                // Perhaps the peer has it: sent again it might arrive twice, or behind others. What its client said may be
+                // of another that begins alike, as long as its node has not said that it has this one.
                 self.counters.doubtful += 1;
-                self.finish(id, outcome);
+                self.finish(id, Outcome::NotResponding);
             }
             SendFault::NotConnected | SendFault::Disconnected => self.wait_again(now, id),
             SendFault::Reset => {
@@ -73,8 +73,7 @@ impl Stack {
                 self.dts.cancel(number);
                 self.loads.remove(&number);
             }
-            let outcome = unit.at_client.unwrap_or(Outcome::NotResponding);
-            self.finish(id, outcome);
+            self.finish(id, Outcome::NotResponding);
         }
         while let Some(&(at, id)) = self.deadlines.first().filter(|(at, _)| *at <= now.mono) {
             self.deadlines.remove(&(at, id));
@@ -88,7 +87,7 @@ impl Stack {
         let Some(unit) = self.units.get(&id) else { return };
         // A non-ARQ U_PDU that left at least once was sent.
         let sent = begun && unit.outgoing.carriage != Carriage::Arq;
-        let outcome = unit.at_client.unwrap_or(if sent { Outcome::Sent } else { Outcome::Expired });
+        let outcome = if sent { Outcome::Sent } else { Outcome::Expired };
         self.counters.expired += u64::from(outcome == Outcome::Expired);
         self.finish(id, outcome);
     }

@@ -241,3 +241,21 @@ fn the_simulator_takes_every_waveform() {
         assert_eq!(bench.answered(0).0, [1], "{interleaver}");
     }
 }
+
+/// U_PDUs may begin alike: what a peer's client confirms is one that arrived, and not the oldest.
+#[test]
+fn a_confirmation_is_put_to_a_u_pdu_that_arrived() {
+    let mut bench = Bench::new("bits_per_second = 300", 2);
+    let routine = unit(1, 2000);
+    bench.arq(0, 1, 6, 3600, routine.clone());
+    bench.run(5.0);
+    bench.arq(0, 1, 12, 3600, routine.slice(..200));
+    while bench.answered(0).0.is_empty() {
+        bench.run(bench.seconds() + 1.0);
+    }
+    assert_eq!(bench.arrived(1, RCOP).len(), 1, "the rest of routine is still on its way");
+    assert_eq!(bench.answered(0), (vec![1], vec![]), "what was urgent is confirmed");
+    bench.restart(1);
+    bench.run(3600.0);
+    assert_eq!(bench.answered(0), (vec![1], vec![1]), "what was lost is not");
+}

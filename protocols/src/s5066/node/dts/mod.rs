@@ -201,13 +201,17 @@ impl Dts {
 
     /// Gives a C_PDU with ARQ up if none of it has been sent: whether that was so. No event follows.
     pub fn take_back(&mut self, number: CPduNumber) -> bool {
+        self.entries.contains_key(&number) && !self.has_begun(number) && self.cancel(number).is_some()
+    }
+
+    /// Whether some of a C_PDU that is not finished is or was on the air; without ARQ nobody needs to know.
+    pub fn has_begun(&self, number: CPduNumber) -> bool {
         let Some(entry) = self.entries.get(&number) else { return false };
-        let begun = self.peers.get(&entry.destination).is_none_or(|peer| match entry.service {
+        self.peers.get(&entry.destination).is_none_or(|peer| match entry.service {
             Service::Arq { .. } => peer.sender.has_begun(number),
             Service::ExpeditedArq => peer.expedited_out.has_begun(number),
             Service::NonArq { .. } | Service::ExpeditedNonArq { .. } => true,
-        });
-        !begun && self.cancel(number).is_some()
+        })
     }
 
     /// Queues a management message; `false` when too many wait or too many nodes are known.
