@@ -7,7 +7,10 @@ use skywave_protocols::s5066::node::dts::rate::Rate;
 use skywave_protocols::s5066::node::sis_server::SisServerConfig;
 use skywave_protocols::time::Duration;
 
-use super::limits::{ANSWER_GUARD, OPENING_SLOTS, OPENINGS_ALONE, TURNS_FOR};
+use super::limits::{
+    ANSWER_GUARD, DOUBLINGS_MAX, LINK_PDU_OCTETS, OPENING_SLOTS, OPENINGS_ALONE, SLOT_GUARD, SLOTS_URGENT, TURNS_FOR,
+};
+use crate::modem::Waveform;
 use crate::modem::limits::TRANSMISSION_SECONDS_MAX;
 
 /// Transmissions while others have data too: long against turns and preambles, and still what they can wait for.
@@ -73,6 +76,16 @@ impl StationConfig {
     pub(super) fn turns_alone(&self) -> Duration {
         let opening = self.turnaround * 2 + self.answer_delay + OPENING_SLOTS;
         TURNS_FOR.max(opening * OPENINGS_ALONE)
+    }
+
+    /// From when a message about a link has left until its answer is there at the latest: somebody else has the channel
+    /// first for as long as one may, and the answer goes at the slowest rate in the last slot of what is urgent.
+    //= s5066/CAS-005
+    pub(super) fn link_answer_longest(&self, usual: &Waveform) -> Duration {
+        let slowest = self.rates.first().and_then(|&rate| usual.at_rate(rate).ok()).unwrap_or(*usual);
+        let slots = u32::try_from(SLOTS_URGENT << DOUBLINGS_MAX).unwrap_or(u32::MAX);
+        let before = TRANSMISSION_SECONDS_MAX + (slowest.key_up + SLOT_GUARD) * slots;
+        before + self.turnaround * 2 + self.answer_delay + slowest.airtime(LINK_PDU_OCTETS) + self.answer_guard
     }
 
     /// What the data transfer sublayer is configured with.

@@ -347,6 +347,9 @@ pub(super) fn fit(config: &mut StationConfig, radio: &Welcome) {
     config.rates.retain(|&rate| radio.waveform.at_rate(rate).is_ok());
     let usual = radio.waveform.bits_per_second;
     config.rate_first = config.rates.iter().rposition(|&rate| rate <= usual).unwrap_or_default();
+    let longest = config.link_answer_longest(&radio.waveform);
+    config.cas.request_wait = config.cas.request_wait.max(longest);
+    config.cas.break_wait = config.cas.break_wait.max(longest);
     if !config.queue_fits_rate {
         return;
     }

@@ -259,3 +259,19 @@ fn a_confirmation_is_put_to_a_u_pdu_that_arrived() {
     bench.run(3600.0);
     assert_eq!(bench.answered(0), (vec![1], vec![1]), "what was lost is not");
 }
+
+/// No request is repeated while its answer may still come.
+#[test]
+fn an_answer_about_a_link_has_the_time_that_it_may_take() {
+    for (weather, rates, least) in [
+        ("", &[][..], 128.0),
+        ("bits_per_second = 75\ninterleaver = \"long\"\nturnaround_seconds = 2.0", &[], 135.0),
+        ("turnaround_seconds = 10.0", &[75, 1200], 150.0),
+    ] {
+        let bench = Bench::with(weather, 2, rates);
+        let cas = &bench.simulator.view(StationId(0)).unwrap().config().cas;
+        for wait in [cas.request_wait, cas.break_wait] {
+            assert!(wait.as_secs_f64() > least && wait.as_secs_f64() < least + 60.0, "{weather:?}: {wait:?}");
+        }
+    }
+}

@@ -33,11 +33,11 @@ pub struct CasConfig {
     /// This node has no links at all.
     pub broadcast_only: bool,
     /// How long an answer to a request may take, from when the request has left: turn, preamble, interleaver, and
-    /// whoever else had the channel.
+    /// whoever else had the channel. A station waits no shorter than that takes on its radio.
     pub request_wait: Duration,
     /// How often a request is repeated before the link has failed.
     pub request_retries: u32,
-    /// How long an answer to a break may take.
+    /// How long an answer to a break may take. See `request_wait`.
     pub break_wait: Duration,
     /// How often a break is repeated before the link counts as broken anyway.
     pub break_retries: u32,
