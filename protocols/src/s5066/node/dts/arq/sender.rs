@@ -440,6 +440,7 @@ impl Cuts {
     /// As few segments as the largest allows, all of a size; but a short one where data begins, if that is wanted, and
     /// such that they fill the transmission where that is worth the header of one more.
     //= s5066/DTS-012
+    //= s5066/DTS-024
     fn new(c_pdu: usize, room: &Room, segments_max: usize) -> Self {
         let largest = room.segment.max(c_pdu.div_ceil(segments_max)).clamp(1, SEGMENT_OCTETS_MAX);
         let even = |octets: usize| octets.div_ceil(octets.div_ceil(largest).max(1)).max(1);
