@@ -5,6 +5,7 @@ use std::time::Duration as RealTime;
 
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::{Random as _, Seeded};
+use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::node::ClientId;
 use skywave_protocols::time::{Duration, Now, Wakeup};
 use skywave_transports::io::{PipeId, PipeOutput};
@@ -67,7 +68,8 @@ pub(super) enum AirOutput {
 impl Air {
     /// The channel is ours.
     pub(super) fn hosted(simulator: Simulator, speed: u32) -> Self {
-        let guests = Guests::new(Welcome { speed: speed.max(1), ..simulator.welcome() });
+        let welcome = Welcome { speed: speed.max(1), ..simulator.welcome() };
+        let guests = Guests::new(welcome, simulator.stations().map(|(.., address)| address).collect());
         Self::Hosted { simulator: Box::new(simulator), guests }
     }
 
@@ -231,15 +233,15 @@ impl Air {
     }
 }
 
-/// Joins a channel in the name of a site.
+/// Joins a channel in the name of a site whose station has this address.
 ///
 /// # Errors
 /// In words: nobody is there, or it does not want us.
-pub(super) async fn join(host: &str, site: &str) -> Result<(TcpStream, GuestModem), String> {
+pub(super) async fn join(host: &str, site: &str, address: NodeAddress) -> Result<(TcpStream, GuestModem), String> {
     let joining = async {
         let mut stream = TcpStream::connect(host).await.map_err(|error| error.to_string())?;
         stream.set_nodelay(true).map_err(|error| error.to_string())?;
-        stream.write_all(&Joining::hello(site)).await.map_err(|error| error.to_string())?;
+        stream.write_all(&Joining::hello(site, address)).await.map_err(|error| error.to_string())?;
         let (mut joining, mut octets) = (Joining::default(), vec![0; READ_OCTETS]);
         loop {
             let read = stream.read(&mut octets).await.map_err(|error| error.to_string())?;
@@ -258,7 +260,6 @@ pub(super) async fn join(host: &str, site: &str) -> Result<(TcpStream, GuestMode
 
 #[cfg(test)]
 mod tests {
-    use skywave_protocols::s5066::address::NodeAddress;
     use skywave_transports::modem::Modem as _;
     use skywave_transports::modem::weather::Weather;
     use skywave_transports::node::StationConfig;
@@ -285,7 +286,7 @@ mod tests {
         let mut air = Air::hosted(Simulator::new(now, &Weather::default(), vec![station(1)]).unwrap(), 1);
         air.listen_in();
         air.peer_accepted(PIPE);
-        air.peer_read(now, PIPE, &Joining::hello("guest.test")).unwrap();
+        air.peer_read(now, PIPE, &Joining::hello("guest.test", NodeAddress::individual(2))).unwrap();
         let mut guest = Joining::default().handle_read(&written(&mut air)).unwrap().unwrap();
         let waveform = guest.waveform();
         guest.transmit(now, &waveform, vec![Bytes::from_static(&[0x90, 0xeb, 0])]).unwrap();

@@ -112,7 +112,7 @@ impl Radio {
         let (mut joined, mut streams, mut names) = (Vec::new(), Vec::new(), Vec::new());
         let mut listens = Vec::new();
         for RadioStation { station, listen } in stations {
-            let (stream, modem) = air::join(host, &station.name).await?;
+            let (stream, modem) = air::join(host, &station.name, station.config.server.address).await?;
             streams.push(stream);
             names.push(station.name.clone());
             joined.push((station, modem));

@@ -53,12 +53,12 @@ impl Processes {
     fn new() -> Self {
         let now = Now::default();
         let mut host = Simulator::new(now, &Weather::default(), vec![station(0)]).unwrap();
-        let mut guests = Guests::new(host.welcome());
+        let mut guests = Guests::new(host.welcome(), host.stations().map(|(.., address)| address).collect());
         let mut joined = Vec::new();
         for process in [1, 2] {
             let id = GuestId(process as u64);
             guests.accepted(id);
-            let hello = Joining::hello(&station(process).name);
+            let hello = Joining::hello(&station(process).name, address(process));
             host.with_channel(now, |channel| guests.handle_read(now, id, &hello, channel));
             let Some((_, GuestOutput::Write(octets))) = guests.poll() else { panic!("no welcome") };
             let modem = Joining::default().handle_read(&octets).unwrap().unwrap();

@@ -151,11 +151,11 @@ pub fn shared_radio(octets: &[u8]) -> usize {
     };
     let mut channel = Channel::new(now, config, Seeded::new(1));
     let Ok(simulator) = Simulator::new(now, &Weather::default(), Vec::new()) else { return 0 };
-    let mut host = Guests::new(simulator.welcome());
+    let mut host = Guests::new(simulator.welcome(), Vec::new());
     let mut joining = Joining::default();
     let mut guest = None;
     host.accepted(id);
-    host.handle_read(now, id, &Joining::hello("a.test"), &mut channel);
+    host.handle_read(now, id, &Joining::hello("a.test", NodeAddress::individual(1)), &mut channel);
     for (span, piece) in steps(octets) {
         now = later(now, span);
         channel.handle_wakeup(now);

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use skywave_protocols::bytes::Bytes;
+use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
 
 use super::super::limits::EVENTS_WAITING_MAX;
@@ -52,9 +53,9 @@ pub struct Joining {
 }
 
 impl Joining {
-    /// What to write first, in the name of a site.
-    pub fn hello(site: &str) -> Bytes {
-        Message::Hello(site.to_owned()).encode()
+    /// What to write first, in the name of a site whose station has this address.
+    pub fn hello(site: &str, address: NodeAddress) -> Bytes {
+        Message::Hello { site: site.to_owned(), address }.encode()
     }
 
     /// Takes octets of the host; the modem when it says welcome.
@@ -121,7 +122,7 @@ impl GuestModem {
                 }
                 Message::Carrier(_) => {}
                 Message::Goodbye(why) => return Err(SharedFault::Refused(why)),
-                Message::Hello(_)
+                Message::Hello { .. }
                 | Message::Welcome(_)
                 | Message::Transmit { .. }
                 | Message::Replace { .. }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use skywave_protocols::bytes::Bytes;
+use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::time::Now;
 
 use super::super::channel::{Channel, StationId};
@@ -39,6 +40,7 @@ struct Guest {
     /// From its hello on.
     station: Option<StationId>,
     site: String,
+    address: Option<NodeAddress>,
     /// The transmission it believes to be in the air.
     sending: Option<Sending>,
     closing: bool,
@@ -49,14 +51,16 @@ struct Guest {
 pub struct Guests {
     /// What each is told, but for the number of its station and the time.
     welcome: Welcome,
+    /// Addresses of the host's own stations.
+    taken: Vec<NodeAddress>,
     guests: BTreeMap<GuestId, Guest>,
     outputs: VecDeque<(GuestId, GuestOutput)>,
 }
 
 impl Guests {
-    /// Nobody yet. Guests get station numbers from that of `welcome` on.
-    pub const fn new(welcome: Welcome) -> Self {
-        Self { welcome, guests: BTreeMap::new(), outputs: VecDeque::new() }
+    /// Nobody yet. Guests get station numbers from that of `welcome` on, and may have no address of `taken`.
+    pub const fn new(welcome: Welcome, taken: Vec<NodeAddress>) -> Self {
+        Self { welcome, taken, guests: BTreeMap::new(), outputs: VecDeque::new() }
     }
 
     /// Somebody connected. Who says nothing takes a place too, so beyond [`STATIONS_MAX`] nobody is listened to.
@@ -126,7 +130,7 @@ impl Guests {
     fn take(&mut self, now: Now, id: GuestId, message: Message, channel: &mut Channel) -> Result<(), SharedFault> {
         let Some(guest) = self.guests.get_mut(&id) else { return Ok(()) };
         match (message, guest.station) {
-            (Message::Hello(site), None) => self.on_hello(now, id, site, channel),
+            (Message::Hello { site, address }, None) => self.on_hello(now, id, site, address, channel),
             (Message::Transmit { number, waveform, frames }, Some(station)) => {
                 guest.sending = Some(Sending { number, replaced: 0, is_kept: false });
                 if channel.transmit(now, station, &waveform, frames).is_err() {
@@ -157,7 +161,7 @@ impl Guests {
                 Ok(())
             }
             (
-                Message::Hello(_)
+                Message::Hello { .. }
                 | Message::Welcome(_)
                 | Message::Goodbye(_)
                 | Message::Transmit { .. }
@@ -172,14 +176,26 @@ impl Guests {
         }
     }
 
-    fn on_hello(&mut self, now: Now, id: GuestId, site: String, channel: &mut Channel) -> Result<(), SharedFault> {
+    fn on_hello(
+        &mut self,
+        now: Now,
+        id: GuestId,
+        site: String,
+        address: NodeAddress,
+        channel: &mut Channel,
+    ) -> Result<(), SharedFault> {
+        // Both would take what the other sends for forged.
+        let has_it = |guest: &Guest| guest.station.is_some() && guest.address == Some(address);
+        if self.taken.contains(&address) || self.guests.values().any(has_it) {
+            return Err(SharedFault::Refused(format!("another station on this radio has the address {address}")));
+        }
         let numbers = (self.welcome.station..).take(STATIONS_MAX);
         let station = numbers.map(StationId).find(|&station| channel.attach(station));
         let Some(station) = station else {
             return Err(SharedFault::Refused(format!("{STATIONS_MAX} stations are on the channel already")));
         };
         if let Some(guest) = self.guests.get_mut(&id) {
-            (guest.station, guest.site) = (Some(station), site);
+            (guest.station, guest.site, guest.address) = (Some(station), site, Some(address));
         }
         let welcome = Message::Welcome(Welcome { station: station.0, wall: now.wall, ..self.welcome.clone() });
         self.outputs.push_back((id, GuestOutput::Write(welcome.encode())));

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::Seeded;
+use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::time::{Duration, Now, Wakeup, WallTime};
 
 use super::super::channel::{Channel, ChannelConfig, StationId};
@@ -16,6 +17,10 @@ const OWN: StationId = StationId(0);
 
 fn at(seconds: f64) -> Now {
     Now::default().after(Duration::from_micros((seconds * 1e6).round() as u64))
+}
+
+fn address(number: u32) -> NodeAddress {
+    NodeAddress::individual(0x0101_0000 + number)
 }
 
 fn waveform(rate: u32) -> Waveform {
@@ -57,8 +62,13 @@ impl Table {
         };
         let mut channel = Channel::new(at(0.0), config, Seeded::new(1));
         channel.attach(OWN);
-        let mut table =
-            Self { now: at(0.0), channel, host: Guests::new(welcome()), modems: Vec::new(), closed: Vec::new() };
+        let mut table = Self {
+            now: at(0.0),
+            channel,
+            host: Guests::new(welcome(), vec![address(0)]),
+            modems: Vec::new(),
+            closed: Vec::new(),
+        };
         (0..guests).for_each(|_| table.join());
         table
     }
@@ -66,7 +76,8 @@ impl Table {
     fn join(&mut self) {
         let id = GuestId(self.modems.len() as u64);
         self.host.accepted(id);
-        self.host.handle_read(self.now, id, &Joining::hello("a.test"), &mut self.channel);
+        let hello = Joining::hello("a.test", address(1 + id.0 as u32));
+        self.host.handle_read(self.now, id, &hello, &mut self.channel);
         let Some((_, GuestOutput::Write(octets))) = self.host.poll() else { panic!("no welcome") };
         let modem = Joining::default().handle_read(&octets).unwrap().unwrap();
         self.modems.push(modem);
@@ -198,7 +209,7 @@ fn a_replacement_that_comes_too_late_is_told() {
 #[test]
 fn what_a_guest_may_not_do_ends_its_connection() {
     let rows: [(Vec<u8>, &str); 5] = [
-        (Message::Hello("again".into()).encode().to_vec(), "a message out of turn"),
+        (Message::Hello { site: "again".into(), address: address(9) }.encode().to_vec(), "a message out of turn"),
         (Message::Carrier(true).encode().to_vec(), "a message out of turn"),
         (vec![255; 4], "a message of 4294967295 octets"),
         (vec![0, 0, 0, 1, 99], "kind of message cannot be 99"),
@@ -221,6 +232,27 @@ fn what_a_guest_may_not_do_ends_its_connection() {
 }
 
 #[test]
+fn two_stations_with_one_address_are_not_taken() {
+    let mut table = Table::new(2);
+    for (number, has_it) in [(0, "the host"), (1, "a guest"), (2, "another guest")] {
+        let id = GuestId(90 + u64::from(number));
+        table.host.accepted(id);
+        table.host.handle_read(table.now, id, &Joining::hello("twin.test", address(number)), &mut table.channel);
+        let Some((_, GuestOutput::Write(octets))) = table.host.poll() else { panic!("{has_it}: no answer") };
+        let why = Joining::default().handle_read(&octets).unwrap_err().to_string();
+        assert!(why.contains(&format!("has the address {}", address(number))), "{has_it}: {why}");
+        assert!(matches!(table.host.poll(), Some((_, GuestOutput::Close(_)))), "{has_it}");
+    }
+    // Who has left has it no more.
+    table.host.closed(table.now, GuestId(1), &mut table.channel);
+    let id = GuestId(99);
+    table.host.accepted(id);
+    table.host.handle_read(table.now, id, &Joining::hello("twin.test", address(2)), &mut table.channel);
+    let Some((_, GuestOutput::Write(octets))) = table.host.poll() else { panic!("no answer") };
+    assert!(Joining::default().handle_read(&octets).unwrap().is_some());
+}
+
+#[test]
 fn who_says_nothing_takes_no_more_than_the_places_there_are() {
     let mut table = Table::new(0);
     for id in 0..STATIONS_MAX as u64 {
@@ -231,7 +263,7 @@ fn who_says_nothing_takes_no_more_than_the_places_there_are() {
     table.host.accepted(late);
     assert!(matches!(table.host.poll(), Some((id, GuestOutput::Write(_))) if id == late));
     assert!(matches!(table.host.poll(), Some((id, GuestOutput::Close(why))) if id == late && why.contains("already")));
-    table.host.handle_read(table.now, late, &Joining::hello("late.test"), &mut table.channel);
+    table.host.handle_read(table.now, late, &Joining::hello("late.test", address(9)), &mut table.channel);
     assert_eq!(table.host.poll(), None, "it is not listened to");
 }
 
@@ -248,7 +280,7 @@ fn a_transmission_the_host_cannot_take_counts_as_sent() {
 fn messages_survive_being_written() {
     let wide = Waveform::wide_band(24, 120_000, Interleaver::UltraShort).unwrap();
     let rows = [
-        Message::Hello("ship.test".into()),
+        Message::Hello { site: "ship.test".into(), address: address(9) },
         Message::Welcome(Welcome { transmission_max: Some(Duration::from_secs(8)), waveform: wide, ..welcome() }),
         Message::Goodbye("no".into()),
         Message::Transmit { number: 7, waveform: wide, frames: frames(3, 5) },

@@ -1,6 +1,7 @@
 //! What host and guests of a shared radio say to each other: a length of four octets, a kind, a body.
 
 use skywave_protocols::bytes::{Buf as _, BufMut as _, Bytes, BytesMut, Reader, WireError};
+use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::time::{Duration, WallTime};
 
 use super::super::limits::{
@@ -42,8 +43,13 @@ pub struct Welcome {
 /// One message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message {
-    /// Guest: the first, with the name of its site.
-    Hello(String),
+    /// Guest: the first.
+    Hello {
+        /// The name of its site.
+        site: String,
+        /// The station's STANAG 5066 address, which nobody else on the radio may have.
+        address: NodeAddress,
+    },
     /// Host: the answer.
     Welcome(Welcome),
     /// Host: why not; the connection ends.
@@ -109,9 +115,10 @@ impl Message {
         let mut octets = BytesMut::new();
         octets.put_u32(0);
         match self {
-            Self::Hello(name) => {
+            Self::Hello { site, address } => {
                 octets.put_slice(&[1, VERSION]);
-                octets.put_slice(name.as_bytes());
+                octets.put_u32(address.bits());
+                octets.put_slice(site.as_bytes());
             }
             Self::Welcome(welcome) => {
                 octets.put_slice(&[2, VERSION]);
@@ -166,7 +173,8 @@ impl Message {
         let message = match reader.u8()? {
             1 => {
                 version(&mut reader)?;
-                Self::Hello(text(&mut reader)?)
+                let address = NodeAddress::individual(reader.u32()?);
+                Self::Hello { site: text(&mut reader)?, address }
             }
             2 => {
                 version(&mut reader)?;
