@@ -3,9 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::limits::{
-    ACK_DELAY, BLOCK_OCTETS_FAST, BLOCK_OCTETS_SLOW, BLOCK_TEXT_OCTETS_MAX, BLOCK_TEXT_OCTETS_MIN, LINGER,
-    LINGER_OCTETS, LINGER_WRITTEN, RADIO_UNIT_OCTETS_MAX, REPEAT_AFTER, REQUEST_AFTER, REQUEST_STANZAS,
-    SLOW_BITS_PER_SECOND, STANZA_OCTETS_MAX, UNIT_OCTETS_FULL, UNIT_OCTETS_MAX, WINDOW_BLOCKS_MAX,
+    ACK_DELAY, BLOCK_OCTETS_FAST, BLOCK_OCTETS_SLOW, BLOCK_TEXT_OCTETS_MAX, BLOCK_TEXT_OCTETS_MIN, FAST_BITS_PER_SECOND, LINGER, LINGER_OCTETS, LINGER_WRITTEN, RADIO_UNIT_OCTETS_MAX, REPEAT_AFTER, REQUEST_AFTER, REQUEST_STANZAS, SLOW_BITS_PER_SECOND, STANZA_OCTETS_MAX, UNIT_OCTETS_FULL, UNIT_OCTETS_MAX, WINDOW_BLOCKS_MAX,
 };
 use crate::time::Duration;
 
@@ -142,6 +140,13 @@ pub struct Medium {
     pub unit_octets_max: usize,
     /// The rate, for the size of blocks.
     pub bits_per_second: u32,
+}
+
+impl Medium {
+    /// Whether it is so fast that octets cost less than the disk: what may be lost with a side does not wait for it there.
+    pub(super) const fn is_fast(self) -> bool {
+        !self.boundaries && self.bits_per_second >= FAST_BITS_PER_SECOND
+    }
 }
 
 #[cfg(test)]

@@ -73,6 +73,14 @@ pub const UNIT_OCTETS_MAX: usize = BLOCK_CODED_OCTETS_MAX + 64;
 pub const REPEATS_PER_EPOCH_MAX: u32 = 3;
 /// Rate up to which blocks are small.
 pub const SLOW_BITS_PER_SECOND: u32 = 300;
+/// Rate of a stream from which on what may be lost with a side does not wait for its disk.
+pub const FAST_BITS_PER_SECOND: u32 = 256_000;
+/// Shortest time between two blocks that leave unsaved: each costs more than the stanzas in it.
+pub const PASSING_SPACING: Duration = Duration::from_micros(500);
+/// On a fast stream, how long what was handed on already waits to be saved with something else.
+pub const RECEIVED_WAIT: Duration = Duration::from_millis(5);
+/// Numbers of blocks that were acknowledged since as many were reserved, from which on more are.
+pub const RESERVE_AGAIN_BLOCKS: u32 = 16;
 /// Octets of text in a block up to that rate: at 75 bit/s what follows waits up to 213 s.
 pub const BLOCK_OCTETS_SLOW: usize = 2 << 10;
 /// Octets of text in a block above that rate.

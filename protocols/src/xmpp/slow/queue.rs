@@ -23,6 +23,8 @@ pub(super) struct Waiting {
     pub(super) since: Instant,
     /// Whether somebody wrote it: told once, as a stanza that waits is looked at often.
     pub(super) is_written: bool,
+    /// Whether it says how things are, and may come twice or be lost with this side.
+    pub(super) passes: bool,
 }
 
 /// All that wait, of all contexts.
@@ -68,7 +70,8 @@ impl Queue {
         self.arrivals += 1;
         let rank = (Reverse(outgoing.priority), self.arrivals);
         let is_written = is_written(&outgoing.stanza);
-        self.put_back(rank, Waiting { outgoing, since, is_written });
+        let passes = Meaning::of(&outgoing.stanza).may_repeat();
+        self.put_back(rank, Waiting { outgoing, since, is_written, passes });
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 //! | `I` | this side's instance |
 //! | `E` context | the last epoch begun |
 //! | `A` context | all numbers below it are acknowledged |
+//! | `N` context | blocks with numbers below it may have left unsaved |
 //! | `B` context number | a block: rows, ids that stayed here, parts, text |
 //! | `F` context | a stanza of which not all is in blocks |
 //! | `R` context | what is stored of the peer |
@@ -23,6 +24,7 @@ pub(super) enum Key {
     Instance,
     Epoch(u8),
     Acknowledged(u8),
+    Reserved(u8),
     Block(u8, u32),
     Fragment(u8),
     Received(u8),
@@ -54,6 +56,8 @@ pub(super) struct Composition {
     pub(super) text: Vec<u8>,
     /// Octets of the stanzas before anything was done; only for the console, not on disk.
     pub(super) raw: usize,
+    /// It has nothing but what may be lost with this side, and leaves without being saved; not on disk.
+    pub(super) passes: bool,
 }
 
 /// A stanza of which not all is in blocks.
@@ -189,6 +193,7 @@ impl Key {
             Self::Instance => vec![b'I'],
             Self::Epoch(context) => vec![b'E', context],
             Self::Acknowledged(context) => vec![b'A', context],
+            Self::Reserved(context) => vec![b'N', context],
             Self::Block(context, number) => [&[b'B', context][..], &number.to_be_bytes()].concat(),
             Self::Fragment(context) => vec![b'F', context],
             Self::Received(context) => vec![b'R', context],
@@ -201,6 +206,7 @@ impl Key {
             b'I' => Self::Instance,
             b'E' => Self::Epoch(reader.u8()?),
             b'A' => Self::Acknowledged(reader.u8()?),
+            b'N' => Self::Reserved(reader.u8()?),
             b'B' => Self::Block(reader.u8()?, reader.u32()?),
             b'F' => Self::Fragment(reader.u8()?),
             b'R' => Self::Received(reader.u8()?),
@@ -261,6 +267,7 @@ mod tests {
             Key::Instance,
             Key::Epoch(1),
             Key::Acknowledged(2),
+            Key::Reserved(6),
             Key::Block(3, 0x0102_0304),
             Key::Fragment(4),
             Key::Received(5),
@@ -277,6 +284,7 @@ mod tests {
             cuts: vec![Cut { octets: 2, begins: false, ends: true }, Cut { octets: 3, begins: true, ends: false }],
             text: b"abcde".to_vec(),
             raw: 0,
+            passes: false,
         };
         let octets = composition.octets();
         assert_eq!(Composition::read(&octets, 3, 9), Ok(composition.clone()));

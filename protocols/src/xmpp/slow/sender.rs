@@ -5,7 +5,10 @@ use std::collections::VecDeque;
 use super::block::{Covered, Stored, Unit, low};
 use super::dictionary::Dictionaries;
 use super::envelope::Envelopes;
-use super::limits::{LEVEL_AGAIN_AFTER, NEAR_BLOCKS_MAX, RECENT_BLOCKS_MAX, REPEAT_DOUBLINGS_MAX, TAGS_MAX};
+use super::limits::{
+    LEVEL_AGAIN_AFTER, NEAR_BLOCKS_MAX, RECENT_BLOCKS_MAX, REPEAT_DOUBLINGS_MAX, RESERVE_AGAIN_BLOCKS, TAGS_MAX,
+    WINDOW_BLOCKS_MAX,
+};
 use super::record::{Composition, Fragment, Key, number_octets};
 use super::symbols;
 use super::window::Window;
@@ -70,6 +73,10 @@ pub(super) struct Sender {
     pub(super) next: u32,
     /// All numbers below it are acknowledged.
     pub(super) base: u32,
+    /// The disk says that blocks with numbers below it may have left unsaved.
+    pub(super) reserved: u32,
+    /// What was last asked for of that.
+    reserving: u32,
     /// The last epoch begun.
     pub(super) epoch: u16,
     /// Blocks from `base` on.
@@ -98,6 +105,8 @@ impl Sender {
             context,
             next: 0,
             base: 0,
+            reserved: 0,
+            reserving: 0,
             epoch: 0,
             blocks: VecDeque::new(),
             recent: VecDeque::new(),
@@ -123,15 +132,35 @@ impl Sender {
         self.row_max = composition.rows.iter().copied().fold(self.row_max, u64::max);
     }
 
-    /// Settles what the records say: blocks below `base` are only known, numbers go on where they ended.
-    /// False when a number is missing.
+    /// Settles what the records say: blocks below `base` are only known, numbers go on where they ended. Where a block may
+    /// have left unsaved its number is not used for anything else: the peer may have it. It is left out before and behind
+    /// all others, as an epoch may begin with any number, and empty between them.
+    /// False when a number is missing that was saved.
+    //= xmpp/SLOW-029
     pub(super) fn settle(&mut self) -> bool {
         while let Some(block) = self.blocks.pop_front_if(|block| block.number < self.base) {
             self.recent.push_back((block.number, block.composition.rows));
         }
-        self.next = self.next.max(self.base);
-        let whole = self.blocks.iter().zip(self.base..).all(|(block, number)| block.number == number);
-        whole && usize::try_from(self.next - self.base) == Ok(self.blocks.len())
+        self.reserving = self.reserved;
+        // What is left of a stanza is in the very next block: none has left unsaved behind its beginning.
+        let end = if self.fragment.is_some() { 0 } else { self.reserved };
+        let first = self.blocks.front().map_or(end, |block| block.number.min(self.reserved));
+        self.base = self.base.max(first);
+        self.next = self.base;
+        for block in std::mem::take(&mut self.blocks) {
+            while self.next < block.number.min(self.reserved) {
+                self.restore_block(self.next, Composition::default());
+            }
+            if self.next != block.number {
+                return false;
+            }
+            self.next = block.number + 1;
+            self.blocks.push_back(block);
+        }
+        while !self.blocks.is_empty() && self.next < end {
+            self.restore_block(self.next, Composition::default());
+        }
+        self.blocks.len() <= WINDOW_BLOCKS_MAX
     }
 
     /// Whether an epoch must begin before anything can be sent again.
@@ -196,10 +225,28 @@ impl Sender {
         let mut changes = if self.running.is_none() { self.begin(dictionaries, number) } else { Vec::new() };
         let Some(running) = &mut self.running else { return changes };
         let body = encode(running, &composition);
-        changes.push((Key::Block(self.context, number).octets(), Some(composition.octets())));
-        self.blocks.push_back(Block { number, composition, state: State::Unsaved, body });
+        let passes = composition.passes && changes.is_empty() && number < self.reserved;
+        let state = if passes { State::Ready } else { State::Unsaved };
+        if !passes {
+            changes.push((Key::Block(self.context, number).octets(), Some(composition.octets())));
+        }
+        self.blocks.push_back(Block { number, composition: Composition { passes, ..composition }, state, body });
         self.next += 1;
         changes
+    }
+
+    /// Has numbers reserved on the disk for blocks that leave unsaved: all that the window has room for.
+    //= xmpp/SLOW-029
+    pub(super) fn reserve(&mut self) -> Vec<Change> {
+        let wanted = self.base.saturating_add(WINDOW_BLOCKS_MAX as u32);
+        if wanted < self.reserving.saturating_add(RESERVE_AGAIN_BLOCKS) {
+            return Vec::new();
+        }
+        self.reserving = wanted;
+        vec![
+            (Key::Acknowledged(self.context).octets(), Some(number_octets(self.base))),
+            (Key::Reserved(self.context).octets(), Some(number_octets(wanted))),
+        ]
     }
 
     /// Whether a block has not left yet: what comes meanwhile waits for the next one.
@@ -292,7 +339,10 @@ impl Sender {
         }
         while let Some(block) = self.blocks.pop_front_if(|block| block.number < next) {
             done.extend_from_slice(&block.composition.rows);
-            self.recent.push_back((block.number, block.composition.rows));
+            // What left unsaved has no row, and is not submitted again.
+            if !block.composition.passes {
+                self.recent.push_back((block.number, block.composition.rows));
+            }
         }
         self.base = next;
         self.repeats = 0;

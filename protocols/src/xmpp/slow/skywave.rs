@@ -4,7 +4,7 @@
 //! then its rows are done. A block never changes its text, so whatever is lost, repeated, or read by a side that was
 //! restarted in between, each number yields its stanzas once, or stays unacknowledged. `docs/adr/0022` has the table.
 //!
-//! Promises: nothing leaves before it is saved; nothing is acknowledged before it is saved; an idle link sends nothing.
+//! Promises: nothing leaves before it is saved, but on a fast stream what may be lost with this side (ADR 87); nothing is acknowledged before it is saved; an idle link sends nothing.
 
 mod receiving;
 mod sending;
@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, VecDeque};
 use super::config::{Medium, SlowConfig};
 use super::dictionary::Dictionaries;
 use super::fault::SlowFault;
-use super::limits::{LABEL_MAX, SAVE_AGAIN_AFTER, TIDY_AFTER};
+use super::limits::{LABEL_MAX, RECEIVED_WAIT, SAVE_AGAIN_AFTER, TIDY_AFTER};
 use super::queue::Queue;
 use super::receiver::Receiver;
 use super::record::{Composition, Fragment, Key, Received, number_octets, read_number};
@@ -49,6 +49,8 @@ pub(super) struct Skywave {
     in_flight: BTreeMap<u64, Option<(u8, u32)>>,
     units: u64,
     stream: Incoming,
+    /// When the last block left unsaved, if none was saved since.
+    passed_at: Option<Instant>,
     /// Requests for a new epoch that wait for room, and when the last one of a context left.
     requests: BTreeMap<u8, Vec<u8>>,
     asked: BTreeMap<u8, Instant>,
@@ -84,6 +86,8 @@ struct Saving {
     /// To be saved with something else, or after a while.
     lazy: BTreeMap<Vec<u8>, Option<Bytes>>,
     arrived: Vec<Stanza>,
+    /// Since when something is not saved that was handed on already.
+    early_since: Option<Instant>,
     /// There is no place for what has arrived.
     is_full: bool,
     open: Option<Batch>,
@@ -119,6 +123,7 @@ impl Skywave {
             in_flight: BTreeMap::new(),
             units: 0,
             stream: Incoming::default(),
+            passed_at: None,
             requests: BTreeMap::new(),
             asked: BTreeMap::new(),
             heard_at: None,
@@ -186,6 +191,7 @@ impl Skywave {
             Key::Instance => *instance = Some(read_number(value)?),
             Key::Epoch(context) => self.sender(context).epoch = u16::try_from(read_number(value)?).unwrap_or(0),
             Key::Acknowledged(context) => self.sender(context).base = read_number(value)?,
+            Key::Reserved(context) => self.sender(context).reserved = read_number(value)?,
             Key::Block(context, number) => {
                 let composition = Composition::read(value, context, number)?;
                 self.sender(context).restore_block(number, composition);
@@ -263,6 +269,7 @@ impl Skywave {
         for (context, stored) in batch.received {
             self.note_stored(now, context, stored);
         }
+        self.note_reserved(&batch.changes);
         self.settle_blocks(State::Ready);
         self.read_stream(now);
         self.work(now);
@@ -286,6 +293,15 @@ impl Skywave {
     pub(super) fn resume(&mut self, now: Now) {
         self.store.is_full = false;
         self.work(now);
+    }
+
+    /// Numbers that the disk now has reserved: blocks below them may leave unsaved.
+    fn note_reserved(&mut self, changes: &[Change]) {
+        for (key, value) in changes {
+            if let (Ok(Key::Reserved(context)), Some(value)) = (Key::read(key), value) {
+                self.sender(context).reserved = read_number(value).unwrap_or(0);
+            }
+        }
     }
 
     /// Has everything of an open batch wait for the next one.
@@ -334,7 +350,7 @@ impl Skywave {
         }
         self.store.again_at = None;
         let takes = !self.store.is_full;
-        let has_come = takes && self.has_unsaved();
+        let has_come = takes && self.has_unsaved() && self.early_until().is_none_or(|at| at <= now.mono);
         let is_tidy = self.store.lazy.is_empty() || self.store.tidy_at.is_none_or(|at| at > now.mono);
         if !has_come && self.store.changes.is_empty() && is_tidy {
             return;
@@ -347,13 +363,22 @@ impl Skywave {
                 block.state = State::Saving;
             }
         }
-        self.store.tidy_at = None;
+        (self.store.tidy_at, self.store.early_since) = (None, None);
         self.store.saves += 1;
         let save = self.store.saves;
         let changes: Vec<Change> = changes.into_iter().collect();
         let arrived = if takes { std::mem::take(&mut self.store.arrived) } else { Vec::new() };
         self.store.open = Some(Batch { save, changes: changes.clone(), arrived: arrived.clone(), received });
         self.outputs.push_back(SlowOutput::Save { save, changes, arrived });
+    }
+
+    /// Until when what has come waits to be saved with something else: where all of it was handed on already only the
+    /// acknowledgement waits for it.
+    //= xmpp/SLOW-030
+    fn early_until(&self) -> Option<Instant> {
+        let is_fast = self.medium.is_some_and(Medium::is_fast);
+        let is_early = is_fast && self.store.arrived.is_empty() && self.has_unsaved();
+        self.store.early_since.filter(|_| is_early).map(|since| since + RECEIVED_WAIT)
     }
 
     /// Has what was read of the peer saved: with that it can be acknowledged.
@@ -397,6 +422,7 @@ impl Skywave {
 
     pub(super) fn next_wakeup(&self) -> Option<Wakeup> {
         let is_saving = self.store.open.is_some();
+        let may_save = !is_saving && self.store.again_at.is_none() && !self.store.is_full;
         let may_tidy = !is_saving && self.store.again_at.is_none() && !self.store.lazy.is_empty();
         let times = [
             (self.next_form(), "linger"),
@@ -405,6 +431,7 @@ impl Skywave {
             (self.next_break(), "stream cannot be read"),
             (self.store.again_at.filter(|_| !is_saving), "save again"),
             (self.store.tidy_at.filter(|_| may_tidy), "tidy records"),
+            (self.early_until().filter(|_| may_save), "save what was handed on"),
         ];
         times
             .into_iter()

@@ -154,7 +154,7 @@ impl Skywave {
             }
             Turn::Now => {
                 let read = self.read_data(now, unit);
-                if matches!(read, Err(SlowFault::Digest)) {
+                if read.is_err() {
                     // Altered, or of an epoch whose beginning was lost: the peer answers only if it sent this digest.
                     self.ask(now, context, digest, false);
                 }
@@ -214,7 +214,7 @@ impl Skywave {
         }
         self.stream.is_read();
         self.receiver(context).untold_stanzas += found.stanzas.len();
-        self.hand_on(found.stanzas);
+        self.hand_on(now, found.stanzas);
         if let Some(ack) = found.ack {
             self.acknowledged(now, context, ack.next);
         }
@@ -226,13 +226,14 @@ impl Skywave {
 
     /// What may come twice does not wait for the disk, unless something before it does.
     //= xmpp/SLOW-021
-    fn hand_on(&mut self, mut stanzas: Vec<Stanza>) {
+    fn hand_on(&mut self, now: Now, mut stanzas: Vec<Stanza>) {
         let nothing_waits =
             self.store.arrived.is_empty() && self.store.open.as_ref().is_none_or(|batch| batch.arrived.is_empty());
         if nothing_waits {
             let waits = stanzas.iter().position(|stanza| !Meaning::of(stanza).may_repeat());
             let rest = stanzas.split_off(waits.unwrap_or(stanzas.len()));
             if !stanzas.is_empty() {
+                self.store.early_since.get_or_insert(now.mono);
                 self.outputs.push_back(SlowOutput::Early { arrived: stanzas });
             }
             stanzas = rest;

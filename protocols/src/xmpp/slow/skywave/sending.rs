@@ -1,9 +1,11 @@
 //! Forming blocks, letting units leave, repeating what is not acknowledged.
 
 use super::super::block::{Stored, Unit, ack_digest, low};
-use super::super::config::unit_octets;
+use super::super::config::{Medium, unit_octets};
 use super::super::fault::SlowFault;
-use super::super::limits::{ANSWERS_FOR, BLOCK_STANZAS_MAX, LINGER, LINGER_STANZAS_MAX, REPEATS_PER_EPOCH_MAX};
+use super::super::limits::{
+    ANSWERS_FOR, BLOCK_STANZAS_MAX, LINGER, LINGER_STANZAS_MAX, PASSING_SPACING, REPEATS_PER_EPOCH_MAX,
+};
 use super::super::queue::{Waiting, context_of};
 use super::super::record::{Composition, Cut, Fragment, Key};
 use super::super::sender::{self, Sender, State};
@@ -57,10 +59,16 @@ impl Skywave {
         if self.room_units <= unsent || self.room_octets == 0 || is_full {
             return None;
         }
-        if sender.is_some_and(|sender| sender.fragment.is_some()) || !self.in_flight.is_empty() {
+        if sender.is_some_and(|sender| sender.fragment.is_some()) {
             return Some(Instant::ZERO);
         }
         let first = self.waiting_in(context).next()?;
+        if first.passes && self.may_pass(context) {
+            return Some(self.passed_at.map_or(Instant::ZERO, |at| at + PASSING_SPACING));
+        }
+        if !self.in_flight.is_empty() {
+            return Some(Instant::ZERO);
+        }
         let few = || self.waiting_in(context).take(1 + LINGER_STANZAS_MAX);
         let oldest = few().map(|waiting| waiting.since).fold(first.since, Instant::min);
         let is_urgent = first.outgoing.priority.precedence() >= Precedence::Immediate;
@@ -70,6 +78,12 @@ impl Skywave {
             return Some(Instant::ZERO);
         }
         few().map(|waiting| waiting.since + self.config.linger_on(medium, waiting.is_written)).min()
+    }
+
+    /// Whether a block may leave unsaved now, if it has nothing that is to be saved.
+    fn may_pass(&self, context: u8) -> bool {
+        let has_numbers = |sender: &Sender| sender.next < sender.reserved;
+        self.medium.is_some_and(Medium::is_fast) && self.senders.get(&context).is_some_and(has_numbers)
     }
 
     fn waiting_in(&self, context: u8) -> impl Iterator<Item = &Waiting> {
@@ -87,7 +101,8 @@ impl Skywave {
             unit_octets: unit_octets(medium),
         };
         let number = self.sender(context).next;
-        let mut block = Composition { priority: i8::MIN, ..Composition::default() };
+        let passes = medium.is_fast() && self.sender(context).fragment.is_none();
+        let mut block = Composition { priority: i8::MIN, passes, ..Composition::default() };
         let is_whole = self.take_fragment(context, limit, &mut block);
         if is_whole {
             self.take_waiting(context, number, limit, &mut block);
@@ -96,8 +111,11 @@ impl Skywave {
             return;
         }
         let dictionaries = self.dictionaries.clone();
+        let reserved = if block.passes { self.sender(context).reserve() } else { Vec::new() };
+        self.passed_at = Some(now.mono).filter(|_| block.passes);
         let changes = self.sender(context).form(&dictionaries, block);
         self.change(changes);
+        self.change(reserved);
         let tidied = self.sender(context).tidy();
         self.change_lazily(now, tidied);
     }
@@ -141,6 +159,11 @@ impl Skywave {
                 self.outputs.push_back(SlowOutput::Refused { number: row, why });
                 continue;
             }
+            // What is to be saved has a block of its own: nothing else waits for the disk with it.
+            if block.passes && !waiting.passes && !block.cuts.is_empty() {
+                self.queue.put_back(rank, waiting);
+                return;
+            }
             let most = if block.cuts.is_empty() { octets_that_fit(limit, &text, true) } else { usize::MAX };
             let is_cut = text.len() > most;
             let has_room = block.cuts.is_empty() || fits(limit, block, &text, &mut coded);
@@ -159,6 +182,7 @@ impl Skywave {
                 block.kept.push(kept);
             }
             index += 1;
+            block.passes &= waiting.passes && !is_cut;
             if is_cut {
                 return self.cut(context, row, priority, &text, most, block);
             }
