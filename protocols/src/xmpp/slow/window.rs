@@ -5,6 +5,8 @@
 //! read leaves no trace in the reader. Zero octets at the end are not sent: the end mark of a fixed block is all zero.
 //! Promises: inflating stops at a cap of octets and of ratio. Limits: [`WINDOW_OCTETS_MAX`], [`RATIO_MAX`].
 
+use std::cell::RefCell;
+
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Method, Strategy};
 
@@ -16,6 +18,13 @@ const END_OCTETS: [u8; 3] = [0; 3];
 /// Octets inflated at a time.
 const STEP_OCTETS: usize = 4 << 10;
 const WINDOW_BITS: u8 = 15;
+
+thread_local! {
+    /// The deflate stream of all windows of a thread, begun anew for each unit: its tables are 300 KB, and to make them cost
+    /// as much as to deflate.
+    static STREAM: RefCell<Compress> =
+        RefCell::new(Compress::new_with_window_bits(Compression::best(), false, WINDOW_BITS));
+}
 
 /// What matches may refer to.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -41,14 +50,16 @@ impl Window {
     /// Deflates `content` at the best level: airtime costs more than computing.
     pub(super) fn deflate(&self, content: &[u8]) -> Vec<u8> {
         //= xmpp/SLOW-010
-        let mut stream = Compress::new_with_window_bits(Compression::best(), false, WINDOW_BITS);
-        if !self.history.is_empty() {
-            // A fresh stream takes any dictionary.
-            let _ = stream.set_dictionary(&self.history);
-        }
         // Enough for stored blocks, so that one call ends the stream.
         let mut octets = Vec::with_capacity(content.len() + content.len() / 1_000 + 64);
-        let _ = stream.compress_vec(content, &mut octets, FlushCompress::Finish);
+        STREAM.with_borrow_mut(|stream| {
+            stream.reset();
+            if !self.history.is_empty() {
+                // A fresh stream takes any dictionary.
+                let _ = stream.set_dictionary(&self.history);
+            }
+            let _ = stream.compress_vec(content, &mut octets, FlushCompress::Finish);
+        });
         while octets.last() == Some(&0) {
             octets.pop();
         }
