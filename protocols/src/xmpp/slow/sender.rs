@@ -136,7 +136,7 @@ impl Sender {
     /// have left unsaved its number is not used for anything else: the peer may have it. It is left out before and behind
     /// all others, as an epoch may begin with any number, and empty between them.
     /// False when a number is missing that was saved.
-    //= xmpp/SLOW-029
+    //= xmpp/SLOW-030
     pub(super) fn settle(&mut self) -> bool {
         while let Some(block) = self.blocks.pop_front_if(|block| block.number < self.base) {
             self.recent.push_back((block.number, block.composition.rows));
@@ -236,7 +236,7 @@ impl Sender {
     }
 
     /// Has numbers reserved on the disk for blocks that leave unsaved: all that the window has room for.
-    //= xmpp/SLOW-029
+    //= xmpp/SLOW-030
     pub(super) fn reserve(&mut self) -> Vec<Change> {
         let wanted = self.base.saturating_add(WINDOW_BLOCKS_MAX as u32);
         if wanted < self.reserving.saturating_add(RESERVE_AGAIN_BLOCKS) {

@@ -374,7 +374,7 @@ impl Skywave {
 
     /// Until when what has come waits to be saved with something else: where all of it was handed on already only the
     /// acknowledgement waits for it.
-    //= xmpp/SLOW-030
+    //= xmpp/SLOW-031
     fn early_until(&self) -> Option<Instant> {
         let is_fast = self.medium.is_some_and(Medium::is_fast);
         let is_early = is_fast && self.store.arrived.is_empty() && self.has_unsaved();
