@@ -436,7 +436,7 @@ impl Stack {
             ServerOutput::Close(client) => self.outputs.push_back((client, ClientOutput::Close)),
             ServerOutput::Send(outgoing) => self.submit(now, outgoing),
             ServerOutput::WantLink(peer) => self.cas.want(now, peer, true),
-            ServerOutput::ReleaseLink(peer) => self.cas.release(now, peer, LinkBreak::HigherLayer),
+            ServerOutput::ReleaseLink(peer) => self.cas.release_exclusive(now, peer, LinkBreak::HigherLayer),
             ServerOutput::Manage { client, kind, .. } if self.orders.len() >= ORDERS_MAX => {
                 self.server.answer(client, kind, "busy: one at a time");
             }

@@ -205,6 +205,25 @@ fn each_way_to_make_a_link_knows_hard_links_too() {
     }
 }
 
+/// A node begins anew while a hard link with it is up. What it sends asks for a link of its own, which takes the place of that
+/// one: nothing of it is lost.
+#[test]
+fn a_node_that_begins_anew_is_heard_by_one_with_a_hard_link() {
+    for setup in SETUPS {
+        let mut bench = with_setup("", setup);
+        let link = HardLink { kind: HardLinkType::Reservation, priority: 1, remote_sap: SapId::RCOP, node: address(1) };
+        bench.say(0, RCOP, &Primitive::HardLinkEstablish(link));
+        bench.run(60.0);
+        assert_eq!(bench.told.pop().unwrap().primitive, Primitive::HardLinkEstablished(HardLinkStatus::Good, link));
+        bench.restart(1);
+        bench.arq(1, 0, 6, 7200, unit(5, 300));
+        bench.run(300.0);
+        assert_eq!(bench.answered(1), (vec![5], vec![]), "{setup:?}");
+        let arrived: Vec<u32> = bench.arrived(0, RCOP).iter().map(|(tag, _)| *tag).collect();
+        assert_eq!(arrived, [5], "{setup:?}");
+    }
+}
+
 /// What is confirmed has arrived, whichever node began anew in the middle, and whatever was lost just then.
 #[test]
 fn nothing_is_acknowledged_unread_when_a_node_begins_anew() {
