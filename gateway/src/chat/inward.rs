@@ -15,8 +15,11 @@ use skywave_transports::io::Space;
 
 use super::queue::local::Handing;
 use super::record::Record;
-use super::{Chat, Line};
+use super::{Chat, Line, Way};
 use crate::telemetry::StanzaFate;
+
+/// What is told of a stanza that came alone: it keeps no order.
+pub const BY_UNIT: &str = "as a single unit";
 
 impl Chat {
     /// A stanza that came with a session's records; what is made of it is in the same batch. One that came `early` waits
@@ -53,7 +56,7 @@ impl Chat {
         let verdict = peer.judge(now, Some(line.way), &stanza);
         self.tell_rules(index);
         match verdict {
-            Verdict::Pass { stanza, .. } => self.inward_presence(now, index, stanza, early),
+            Verdict::Pass { stanza, .. } => self.inward_presence(now, line, stanza, early),
             Verdict::Drop => self.dropped(now, index, &stanza, "by a rule for what comes"),
             Verdict::Reply(answer) => {
                 self.count(index, |counters| counters.stanzas_answered += 1);
@@ -63,19 +66,21 @@ impl Chat {
         }
     }
 
-    fn inward_presence(&mut self, now: Now, index: usize, stanza: Stanza, early: bool) {
+    fn inward_presence(&mut self, now: Now, line: Line, stanza: Stanza, early: bool) {
+        let index = line.peer;
         let Some(peer) = self.peers.get_mut(index) else { return };
         let Presence { cross, replace: _, ends_join: _, back, on } = peer.presence.inbound(now, stanza);
         for stanza in back {
             self.send_own(now, index, stanza);
         }
         for stanza in cross.into_iter().chain(on) {
-            self.hand(now, index, stanza, early);
+            self.hand(now, line, stanza, early);
         }
     }
 
     /// Puts a stanza that came into the queue for its local server, once the batch is on the disk, or early.
-    fn hand(&mut self, now: Now, index: usize, stanza: Stanza, early: bool) {
+    fn hand(&mut self, now: Now, line: Line, stanza: Stanza, early: bool) {
+        let index = line.peer;
         let Some(peer) = self.peers.get(index) else { return };
         let precedence = peer.precedence.of(&stanza);
         let fate = peer.config.lives.fate(&stanza, precedence);
@@ -111,7 +116,8 @@ impl Chat {
             self.work.write(self.record_in(&handing).write(Space::ChatIn, number));
             self.work.hurry(precedence);
         }
-        self.line_in(now, number, &handing, StanzaFate::Arrived, "by the link");
+        let words = if line.way == Way::Units { BY_UNIT } else { "by the link" };
+        self.line_in(now, number, &handing, StanzaFate::Arrived, words);
         if early && !fate.durable {
             self.push_local(now, number, handing);
         } else {

@@ -57,6 +57,7 @@ use reached::Reached;
 use recent::Recent;
 use work::{Pending, Work};
 
+pub use inward::BY_UNIT;
 pub use slow::LinkState;
 
 /// Which of a peer's links is meant.

@@ -49,6 +49,11 @@ impl Chat {
         for row in rows.out {
             self.restore_out(now, &row);
         }
+        for peer in &mut self.peers {
+            if let Some(units) = &mut peer.units {
+                units.session.forget(now, |number| peer.queue.get(number).is_none());
+            }
+        }
         for row in rows.local {
             self.restore_local(now, &row);
         }

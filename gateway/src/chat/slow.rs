@@ -343,14 +343,15 @@ impl Chat {
         peer.apply_room(now);
     }
 
-    /// A unit, or some octets of a stream, arrived by a link. Answered by `Accept` or `Refuse`.
-    pub fn arrived(&mut self, now: Now, line: Line, arrival: ArrivalId, octets: &[u8]) {
+    /// A unit, or some octets of a stream, arrived by a link, under the name that the link has for it. Answered by `Accept`
+    /// or `Refuse`.
+    pub fn arrived(&mut self, now: Now, line: Line, arrival: ArrivalId, name: &[u8], octets: &[u8]) {
         let Some(side) = self.side_mut(line) else { return };
         side.arrivals.push(arrival);
         // While the peer transmits, what we have for it can only wait.
         side.lives(now);
         let was_overdue = side.overdue;
-        side.session.arrived(now, octets);
+        side.session.unit_arrived(now, name, octets);
         self.drain_sessions(now, line.peer);
         self.settle_arrivals(line);
         if was_overdue {

@@ -10,6 +10,7 @@ use skywave_transports::transport::{
 use super::config::Carriage;
 use super::delivery::whole;
 use super::links::{Change, LinkOutput};
+use super::marks::silence_mark;
 use super::seam::{Answer, Job};
 use super::steps::{Saved, Then, UnitNews};
 use super::{Node, Output, Pending};
@@ -190,7 +191,7 @@ impl Node {
             TransportEvent::Arrived { arrival, from, source, priority, confirmed: _, key: _, content } => {
                 self.arrived(index, arrival, from, source, priority, content);
             }
-            TransportEvent::SilenceEnded(site) => self.unmark_silence(&name, &site),
+            TransportEvent::SilenceEnded(site) => self.write_marks([(silence_mark(&name, &site), None)]),
             TransportEvent::Notice(notice) => self.tell(Event::Notice {
                 part: name,
                 alarm: notice.alarm,

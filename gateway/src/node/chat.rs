@@ -201,8 +201,15 @@ impl Node {
                     chat.unit_failed(now, ticket.0);
                 }
             }
-            TransportEvent::Arrived { arrival, from, source, content, .. } => {
-                self.chat_arrived(now, index, arrival, from, &source, &content);
+            TransportEvent::Arrived { arrival, from, source, key, content, .. } => {
+                if let Some(link) = self.links.link_mut(index) {
+                    link.units_received += 1;
+                }
+                match self.chat.line(index, from.as_ref()) {
+                    Some(line) => self.chat_arrived(now, line, arrival, &key, &content),
+                    None => self.chat_from_stranger(now, index, arrival, &source, content.len()),
+                }
+                self.chat_heard(now, index, from.as_ref());
             }
             TransportEvent::Up => {
                 self.link_state(index, None);
@@ -226,31 +233,17 @@ impl Node {
         }
     }
 
-    fn chat_arrived(
-        &mut self,
-        now: Now,
-        index: usize,
-        arrival: ArrivalId,
-        from: Option<SiteName>,
-        source: &str,
-        content: &Bytes,
-    ) {
-        if let Some(link) = self.links.link_mut(index) {
-            link.units_received += 1;
+    fn chat_arrived(&mut self, now: Now, line: Line, arrival: ArrivalId, name: &[u8], content: &Bytes) {
+        if let Some(chat) = self.chat.chat.as_mut() {
+            chat.arrived(now, line, arrival, name, content);
         }
-        let line = self.chat.line(index, from.as_ref());
-        match (line, self.chat.chat.as_mut()) {
-            (Some(line), Some(chat)) => {
-                chat.arrived(now, line, arrival, content);
-                self.chat_heard(now, index, from.as_ref());
-            }
-            (None, _) | (_, None) => {
-                self.links.with(now, index, |transport| transport.refuse(now, arrival, false));
-                let detail = format!("{} octets from {source}", content.len());
-                let part = self.links.link(index).map_or_else(String::new, |link| link.name.to_string());
-                self.notice(&part, false, "chat_from_stranger", detail);
-            }
-        }
+    }
+
+    fn chat_from_stranger(&mut self, now: Now, index: usize, arrival: ArrivalId, source: &str, octets: usize) {
+        self.links.with(now, index, |transport| transport.refuse(now, arrival, false));
+        let detail = format!("{octets} octets from {source}");
+        let part = self.links.link(index).map_or_else(String::new, |link| link.name.to_string());
+        self.notice(&part, false, "chat_from_stranger", detail);
     }
 
     /// Tells chat how its links are, where that has changed.
@@ -454,14 +447,18 @@ impl Node {
     fn chat_heard(&mut self, now: Now, index: usize, site: Option<&SiteName>) {
         let Some(line) = self.chat.line(index, site) else { return };
         let ended = self.chat.chat.as_mut().filter(|_| self.ready).is_some_and(|chat| chat.heard(now, line));
-        let lines = self.chat.chat.as_ref().filter(|_| ended).map(|chat| chat.silent_together(line));
-        for line in lines.into_iter().flatten() {
-            let Some(index) = self.chat_link(line) else { continue };
-            let Some(site) = self.chat.site(index, line) else { continue };
-            let Some(link) = self.links.link(index).map(|link| link.name.to_string()) else { continue };
-            self.links.with(now, index, |transport| transport.set_silence(now, &site, false));
-            self.mark(super::operator::silence_mark(&link, &site), false, "");
+        if let Some(site) = self.chat.site(index, line).filter(|_| ended) {
+            self.believe(now, index, &site, false, None);
         }
+    }
+
+    /// The links on which a site is silent whenever it is silent on this one: for chat, the first and that for units.
+    pub(super) fn silent_together(&self, index: usize, site: &SiteName) -> Vec<usize> {
+        let line = self.chat.line(index, Some(site));
+        let chat = self.chat.chat.as_ref();
+        let lines = line.and_then(|line| Some(chat?.silent_together(line))).unwrap_or_default();
+        let others = lines.into_iter().filter_map(|line| self.chat_link(line)).filter(|&other| other != index);
+        std::iter::once(index).chain(others).collect()
     }
 
     /// The operator says that a site on a link is silent, or is no more.

@@ -23,6 +23,7 @@ mod due;
 mod links;
 mod mail_door;
 mod mails;
+mod marks;
 mod mta;
 mod operator;
 mod quarantine;

@@ -6,14 +6,15 @@ use serde_json::json;
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::{Duration, Instant, Now, Wakeup, WallTime};
-use skywave_transports::io::{Row, Space, Write};
+use skywave_transports::io::Write;
 use skywave_transports::transport::{Delivery, Emission, SiteName, Unit, UnitTicket};
 
 use super::answers::TRY_LATER;
 use super::command::{Command, Reply};
 use super::links::PING_UNIT;
+use super::marks::{Words, down_mark, emcon_mark, said};
 use super::seam::ReplyTo;
-use super::steps::{Saved, Then, UnitNews};
+use super::steps::{Then, UnitNews};
 use super::{Node, Output};
 use crate::queue::agenda::{Due, Entry};
 use crate::queue::limits::HOPS_PER_MAIL_MAX;
@@ -34,6 +35,8 @@ const PINGS_MAX: usize = 16;
 #[derive(Debug, Default)]
 pub struct Operator {
     pings: BTreeMap<UnitTicket, Ping>,
+    /// What was said before the marks of earlier runs were read.
+    pub(super) early: Words,
 }
 
 #[derive(Debug)]
@@ -361,7 +364,7 @@ impl Node {
         } else {
             self.links.down.insert(name);
         }
-        self.mark(format!("mark/down/{link}"), !up, "");
+        self.write_marks([(down_mark(link), Some(said(!up)))]);
         self.reply_stored(reply_to, json!({ "link": link, "in_use": up }));
     }
 
@@ -373,15 +376,13 @@ impl Node {
         if links.is_empty() {
             return self.no_link(reply_to, link.unwrap_or("(any)"));
         }
-        for (index, name) in &links {
-            self.set_emission(now, *index, on);
-            self.mark(format!("mark/emcon/{name}"), on, "");
-        }
+        links.iter().for_each(|(index, _)| self.set_emission(now, *index, on));
+        self.write_marks(links.iter().map(|(_, name)| (emcon_mark(name), Some(said(on)))));
         let names: Vec<&str> = links.iter().map(|(_, name)| &**name).collect();
         self.reply_stored(reply_to, json!({ "links": names, "emcon": on }));
     }
 
-    fn set_emission(&mut self, now: Now, index: usize, on: bool) {
+    pub(super) fn set_emission(&mut self, now: Now, index: usize, on: bool) {
         let emission = if on { Emission::Silent } else { Emission::Free };
         let Some(link) = self.links.link_mut(index) else { return };
         link.emission = emission;
@@ -397,61 +398,9 @@ impl Node {
         if !sites.iter().any(|it| it.site == name) {
             return self.reply_error(reply_to, &format!("{link} does not reach {site}"), USAGE);
         }
-        self.links.with(now, index, |transport| {
-            transport.plan_silence(&name, until);
-            transport.set_silence(now, &name, on);
-        });
         self.chat_silence(now, index, &name, on);
-        let planned = until.map_or_else(String::new, |until| format!(" {}", until.unix_seconds()));
-        self.mark(silence_mark(link, site), on, &planned);
+        self.believe(now, index, &name, on, until);
         self.reply_stored(reply_to, json!({ "link": link, "site": site, "silent": on }));
-    }
-
-    /// Keeps an operator's mark over restarts, and what else there is to it.
-    pub(super) fn mark(&mut self, key: String, on: bool, more: &str) {
-        self.write_mark(key, Some(format!("{}{more}", if on { "on" } else { "off" })));
-    }
-
-    /// Who is heard keeps silence no more, after a restart neither: only what the configuration says holds then.
-    pub(super) fn unmark_silence(&mut self, link: &str, site: &str) {
-        self.write_mark(silence_mark(link, site), None);
-    }
-
-    fn write_mark(&mut self, key: String, value: Option<String>) {
-        let write = Write { space: Space::Site, key: key.into_bytes(), value: value.map(Into::into) };
-        self.save(Batch { writes: vec![write], ..Batch::default() }, Saved::Notes(Vec::new()));
-    }
-
-    /// The operator's marks of the last run hold again.
-    pub(super) fn take_marks(&mut self, now: Now, rows: Vec<Row>) {
-        for row in rows {
-            let Ok(key) = String::from_utf8(row.key) else { continue };
-            let (mark, until) = match std::str::from_utf8(&row.value).unwrap_or_default().split_once(' ') {
-                Some((mark, until)) => (mark, until.parse().ok().map(WallTime::from_unix_seconds)),
-                None => (std::str::from_utf8(&row.value).unwrap_or_default(), None),
-            };
-            let on = mark == "on";
-            let mut parts = key.splitn(4, '/').skip(1);
-            match (parts.next(), parts.next(), parts.next()) {
-                (Some("down"), Some(link), None) if on => drop(self.links.down.insert(link.into())),
-                (Some("emcon"), Some(link), None) => {
-                    if let Some(index) = self.links.index(link).filter(|_| on) {
-                        self.set_emission(now, index, on);
-                    }
-                }
-                (Some("silence"), Some(link), Some(site)) => {
-                    if let Some(index) = self.links.index(link) {
-                        let site: SiteName = site.into();
-                        self.links.with(now, index, |transport| {
-                            transport.plan_silence(&site, until);
-                            transport.set_silence(now, &site, on);
-                        });
-                        self.chat_silence(now, index, &site, on);
-                    }
-                }
-                (_, _, _) => {}
-            }
-        }
     }
 
     fn ping(&mut self, now: Now, reply_to: ReplyTo, link: &str, site: &str, timeout_seconds: u32) {
@@ -547,9 +496,4 @@ impl Node {
         }
         self.out.push_back(Output::Reply(reply_to, Reply::Error { why: why.to_owned(), code }));
     }
-}
-
-/// The key of an operator's word that a site on a link keeps silence, or does no more.
-pub(super) fn silence_mark(link: &str, site: &str) -> String {
-    format!("mark/silence/{link}/{site}")
 }

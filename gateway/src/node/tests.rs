@@ -14,6 +14,7 @@ use crate::world::local_mta::Mood;
 use crate::world::plan::{LinkKind, Plan};
 use crate::world::{MailOrder, Trouble, World};
 
+mod marks;
 mod reports;
 
 fn one_site() -> World {

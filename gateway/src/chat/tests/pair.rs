@@ -160,7 +160,7 @@ impl Pair {
                         continue;
                     }
                     self.arrivals += 1;
-                    self.chats[1 - site].arrived(self.now, line, ArrivalId(self.arrivals), &unit.content);
+                    self.chats[1 - site].arrived(self.now, line, ArrivalId(self.arrivals), &[], &unit.content);
                     self.chats[site].unit_delivered(self.now, unit.ticket);
                 }
                 ChatOutput::Tell(event) => self.told[site].push(event),

@@ -74,4 +74,8 @@ fn what_is_in_a_block_of_the_stream_does_not_go_as_a_unit_after_a_restart() {
     assert_eq!(run(true, None), [], "the far site may have it");
     assert_eq!(run(true, Some(&message("2", ANN, BOB, ""))), [], "nor does what follows overtake it");
     assert_eq!(run(true, Some(&message("3", "eve@hq.test/e", BOB, ""))), [Way::Units]);
+    // The silence has ended. What the carrier of units may have handed over goes by no stream as well.
+    let all = [Way::Units, Way::Stream, Way::Stream];
+    assert_eq!(run(false, None), all, "the first two by the stream, the third as the unit that it was");
+    assert_eq!(run(false, Some(&message("4", "eve@hq.test/e", BOB, ""))), all, "what follows a unit waits for it");
 }

@@ -110,6 +110,9 @@ pub const ASK_AFTER: Duration = Duration::from_secs(30);
 pub const LEVEL_AGAIN_AFTER: Duration = Duration::from_secs(600);
 /// When a batch that the store refused is tried again.
 pub const SAVE_AGAIN_AFTER: Duration = Duration::from_secs(5);
+/// Names of single units remembered as taken. More cannot be waiting for the carrier's own note of that: it holds 128 of one
+/// sender that are not whole or not taken.
+pub const UNITS_TAKEN_KEPT: usize = 256;
 /// How long records that are no longer needed wait for a batch to ride on.
 pub const TIDY_AFTER: Duration = Duration::from_secs(60);
 /// Stanzas after which a peer is asked for its count (XEP-0198).

@@ -154,8 +154,18 @@ impl Session {
     pub fn restore(&mut self, now: Now, rows: Vec<(Vec<u8>, Bytes)>) {
         match &mut self.profile {
             Inner::Skywave(session) => session.restore(now, rows),
-            // These keep nothing: the gateway submits its rows again.
-            Inner::Standard(_) | Inner::Units(_) => {}
+            Inner::Units(session) => session.restore(rows),
+            // It keeps nothing: the gateway submits its rows again.
+            Inner::Standard(_) => {}
+        }
+    }
+
+    /// Behind [`Session::restore`] and the first submissions: forgets what it remembers of stanzas that are gone.
+    pub fn forget(&mut self, now: Now, is_gone: impl Fn(u64) -> bool) {
+        match &mut self.profile {
+            Inner::Units(session) => session.forget(now, is_gone),
+            // Its records are those of the stream; that one has none.
+            Inner::Skywave(_) | Inner::Standard(_) => {}
         }
     }
 
@@ -173,8 +183,9 @@ impl Session {
     pub fn knows(&self, number: u64) -> bool {
         match &self.profile {
             Inner::Skywave(session) => session.knows(number),
-            // These remember nothing of an earlier run, and give back what is in no unit.
-            Inner::Standard(_) | Inner::Units(_) => false,
+            Inner::Units(session) => session.knows(number),
+            // It remembers nothing of an earlier run, and gives back what is in no unit.
+            Inner::Standard(_) => false,
         }
     }
 
@@ -205,7 +216,16 @@ impl Session {
 
     /// A unit from the peer, or some octets of its stream.
     pub fn arrived(&mut self, now: Now, octets: &[u8]) {
-        each!(self, session => session.arrived(now, octets));
+        self.unit_arrived(now, &[], octets);
+    }
+
+    /// The same of a transport that names each unit, over restarts too: one that it offers again is taken once.
+    pub fn unit_arrived(&mut self, now: Now, name: &[u8], octets: &[u8]) {
+        match &mut self.profile {
+            Inner::Skywave(session) => session.arrived(now, octets),
+            Inner::Standard(session) => session.arrived(now, octets),
+            Inner::Units(session) => session.arrived(now, name, octets),
+        }
     }
 
     /// A batch is on the disk.
