@@ -1,8 +1,10 @@
 //! Plays seeded worlds: random mail and troubles, then calm, then everything must come to its end.
 
+use skywave::node::command::{Command, Reply};
 use skywave::world::account::log;
 use skywave::world::disk::Disk;
 use skywave::world::seeds::{play, play_through};
+use skywave_protocols::time::Duration;
 
 /// Seeds in the everyday loop; `SKYWAVE_SEEDS=200` for more.
 const SEEDS: u64 = 20;
@@ -20,13 +22,20 @@ fn seeded_worlds_come_to_their_end() {
     assert!(bad.is_empty(), "{} of {count} seeds failed:\n{}\n\n{shown}", bad.len(), firsts.join("\n"));
 }
 
-/// `SKYWAVE_SEED=17` plays that one seed; `SKYWAVE_LOG=1` prints all that its sites told.
+/// `SKYWAVE_SEED=17` plays that one seed; `SKYWAVE_LOG=1` prints all that its sites told, and what they show of their links.
 #[test]
 fn one_seed() {
     let seed = from_environment("SKYWAVE_SEED").unwrap_or(1);
-    let (world, end) = play_through(seed, Disk::default, "cargo test -p skywave-tests --test it one_seed");
+    let (mut world, end) = play_through(seed, Disk::default, "cargo test -p skywave-tests --test it one_seed");
     if from_environment("SKYWAVE_LOG").is_some() {
         log(&world).iter().for_each(|line| println!("{line}"));
+        for site in 0..world.sites.len() {
+            let names: Vec<String> = world.sites[site].config.links.iter().map(|link| link.name.to_string()).collect();
+            for link in names {
+                let shown = world.ask(site, Command::LinkShow { link }, Duration::from_secs(60));
+                println!("{} shows {}", world.sites[site].name, shown.map(shown_as).unwrap_or_default());
+            }
+        }
     }
     end.unwrap_or_else(|why| panic!("{why}"));
     println!(
@@ -35,6 +44,10 @@ fn one_seed() {
         world.at().as_micros() as f64 / 1e6,
         world.digest()
     );
+}
+
+fn shown_as(reply: Reply) -> String {
+    serde_json::to_string(&reply).unwrap_or_default()
 }
 
 #[test]

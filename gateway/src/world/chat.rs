@@ -33,6 +33,15 @@ pub enum Deed {
         /// The text.
         text: String,
     },
+    /// Says something to somebody, marked by a label.
+    SayMarked {
+        /// To whom.
+        to: String,
+        /// The text.
+        text: String,
+        /// The words of its label.
+        marking: String,
+    },
     /// Types, and stops.
     Types(String),
     /// Pings an address.
@@ -58,6 +67,7 @@ impl World {
         let Some(server) = self.sites.get_mut(site).map(|site| &mut site.xmpp) else { return };
         match deed {
             Deed::Say { to, text } => drop(server.say(at, user, to, text)),
+            Deed::SayMarked { to, text, marking } => drop(server.say_marked(at, user, to, text, marking)),
             Deed::Types(to) => server.types(at, user, to),
             Deed::Ping(to) => drop(server.ping(at, user, to)),
             Deed::Subscribe(to) => server.subscribe(at, user, to),

@@ -2,13 +2,16 @@
 //!
 //! - Conservation: a message that a node told as accepted on its disk is at all times at a user of the far site, returned
 //!   to its sender, told as given up where nobody may be told, or on some disk.
-//! - Nothing reaches a user twice, except what was under way to a local server when a node crashed or a connection broke.
-//! - Inside a conversation messages of one precedence arrive in the order in which they were accepted.
+//! - Nothing reaches a user twice, except what was under way to a local server when a node crashed or a connection broke;
+//!   each time the node has told before that it may come again.
+//! - Inside a conversation messages of one precedence arrive in the order in which they were accepted, but for single units
+//!   among each other.
 //!
 //! The profiles of the XEPs (`standard`, `m-link-r17`) are held to what their confirmations say, which is less: what a
 //! node told as written to the link, or as confirmed by the far node, is lost if the link broke, a gateway was away or a
 //! stream could not be read on while it was on its way to the far disk; and what was not confirmed by then may come
-//! again. Without such a break nothing is excused: `docs/adr/0030`.
+//! again. Without such a break nothing is excused: `docs/adr/0030`. Nor do they keep the order of a conversation whose
+//! messages take two links: what the far node confirmed on the one it may hand on later than what comes by the other.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -22,6 +25,8 @@ use super::message_key::{MessageKey, key_of};
 use super::plan::CHAT_LINK;
 use super::site::Site;
 use super::xmpp_server::Got;
+use crate::chat::BY_UNIT;
+use crate::chat::config::PeerConfig;
 use crate::telemetry::{Event, StanzaFate, StanzaLine};
 
 /// Told of a stanza that is with the link or the far node, and perhaps on nobody's disk.
@@ -48,6 +53,8 @@ pub struct ChatDuty {
     pub given_up: bool,
     /// It crosses by a profile that confirms no more than the XEPs do.
     pub plain: bool,
+    /// Others of its conversation may come by another link before it.
+    pub loose: bool,
     /// A node said that it is with the link or the far node, which is not the far disk.
     pub sent: bool,
     /// Something broke while it was on no disk of the far site.
@@ -74,11 +81,18 @@ pub struct ChatDuties {
     /// What users got, before it was told as accepted or after.
     delivered: BTreeMap<MessageKey, Vec<Instant>>,
     returned: BTreeSet<(String, String, String)>,
-    repeats_allowed: BTreeMap<MessageKey, usize>,
-    /// Handed over with an end that nobody knows: site and id there.
-    doubtful: Vec<(usize, String)>,
-    /// The last of a conversation and precedence that arrived, by its place among the duties.
-    last: BTreeMap<(String, String, Precedence), usize>,
+    /// How often what a link had may have come again by it.
+    by_link: BTreeMap<MessageKey, usize>,
+    /// How often what was under way to a server at a crash may have been handed over, by its row.
+    by_crash: BTreeMap<MessageKey, usize>,
+    /// How often a node told that a hand-over had an end that nobody knows: by site, sender, addressee and id there.
+    by_break: BTreeMap<(usize, String, String, String), usize>,
+    /// How often a node told that a hand-over may be the second, or is going to be, likewise.
+    announced: BTreeMap<(usize, String, String, String), usize>,
+    /// Came as single units, by site, sender, addressee and id there.
+    by_unit: BTreeSet<(usize, String, String, String)>,
+    /// The last of a conversation and precedence that arrived, by its place among the duties: as a single unit or not.
+    last: BTreeMap<(String, String, Precedence, bool), usize>,
     seen: BTreeMap<(usize, bool), usize>,
     /// A link or a gateway broke since the last step.
     broken: bool,
@@ -105,7 +119,12 @@ impl ChatDuties {
                 }
             }
             // Whether it had reached the server nobody can tell.
-            StanzaFate::Deferred => self.doubtful.push((site, line.id.clone())),
+            StanzaFate::Deferred => {
+                *self.by_break.entry(there(site, line)).or_default() += 1;
+                *self.announced.entry(there(site, line)).or_default() += 1;
+            }
+            StanzaFate::Arrived if line.text == BY_UNIT => _ = self.by_unit.insert(there(site, line)),
+            StanzaFate::PossibleDuplicate => *self.announced.entry(there(site, line)).or_default() += 1,
             _other => {}
         }
     }
@@ -136,6 +155,7 @@ impl ChatDuties {
                 returned: self.returned.contains(&id),
                 given_up: false,
                 plain: is_plain(world, site, &line.to),
+                loose: is_plain(world, site, &line.to) && peer(world, site, &line.to).is_some_and(has_alternates),
                 sent: false,
                 in_doubt: false,
             });
@@ -159,11 +179,13 @@ impl ChatDuties {
 
     /// Something broke. What is on no disk of the far site may be lost, and what its sender keeps may come again.
     fn broke(&mut self, world: &World) {
-        let disks = || world.sites.iter().map(|site| &site.disk);
         for duty in self.duties.iter_mut().filter(|duty| duty.plain) {
-            duty.in_doubt |= !disks().any(|disk| disk.hands_chat(&duty.key));
-            if disks().any(|disk| disk.sends_chat(&duty.key)) {
-                *self.repeats_allowed.entry(duty.key.clone()).or_default() += 1;
+            duty.in_doubt |= !world.sites.iter().any(|site| site.disk.hands_chat(&duty.key));
+        }
+        // Also what was on the disk when a crash came before anybody was told so.
+        for (index, site) in world.sites.iter().enumerate() {
+            for key in site.disk.chat_sent().filter(|key| is_plain(world, index, &key.1)) {
+                *self.by_link.entry(key.clone()).or_default() += 1;
             }
         }
     }
@@ -172,7 +194,7 @@ impl ChatDuties {
     pub(super) fn crashed(&mut self, site: &Site) {
         self.broken = true;
         for key in site.disk.chat_given() {
-            *self.repeats_allowed.entry(key.clone()).or_default() += 1;
+            *self.by_crash.entry(key.clone()).or_default() += 1;
         }
     }
 
@@ -209,31 +231,38 @@ impl ChatDuties {
             return None;
         }
         let key = key_of(stanza)?;
-        let doubtful = (index, stanza.id().unwrap_or_default().to_owned());
-        if self.doubtful.contains(&doubtful) {
-            *self.repeats_allowed.entry(key.clone()).or_default() += 1;
-        }
+        let id = stanza.id().unwrap_or_default().to_owned();
+        let there = (index, stanza.from().to_string(), stanza.to().to_string(), id);
         let times = self.delivered.entry(key.clone()).or_default();
         times.push(got.at);
         let count = times.len();
         let duties = self.by_key.get(&key).cloned().unwrap_or_default();
-        let repeats = self.repeats_allowed.get(&key).copied().unwrap_or(0);
-        if count > duties.len().max(1) + repeats {
+        let of_key = |of: &BTreeMap<MessageKey, usize>| of.get(&key).copied().unwrap_or(0);
+        let of_stanza = |of: &BTreeMap<_, usize>| of.get(&there).copied().unwrap_or(0);
+        let expected = duties.len().max(1) + of_key(&self.by_link);
+        if count > expected + of_key(&self.by_crash) + of_stanza(&self.by_break) {
             return Some(format!("{}: {key:?} reached a user {count} times", site.name));
         }
+        if count > expected + of_stanza(&self.announced) {
+            return Some(format!("{}: {key:?} reached a user {count} times without a warning", site.name));
+        }
         let &duty = duties.get(count - 1).or_else(|| duties.last())?;
-        self.in_order(site, duty, got.at, count > duties.len())
+        let by_unit = self.by_unit.contains(&there);
+        self.in_order(site, duty, got.at, by_unit, count > duties.len())
     }
 
     /// Notes an arrival, and whether something later of its conversation came before it.
-    fn in_order(&mut self, site: &Site, index: usize, at: Instant, repeated: bool) -> Option<String> {
+    fn in_order(&mut self, site: &Site, index: usize, at: Instant, by_unit: bool, repeated: bool) -> Option<String> {
         let duty = self.duties.get_mut(index)?;
         duty.delivered.push(at);
-        let conversation = (bare(&duty.key.0), bare(&duty.key.1), duty.precedence);
-        let last = self.last.entry(conversation).or_insert(index);
-        let late = !repeated && *last > index;
+        let conversation = |alone| (bare(&duty.key.0), bare(&duty.key.1), duty.precedence, alone);
+        let is_before = |last: Option<&usize>| last.is_some_and(|&last| last > index);
+        let passed = is_before(self.last.get(&conversation(false)));
+        let passed = passed || !by_unit && is_before(self.last.get(&conversation(true)));
+        let last = self.last.entry(conversation(by_unit)).or_insert(index);
         *last = index.max(*last);
-        late.then(|| format!("{}: {:?} came after a later one of its conversation", site.name, duty.key))
+        (passed && !repeated && !duty.loose)
+            .then(|| format!("{}: {:?} came after a later one of its conversation", site.name, duty.key))
     }
 
     /// What is nowhere.
@@ -250,11 +279,21 @@ impl ChatDuties {
         lost.map(words).collect()
     }
 
+    /// Whether something that was told as sent is not yet with anybody: it may be in the memory of a gateway whose disk fails.
+    pub(super) fn are_under_way(&self) -> bool {
+        self.duties.iter().any(|duty| duty.sent && !duty.is_met())
+    }
+
     /// What must be true at the end.
     pub(super) fn at_the_end(&self) -> Vec<String> {
         let open = self.duties.iter().filter(|duty| !duty.is_met());
         open.map(|duty| format!("{:?} was accepted, and neither delivered nor returned", duty.key)).collect()
     }
+}
+
+/// A stanza where it is handed over.
+fn there(site: usize, line: &StanzaLine) -> (usize, String, String, String) {
+    (site, line.from.clone(), line.to.clone(), line.id.clone())
 }
 
 fn bare(address: &str) -> String {
@@ -263,10 +302,18 @@ fn bare(address: &str) -> String {
 
 /// Whether a site reaches an address by a profile without confirmations of its own.
 fn is_plain(world: &World, site: usize, to: &str) -> bool {
+    peer(world, site, to).is_some_and(|peer| matches!(peer.session.profile, Profile::Standard | Profile::MLinkR17))
+}
+
+fn has_alternates(peer: &PeerConfig) -> bool {
+    !peer.alternates.is_empty()
+}
+
+/// The far site of an address.
+fn peer<'a>(world: &'a World, site: usize, to: &str) -> Option<&'a PeerConfig> {
     let domain = bare(to).rsplit('@').next().unwrap_or_default().to_owned();
-    let chat = world.sites.get(site).and_then(|site| site.config.chat.as_ref());
-    let peer = chat.and_then(|chat| chat.peers.iter().find(|peer| peer.has_domain(&domain)));
-    peer.is_some_and(|peer| matches!(peer.session.profile, Profile::Standard | Profile::MLinkR17))
+    let chat = world.sites.get(site)?.config.chat.as_ref()?;
+    chat.peers.iter().find(|peer| peer.has_domain(&domain))
 }
 
 /// Between users and rooms of one server.
@@ -310,6 +357,7 @@ mod tests {
             returned: false,
             given_up: false,
             plain,
+            loose: false,
             sent: false,
             in_doubt: false,
         };

@@ -195,7 +195,7 @@ impl Plan {
             units: (chat.emcon == EmconRule::Units).then(by_units),
             alternates: chat.alternate.then(alternate).into_iter().collect(),
             filter: self.chat_filter(chat, other),
-            label_groups: Vec::new(),
+            label_groups: chat.label_groups.clone(),
             presence: PresenceConfig::default(),
             precedence: chat.precedence.clone(),
             presence_precedence: Precedence::Deferred,

@@ -202,9 +202,9 @@ impl Disk {
         self.chat_out.contains(key) || self.chat_in.contains(key)
     }
 
-    /// Whether a row towards a link holds this message.
-    pub fn sends_chat(&self, key: &MessageKey) -> bool {
-        self.chat_out.contains(key)
+    /// Messages in rows towards a link.
+    pub fn chat_sent(&self) -> impl Iterator<Item = &MessageKey> {
+        self.chat_out.iter()
     }
 
     /// Whether a row towards the local server holds this message.

@@ -12,6 +12,7 @@ pub mod account;
 pub mod air;
 pub mod chat;
 pub mod chat_duties;
+mod chat_seeds;
 pub mod chat_sites;
 pub mod checkers;
 pub mod client;
@@ -218,7 +219,8 @@ impl World {
             }
             _other => false,
         };
-        !self.errands.is_busy() && self.sites.iter().all(rests) && !self.heap.any(moves)
+        let said = !self.errands.is_busy() && !self.checkers.chat.are_under_way();
+        said && self.sites.iter().all(rests) && !self.heap.any(moves)
     }
 
     /// Arranges trouble.

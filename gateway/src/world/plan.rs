@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use skywave_protocols::time::{Duration, WallTime};
 use skywave_protocols::xmpp::fate::Lives;
 use skywave_protocols::xmpp::precedence::PrecedenceConfig;
+use skywave_protocols::xmpp::rules::config::LabelConfig;
 use skywave_protocols::xmpp::rules::{FilterConfig, builtin};
 use skywave_transports::transport::SiteName;
 
@@ -148,6 +149,8 @@ pub struct ChatPlan {
     pub stream_management: StreamManagement,
     /// What may cross.
     pub filter: FilterConfig,
+    /// Labels that share no compression.
+    pub label_groups: Vec<LabelConfig>,
     /// What happens while a far site keeps silence.
     pub emcon: EmconRule,
     /// How long stanzas live.
@@ -174,6 +177,7 @@ impl Default for ChatPlan {
             to_client: false,
             stream_management: StreamManagement::Off,
             filter: builtin("hf-fast").unwrap_or_default(),
+            label_groups: Vec::new(),
             emcon: EmconRule::Hold,
             lives: Lives::HF,
             precedence: PrecedenceConfig::default(),

@@ -6,18 +6,16 @@
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::random::{Random, Seeded};
 use skywave_protocols::time::Duration;
-use skywave_protocols::xmpp::rules::builtin;
 use skywave_transports::modem::weather::Weather;
 
 use super::account::failure;
-use super::chat::Deed;
+use super::chat_seeds::{Chatting, described};
 use super::disk::{Ailment, Disk};
 use super::heap::Happening;
 use super::local_mta::Mood;
-use super::plan::{ChatPlan, LinkKind, Plan, Servers};
+use super::plan::{LinkKind, Plan};
 use super::story::step::body;
 use super::{MailOrder, Trouble, World};
-use crate::node::config::{StreamManagement, XmppProfile};
 
 /// How long the calm may take to bring everything to its end.
 const CALM_MAX: Duration = Duration::from_secs(8 * 86_400);
@@ -43,9 +41,7 @@ pub fn play_on(seed: u64, disk: impl FnMut() -> Disk, command: &str) -> Result<W
 pub fn play_through(seed: u64, mut disk: impl FnMut() -> Disk, command: &str) -> (World, Result<(), String>) {
     let mut random = Seeded::new(seed).fork("plan");
     let mut plan = plan(&mut random);
-    // Randomness of its own: worlds without chat stay what they were.
-    let mut chat_random = Seeded::new(seed).fork("chat");
-    plan.chat = chat_plan(&mut chat_random, &plan);
+    let mut chatting = Chatting::drawn(seed, &mut plan);
     let weather = weather(&mut random);
     let mut world = World::new(seed, &weather);
     for (index, name) in plan.names.iter().enumerate() {
@@ -67,14 +63,13 @@ pub fn play_through(seed: u64, mut disk: impl FnMut() -> Disk, command: &str) ->
         }
         world.trouble(after, trouble);
     }
-    if plan.chat.is_some() {
-        chat(&mut world, &mut chat_random, &plan, rough);
-    }
+    chatting.befall(&mut world, &plan, rough);
     world.run_for(rough);
     calm(&mut world);
+    chatting.calm(&mut world);
     let settled = world.run_until_settled(CALM_MAX);
     world.checkers.at_the_end();
-    let with_chat = plan.chat.as_ref().map_or_else(String::new, described);
+    let with_chat = described(&plan);
     let place = format!("seed {seed} ({} sites, {:?}{with_chat})", plan.names.len(), plan.links);
     let again = format!("see it again: SKYWAVE_SEED={seed} {command}");
     if !settled {
@@ -105,82 +100,6 @@ fn plan(random: &mut Seeded) -> Plan {
     plan
 }
 
-/// Chat in some worlds, over the radio or over IP.
-fn chat_plan(random: &mut Seeded, plan: &Plan) -> Option<ChatPlan> {
-    if !plan.links.contains(&LinkKind::Hf) || !random.chance(500_000) {
-        return None;
-    }
-    let mut chat = ChatPlan::default();
-    if random.chance(300_000) {
-        chat.filter = builtin("none").unwrap_or_default();
-    }
-    if random.chance(300_000) {
-        chat.lives.chat_seconds = 1800 + random.below(3600);
-    }
-    if random.chance(200_000) {
-        chat.queue.stanzas_max = 4;
-    }
-    chat.profile = match random.below(10) {
-        0 | 1 => XmppProfile::Standard,
-        2 | 3 => XmppProfile::MLinkR17,
-        _ => XmppProfile::Skywave,
-    };
-    chat.over_tcp = random.chance(300_000);
-    if chat.over_tcp && chat.profile != XmppProfile::Skywave {
-        chat.stream_management = StreamManagement::ALL[pick(random, StreamManagement::ALL.len())];
-    }
-    chat.servers = match random.below(10) {
-        0..=2 => Servers::Dialback,
-        3 | 4 => Servers::External,
-        _ => Servers::Components,
-    };
-    Some(chat)
-}
-
-/// What a failing world says of its chat.
-fn described(chat: &ChatPlan) -> String {
-    let way = if chat.over_tcp { "tcp" } else { "rcop" };
-    let (profile, management) = (chat.profile.name(), chat.stream_management.name());
-    format!(", chat {profile} over {way}, stream management {management}, {:?}", chat.servers)
-}
-
-/// People chat, and their servers and the network between sites have troubles.
-fn chat(world: &mut World, random: &mut Seeded, plan: &Plan, rough: Duration) {
-    for number in 0..5 + random.below(25) {
-        let (after, site) = (within(random, rough), pick(random, plan.names.len()));
-        let deed = Box::new(deed(random, plan, number));
-        world.trouble(after, Trouble::Chat(site, format!("user{}", random.below(3)), deed));
-    }
-    for _ in 0..random.below(4) {
-        let (after, site) = (within(random, rough), pick(random, plan.names.len()));
-        let span = Duration::from_secs(1 + random.below(900));
-        world.trouble(after, Trouble::Xmpp(site, false));
-        world.trouble(after + span, Trouble::Xmpp(site, true));
-    }
-    let by_network = plan.chat.as_ref().is_some_and(|chat| chat.over_tcp);
-    for _ in 0..if by_network { random.below(4) } else { 0 } {
-        let after = within(random, rough);
-        world.trouble(after, Trouble::NetworkOutage(Duration::from_secs(1 + random.below(600))));
-    }
-}
-
-fn deed(random: &mut Seeded, plan: &Plan, number: u64) -> Deed {
-    let other = &plan.names[pick(random, plan.names.len())];
-    let person = format!("user{}@{other}.test", random.below(3));
-    let room = format!("room@chat.{other}.test");
-    let nick = format!("nick{}", random.below(3));
-    match random.below(20) {
-        0..=11 => Deed::Say { to: person, text: format!("text {number}") },
-        12 | 13 => Deed::Say { to: room, text: format!("text {number}") },
-        14 => Deed::Join(room, nick),
-        15 => Deed::Leave(room, nick),
-        16 => Deed::Subscribe(person),
-        17 => Deed::Online(None),
-        18 => Deed::Offline,
-        _ => Deed::Ping(person),
-    }
-}
-
 fn weather(random: &mut Seeded) -> Weather {
     let rates = [600, 1200, 2400, 9600];
     let rate = rates[pick(random, rates.len())];
@@ -191,11 +110,11 @@ fn weather(random: &mut Seeded) -> Weather {
     Weather::parse(&text).unwrap_or_default()
 }
 
-fn pick(random: &mut Seeded, count: usize) -> usize {
+pub(super) fn pick(random: &mut Seeded, count: usize) -> usize {
     random.below(count as u64) as usize
 }
 
-fn within(random: &mut Seeded, span: Duration) -> Duration {
+pub(super) fn within(random: &mut Seeded, span: Duration) -> Duration {
     Duration::from_millis(random.below(span.as_millis() as u64))
 }
 

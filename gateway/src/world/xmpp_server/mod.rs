@@ -267,6 +267,23 @@ impl XmppServer {
 
     /// A user says something to somebody, or to a room. The stanza's id.
     pub fn say(&mut self, at: Instant, user: &str, to: &str, text: &str) -> String {
+        self.say_with(at, user, to, text, "")
+    }
+
+    /// The same under a label with these words.
+    pub fn say_marked(&mut self, at: Instant, user: &str, to: &str, text: &str, marking: &str) -> String {
+        let marking = escape(marking);
+        let label = format!("<displaymarking>{marking}</displaymarking>");
+        self.say_with(
+            at,
+            user,
+            to,
+            text,
+            &format!("<securitylabel xmlns='{}'>{label}</securitylabel>", ns::SECURITY_LABEL),
+        )
+    }
+
+    fn say_with(&mut self, at: Instant, user: &str, to: &str, text: &str, more: &str) -> String {
         let typ = if to.split('@').nth(1).is_some_and(|domain| domain.starts_with("chat.")) && !to.contains('/') {
             "groupchat"
         } else {
@@ -277,7 +294,7 @@ impl XmppServer {
         let text = escape(text);
         self.send_text(
             at,
-            &format!("<message from='{from}' to='{to}' id='{id}' type='{typ}'><body>{text}</body></message>"),
+            &format!("<message from='{from}' to='{to}' id='{id}' type='{typ}'><body>{text}</body>{more}</message>"),
         );
         id
     }
