@@ -164,6 +164,8 @@ impl ExpeditedSender {
         let bit = |step: u8| 1_u128.checked_shl(u32::from(ack.rx_lwe) + u32::from(step)).unwrap_or(u128::MAX);
         let acked = ack.above().map(bit).fold(below, |bits, bit| bits | bit);
         if acked & !current.sent != 0 {
+            // It is of one that was given up. The answer is over by it all the same: what it does not speak of goes again.
+            current.awaiting = 0;
             return None;
         }
         // Each acknowledgement tells all: a receiver may have discarded what it had.

@@ -103,3 +103,20 @@ fn a_full_reset_of_a_node_that_began_anew_is_carried_out() {
         assert_eq!(received(&events(&mut b)).len(), 1, "life {life}: acknowledged and not read");
     }
 }
+
+/// The answer is of a C_PDU that was given up, and the next one, which it followed, was lost: that is sent again.
+#[test]
+fn what_an_acknowledgement_of_another_c_pdu_leaves_open_goes_again() {
+    let (mut a, mut b) = (linked(A, B), linked(B, A));
+    a.submit(at(0), sending(1, B, Service::ExpeditedArq, 12, 800));
+    turn(&mut a, &mut b, at(1), &PLAN, calm);
+    assert_eq!(a.cancel(CPduNumber(1)), Some(true));
+    // Too short to have more segments than the one before.
+    a.submit(at(1), sending(2, B, Service::ExpeditedArq, 12, 2));
+    a.submit(at(1), sending(3, B, ARQ, 3, 100));
+    turn(&mut a, &mut b, at(1), &PLAN, |_| (0, false));
+    turn(&mut b, &mut a, at(2), &PLAN, calm);
+    // Nor does it keep the others from the air.
+    assert!(a.waiting(at(3).mono).is_some());
+    assert!(kinds(&a.compose(at(3), &PLAN)).contains(&4));
+}
