@@ -222,7 +222,8 @@ fn what_went_on_the_air_is_dissected() {
     let capture = nodes.capture();
 
     let sis = fields(&capture, &[], "s5066sis", &["s5066sis.type"]);
-    assert!(sis.len() > 100, "{} packets with primitives", sis.len());
+    // Request, indication and confirmation of each of the 30; a node faster than real time sends no keep-alives.
+    assert!(sis.len() >= 90, "{} packets with primitives", sis.len());
     assert_eq!(fields(&capture, &[], "tcp.analysis.flags", &["frame.number"]), Vec::<Vec<String>>::new());
     let dissected = sound(&capture);
     assert!(dissected > 30, "{dissected} D_PDUs");
