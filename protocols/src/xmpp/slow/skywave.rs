@@ -4,7 +4,8 @@
 //! then its rows are done. A block never changes its text, so whatever is lost, repeated, or read by a side that was
 //! restarted in between, each number yields its stanzas once, or stays unacknowledged. `docs/adr/0022` has the table.
 //!
-//! Promises: nothing leaves before it is saved, but on a fast stream what may be lost with this side (ADR 87); nothing is acknowledged before it is saved; an idle link sends nothing.
+//! Promises: nothing leaves before it is saved, but on a fast stream what may be lost with this side (ADR 87); nothing is
+//! acknowledged before it is saved; an idle link sends nothing.
 
 mod receiving;
 mod sending;
@@ -86,7 +87,7 @@ struct Saving {
     /// To be saved with something else, or after a while.
     lazy: BTreeMap<Vec<u8>, Option<Bytes>>,
     arrived: Vec<Stanza>,
-    /// Since when something is not saved that was handed on already.
+    /// Since when something is not saved that came by a fast stream and was handed on already.
     early_since: Option<Instant>,
     /// There is no place for what has arrived.
     is_full: bool,
@@ -376,8 +377,7 @@ impl Skywave {
     /// acknowledgement waits for it.
     //= xmpp/SLOW-031
     fn early_until(&self) -> Option<Instant> {
-        let is_fast = self.medium.is_some_and(Medium::is_fast);
-        let is_early = is_fast && self.store.arrived.is_empty() && self.has_unsaved();
+        let is_early = self.store.arrived.is_empty() && self.has_unsaved();
         self.store.early_since.filter(|_| is_early).map(|since| since + RECEIVED_WAIT)
     }
 

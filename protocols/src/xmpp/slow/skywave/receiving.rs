@@ -4,6 +4,7 @@
 //! never be again: the stream begins anew, at once the first time, then after longer and longer waits.
 
 use super::super::block::{Request, Stored, Unit, ack_digest};
+use super::super::config::Medium;
 use super::super::dictionary::LEVELS;
 use super::super::fault::SlowFault;
 use super::super::limits::{
@@ -233,7 +234,9 @@ impl Skywave {
             let waits = stanzas.iter().position(|stanza| !Meaning::of(stanza).may_repeat());
             let rest = stanzas.split_off(waits.unwrap_or(stanzas.len()));
             if !stanzas.is_empty() {
-                self.store.early_since.get_or_insert(now.mono);
+                if self.medium.is_some_and(Medium::is_fast) {
+                    self.store.early_since.get_or_insert(now.mono);
+                }
                 self.outputs.push_back(SlowOutput::Early { arrived: stanzas });
             }
             stanzas = rest;

@@ -149,6 +149,11 @@ impl Skywave {
         let (mut index, mut coded) = (0, None);
         for row in rows {
             let Some((rank, waiting)) = self.queue.remove(row) else { continue };
+            // What is to be saved has a block of its own: nothing else waits for the disk with it.
+            if block.passes && !waiting.passes && !block.cuts.is_empty() {
+                self.queue.put_back(rank, waiting);
+                return;
+            }
             let outgoing = &waiting.outgoing;
             let (text, id) = match self.config.short_ids {
                 true => self.ids.shorten(&outgoing.stanza),
@@ -158,11 +163,6 @@ impl Skywave {
                 let why = SlowFault::StanzaTooLarge { octets: text.len(), limit: self.config.stanza_octets() };
                 self.outputs.push_back(SlowOutput::Refused { number: row, why });
                 continue;
-            }
-            // What is to be saved has a block of its own: nothing else waits for the disk with it.
-            if block.passes && !waiting.passes && !block.cuts.is_empty() {
-                self.queue.put_back(rank, waiting);
-                return;
             }
             let most = if block.cuts.is_empty() { octets_that_fit(limit, &text, true) } else { usize::MAX };
             let is_cut = text.len() > most;

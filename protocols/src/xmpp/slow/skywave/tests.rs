@@ -1,7 +1,9 @@
+use std::collections::BTreeMap;
+
 use super::super::block::{Stored, Unit, ack_digest, low};
 use super::super::config::{Medium, Profile, SlowConfig};
 use super::super::dictionary::Dictionaries;
-use super::super::limits::{ACK_DELAY, LEVEL_AGAIN_AFTER, SAVE_AGAIN_AFTER, UNTOLD_STANZAS_MAX};
+use super::super::limits::{ACK_DELAY, LEVEL_AGAIN_AFTER, SAVE_AGAIN_AFTER, UNTOLD_STANZAS_MAX, WINDOW_BLOCKS_MAX};
 use super::super::record::{Key, number_octets};
 use super::super::sender::Change;
 use super::super::session::{Outgoing, Session, SlowOutput};
@@ -193,6 +195,88 @@ fn a_stream_cut_elsewhere_than_by_its_writer_begins_anew_soon() {
             let took = now.mono.since(begun.mono);
             assert!(took <= Duration::from_secs(seconds), "bit {flip} at {bits_per_second}: {took:?}");
         }
+    }
+}
+
+/// Whatever is wrong with a block at its turn: the reader may lack what came before it, so it asks for another epoch.
+#[test]
+fn a_block_that_cannot_be_read_at_its_turn_has_another_epoch_asked_for() {
+    let mut config = SlowConfig::new(Profile::Skywave);
+    config.linger = Some(Duration::ZERO);
+    let now = Now::default().after(Duration::from_secs(10));
+    let medium = Medium { boundaries: true, unit_octets_max: 2_048, bits_per_second: 1_200 };
+    let mut here = Session::new(config.clone(), Box::new(Seeded::new(1)));
+    here.medium_up(now, medium);
+    let blocks: Vec<Bytes> = (1..=2)
+        .flat_map(|number| {
+            here.set_room(now, 8, 1 << 20);
+            here.submit(now, outgoing(number));
+            units(&mut here, now)
+        })
+        .collect();
+    let [first, second] = blocks.as_slice() else { panic!("{} blocks", blocks.len()) };
+    // The body stands behind four octets of header.
+    for bit in 32..8 * second.len() {
+        let mut there = Session::new(config.clone(), Box::new(Seeded::new(2)));
+        there.medium_up(now, medium);
+        there.set_room(now, 8, 1 << 20);
+        there.arrived(now, first);
+        units(&mut there, now);
+        let mut altered = second.to_vec();
+        altered[bit / 8] ^= 1 << (bit % 8);
+        there.set_room(now, 8, 1 << 20);
+        there.arrived(now, &altered);
+        let asks = units(&mut there, now).iter().any(|unit| unit[0] & 0xfc == 0x90);
+        assert!(asks, "bit {bit}");
+    }
+}
+
+/// Who types is told over a fast stream before any disk knows, once numbers are reserved there; after a crash such a number
+/// is never used again. Over a slow one the block waits for the disk, as does a line over both.
+//= xmpp/SLOW-030
+#[test]
+fn what_passes_leaves_by_a_fast_stream_before_the_disk_has_it() {
+    for (bits_per_second, leaves) in [(10_000_000, 1), (9_600, 0)] {
+        let mut config = SlowConfig::new(Profile::Skywave);
+        config.linger = Some(Duration::ZERO);
+        let medium = Medium { boundaries: false, unit_octets_max: 1 << 20, bits_per_second };
+        let mut disk = BTreeMap::new();
+        let mut now = Now::default().after(Duration::from_secs(10));
+        let mut session = Session::new(config.clone(), Box::new(Seeded::new(1)));
+        session.medium_up(now, medium);
+        session.set_room(now, 8, 1 << 20);
+        session.submit(now, typing(1));
+        let (saves, sent) = outputs(&mut session);
+        assert!(sent.is_empty(), "no number is reserved yet");
+        for (save, changes) in saves {
+            disk.extend(changes);
+            session.stored(now, save);
+        }
+        assert_eq!(outputs(&mut session).1.len(), 1);
+        now = now.after(Duration::from_secs(1));
+        session.submit(now, typing(2));
+        assert_eq!(outputs(&mut session).1.len(), leaves, "{bits_per_second} bit/s");
+        if leaves == 0 {
+            continue;
+        }
+        now = now.after(Duration::from_secs(1));
+        session.submit(now, outgoing(3));
+        assert!(outputs(&mut session).1.is_empty(), "a line waits for the disk");
+
+        let rows = disk.into_iter().filter_map(|(key, value)| Some((key, value?)));
+        let mut again = Session::new(config, Box::new(Seeded::new(3)));
+        again.restore(now, rows.collect());
+        again.medium_up(now, medium);
+        again.set_room(now, 80, 1 << 20);
+        again.submit(now, outgoing(3));
+        let mut numbers = Vec::new();
+        for _ in 0..4 {
+            let (saves, sent) = outputs(&mut again);
+            saves.into_iter().for_each(|(save, _)| again.stored(now, save));
+            numbers.extend(sent);
+        }
+        // The saved block, empty ones for all that may have left unsaved, and the line behind them.
+        assert_eq!(numbers.len(), WINDOW_BLOCKS_MAX, "the window is full of them");
     }
 }
 
@@ -402,6 +486,11 @@ fn a_batch_tried_again_says_what_is_newest() {
         assert!(again[0].1.contains(&mark(2)) && !again[0].1.contains(&mark(1)), "{ack_first}: {:?}", again[0]);
         assert_eq!(again[0].1.len(), saves[0].1.len(), "nothing else is forgotten");
     }
+}
+
+fn typing(number: u64) -> Outgoing {
+    let stanza = "<message to='a@b' from='c@d'><composing xmlns='http://jabber.org/protocol/chatstates'/></message>";
+    Outgoing { stanza: Stanza::parse(stanza.as_bytes()).unwrap(), ..outgoing(number) }
 }
 
 fn outgoing(number: u64) -> Outgoing {
