@@ -233,7 +233,7 @@ impl Chat {
             ));
         }
         //= xmpp/CHAT-015
-        // Nobody says these again, or takes an error for them as what it is: a contact would stay asked for, or shown, for good.
+        // Nobody says these again, or takes an error for them as what it is: a contact would stay asked for, or shown.
         let once = matches!(meaning, Meaning::Subscription | Meaning::Response);
         let state = matches!(meaning, Meaning::Presence | Meaning::DirectedPresence | Meaning::FromRoom);
         // The last places are for what is urgent or comes only once.

@@ -4,6 +4,9 @@ use skywave_protocols::time::Duration;
 
 /// Turns that two stations may take in a row before all others get a chance.
 pub const TURNS_MAX: u8 = 6;
+/// How often one transmission is put together anew or gets another end while it is in the air: of each time it is kept
+/// what was taken out. What is urgent and comes after that goes with the next transmission.
+pub const REPLACEMENTS_MAX: usize = 64;
 /// But for so long they may: at high rates turns are short against what contention costs.
 pub const TURNS_FOR: Duration = Duration::from_secs(20);
 /// So many times as long as it takes to open the channel they may where no third station was heard lately: it costs them

@@ -36,7 +36,7 @@ fn mistakes(toml: &str) -> Vec<String> {
 
 const NOW: Now = Now { mono: Instant::from_micros(1_000_000_000), wall: WallTime::from_unix_seconds(1_767_330_000) };
 
-fn facts() -> Facts<'static> {
+const fn facts() -> Facts<'static> {
     Facts {
         direction: Direction::ToLink,
         peer: "field",

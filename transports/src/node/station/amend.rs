@@ -4,8 +4,9 @@ use skywave_protocols::s5066::node::dpdu::DPdu;
 use skywave_protocols::s5066::node::dts::Plan;
 use skywave_protocols::time::Now;
 
+use super::super::limits::REPLACEMENTS_MAX;
 use super::super::{eot, segments};
-use super::{Station, whom_they_ask};
+use super::{Flight, Station, whom_they_ask};
 use crate::modem::Modem;
 
 impl Station {
@@ -13,7 +14,8 @@ impl Station {
     //= s5066/NODE-019
     pub(super) fn amend(&mut self, now: Now, modem: &mut dyn Modem) {
         // What was the last turn when it began stays so; the others take what is urgent to their end.
-        let Some(flight) = self.flight.as_mut().filter(|flight| !flight.plan.acks_only) else { return };
+        let may = |flight: &&mut Flight| !flight.plan.acks_only && flight.asked_before.len() < REPLACEMENTS_MAX;
+        let Some(flight) = self.flight.as_mut().filter(may) else { return };
         if modem.begun(now) == Some(0) {
             return self.begin_anew(now, modem);
         }

@@ -1,7 +1,7 @@
 //! What servers must not do, and what becomes of them. Numbers are those of the list of hostile inputs.
 
 use super::super::*;
-use super::net::Net;
+use super::net::{Net, OPEN};
 use crate::xmpp::dialback::key;
 
 fn config() -> DoorConfig {
@@ -14,9 +14,6 @@ fn config() -> DoorConfig {
         ..DoorConfig::default()
     }
 }
-
-const OPEN: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' \
-     xmlns:stream='http://etherx.jabber.org/streams' from='hq.example' to='field.example' version='1.0'>";
 
 fn net() -> Net {
     let mut net = Net::new(vec![config()]);
@@ -328,14 +325,7 @@ fn impossible_confirmations_end_the_stream() {
         let mut bidi = config();
         bidi.locals[0].bidi = true;
         let mut net = Net::new(vec![bidi]);
-        let hand = net.dial(0, true);
-        net.secure(hand, &["hq.example"]);
-        net.say(hand, OPEN);
-        net.say(
-            hand,
-            "<bidi xmlns='urn:xmpp:bidi'/><auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>",
-        );
-        net.say(hand, OPEN);
+        let hand = net.dial_known();
         assert!(net.say(hand, "<enable xmlns='urn:xmpp:sm:3'/>").contains("<enabled"));
         assert_eq!(error(&mut net, hand, &format!("<a xmlns='urn:xmpp:sm:3' h='{h}'/>")), condition, "{h}");
     }
@@ -399,14 +389,7 @@ fn a_server_that_does_not_confirm_in_time_is_left() {
         let mut bidi = config();
         bidi.locals[0].bidi = true;
         let mut net = Net::new(vec![bidi]);
-        let hand = net.dial(0, true);
-        net.secure(hand, &["hq.example"]);
-        net.say(hand, OPEN);
-        net.say(
-            hand,
-            "<bidi xmlns='urn:xmpp:bidi'/><auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>",
-        );
-        net.say(hand, OPEN);
+        let hand = net.dial_known();
         net.say(hand, "<enable xmlns='urn:xmpp:sm:3'/>");
         net.deliver(0, 1, "<message to='v@hq.example' from='u@field.example'/>");
         assert!(net.heard(hand).ends_with("<r xmlns='urn:xmpp:sm:3'/>"));

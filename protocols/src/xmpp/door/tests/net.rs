@@ -6,6 +6,10 @@ use super::super::*;
 use crate::random::Seeded;
 use crate::time::{Now, WallTime};
 
+/// The header of hq's server, to field.
+pub const OPEN: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' \
+     xmlns:stream='http://etherx.jabber.org/streams' from='hq.example' to='field.example' version='1.0'>";
+
 /// A door of the test, by its index.
 pub type Site = usize;
 
@@ -149,6 +153,19 @@ impl Net {
         self.wire(End::Hand(hand), End::Door(site, conn));
         self.doors[site].accepted(self.now, conn, direct_tls, (address, 40_000).into());
         self.settle();
+        hand
+    }
+
+    /// A server that is known by its certificate, on a stream for both directions.
+    pub fn dial_known(&mut self) -> u64 {
+        let hand = self.dial(0, true);
+        self.secure(hand, &["hq.example"]);
+        self.say(hand, OPEN);
+        self.say(
+            hand,
+            "<bidi xmlns='urn:xmpp:bidi'/><auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>",
+        );
+        self.say(hand, OPEN);
         hand
     }
 

@@ -1,10 +1,8 @@
 //! How long the door waits for a server: as long as it gets on, and not while we ourselves hold it up.
 
 use super::super::*;
-use super::net::Net;
+use super::net::{Net, OPEN};
 
-const OPEN: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' \
-     xmlns:stream='http://etherx.jabber.org/streams' from='hq.example' to='field.example' version='1.0'>";
 const IN: &str = "<message to='u@field.example' from='v@hq.example'><body>x</body></message>";
 const OUT: &str = "<message to='v@hq.example' from='u@field.example'><body>x</body></message>";
 
@@ -18,19 +16,6 @@ fn net() -> Net {
     }]);
     net.listeners.insert("hq:5269".into(), None);
     net
-}
-
-/// A server that is known by its certificate, on a stream for both directions.
-fn authenticated(net: &mut Net) -> u64 {
-    let hand = net.dial(0, true);
-    net.secure(hand, &["hq.example"]);
-    net.say(hand, OPEN);
-    net.say(
-        hand,
-        "<bidi xmlns='urn:xmpp:bidi'/><auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='EXTERNAL'>=</auth>",
-    );
-    net.say(hand, OPEN);
-    hand
 }
 
 /// Has all taken that arrived.
@@ -47,7 +32,7 @@ fn take_all(net: &mut Net) {
 #[test]
 fn a_server_that_always_has_more_to_say_is_heard() {
     let mut net = net();
-    let hand = authenticated(&mut net);
+    let hand = net.dial_known();
     let (begin, rest) = IN.split_at(20);
     net.say(hand, begin);
     for _ in 0..10 {
@@ -65,7 +50,7 @@ fn a_server_that_always_has_more_to_say_is_heard() {
 fn a_server_that_we_do_not_read_is_not_accused() {
     let mut net = net();
     net.takes = false;
-    let hand = authenticated(&mut net);
+    let hand = net.dial_known();
     net.say(hand, &(IN.repeat(limits::UNTAKEN_STANZAS_MAX) + &IN[..20]));
     assert_eq!(net.paused.len(), 1);
     net.pass(Duration::from_secs(600));
@@ -84,7 +69,7 @@ fn a_server_that_we_do_not_read_is_not_accused() {
 fn a_confirmation_that_we_do_not_read_is_not_missed() {
     let mut net = net();
     net.takes = false;
-    let hand = authenticated(&mut net);
+    let hand = net.dial_known();
     net.say(hand, "<enable xmlns='urn:xmpp:sm:3'/>");
     net.deliver(0, 1, OUT);
     net.say(hand, &IN.repeat(limits::UNTAKEN_STANZAS_MAX));
@@ -100,7 +85,7 @@ fn a_confirmation_that_we_do_not_read_is_not_missed() {
 #[test]
 fn a_server_that_takes_what_we_write_bit_by_bit_is_not_left() {
     let mut net = net();
-    let hand = authenticated(&mut net);
+    let hand = net.dial_known();
     net.drains = false;
     let before = net.writes(0);
     for token in 1..=10 {

@@ -1,10 +1,7 @@
 //! Connections of which nobody knows who they are: few, few from one address, and the silent ones give way.
 
 use super::super::*;
-use super::net::Net;
-
-const OPEN: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:server' xmlns:db='jabber:server:dialback' \
-     xmlns:stream='http://etherx.jabber.org/streams' from='hq.example' to='field.example' version='1.0'>";
+use super::net::{Net, OPEN};
 
 fn net() -> Net {
     Net::new(vec![DoorConfig {

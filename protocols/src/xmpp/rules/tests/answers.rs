@@ -2,17 +2,7 @@
 
 use super::*;
 
-const TO_LINK: Facts<'static> = Facts {
-    direction: Direction::ToLink,
-    peer: "field",
-    link: "hf-1",
-    link_up: true,
-    bits_per_second: 1200,
-    precedence: Precedence::Routine,
-    queue_age: Duration::ZERO,
-    online: None,
-    now: NOW,
-};
+const TO_LINK: Facts<'static> = facts();
 const FROM_LINK: Facts<'static> = Facts { direction: Direction::FromLink, ..TO_LINK };
 
 fn iq(typ: &str, to: &str, from: &str, id: &str, inside: &str) -> Stanza {
