@@ -1,7 +1,7 @@
 //! How long the door waits for a server: as long as it gets on, and not while we ourselves hold it up.
 
 use super::super::*;
-use super::net::{Net, OPEN};
+use super::net::Net;
 
 const IN: &str = "<message to='u@field.example' from='v@hq.example'><body>x</body></message>";
 const OUT: &str = "<message to='v@hq.example' from='u@field.example'><body>x</body></message>";
