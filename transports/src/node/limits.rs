@@ -69,3 +69,6 @@ pub const REPLIES_MAX: usize = 256;
 pub const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 /// Wishes of clients that manage the node, of one read; the others are told to ask again.
 pub const ORDERS_MAX: usize = 16;
+/// Rounds in which the stations of one radio do what is due at one instant; each hands others something to do a few times
+/// at most.
+pub const ROUNDS_MAX: usize = 1_000;

@@ -14,7 +14,7 @@ use skywave_protocols::time::{Duration, Instant, Now, Wakeup, WallTime};
 
 use super::config::StationConfig;
 use super::eot;
-use super::limits::QUEUE_OCTETS_MAX;
+use super::limits::{QUEUE_OCTETS_MAX, ROUNDS_MAX};
 use super::stack::{ClientInput, ClientOutput};
 use super::station::Station;
 use crate::modem::channel::{Channel, ChannelConfig, OnAir, Outage, StationCounters, StationId};
@@ -53,6 +53,8 @@ pub struct Simulator {
     wakeups: BTreeSet<(Instant, u16)>,
     /// When who begins (`true`) or ends its silence.
     schedule: BTreeSet<(Instant, u16, bool)>,
+    /// Instants with which somebody was not done after so many rounds. Must stay 0.
+    restless: u64,
 }
 
 impl Simulator {
@@ -91,7 +93,7 @@ impl Simulator {
             sites.push(Site { name, station, wakeup: None, transmissions: 0, begun_early: 0 });
         }
         let (radio, schedule) = (radio_of(weather), schedule(now, weather, &names));
-        let mut simulator = Self { radio, channel, sites, wakeups: BTreeSet::new(), schedule };
+        let mut simulator = Self { radio, channel, sites, wakeups: BTreeSet::new(), schedule, restless: 0 };
         simulator.advance(now);
         Ok(simulator)
     }
@@ -227,6 +229,11 @@ impl Simulator {
         self.sites.iter().map(|site| site.begun_early).sum()
     }
 
+    /// How often a station had more and more to do at one instant, so that the others were not played on. Must stay 0.
+    pub const fn restless(&self) -> u64 {
+        self.restless
+    }
+
     /// A station, to be looked at.
     pub fn view(&self, station: StationId) -> Option<&Station> {
         self.sites.get(usize::from(station.0)).map(|site| &site.station)
@@ -260,27 +267,32 @@ impl Simulator {
     /// time, gets the same radio as who is on time.
     fn advance(&mut self, now: Now) {
         while let Some(wakeup) = self.next_wakeup().filter(|wakeup| wakeup.at <= now.mono) {
-            self.play(earlier(now, wakeup.at));
+            if !self.play(earlier(now, wakeup.at)) {
+                // Who drives the simulator gets on with all else, and comes back at once.
+                self.restless += 1;
+                return;
+            }
         }
         self.play(now);
     }
 
-    /// Plays what is due at one instant, until nobody has anything more to do.
-    fn play(&mut self, now: Now) {
+    /// Plays what is due at one instant, until nobody has anything more to do: `false` when that does not come.
+    fn play(&mut self, now: Now) -> bool {
         while let Some(&(at, number, emcon)) = self.schedule.first().filter(|(at, ..)| *at <= now.mono) {
             self.schedule.remove(&(at, number, emcon));
             self.switch_emcon(now, StationId(number), emcon);
         }
-        loop {
+        for _ in 0..ROUNDS_MAX {
             self.channel.handle_wakeup(now);
             let mut still = true;
             for number in 0..self.sites.len() {
                 still &= !self.play_site(now, number);
             }
             if still {
-                return;
+                return true;
             }
         }
+        false
     }
 
     /// Gives a site what its modem has for it and wakes it if it is time. Says whether anything was to be done.

@@ -436,7 +436,11 @@ impl Stack {
             ServerOutput::Close(client) => self.outputs.push_back((client, ClientOutput::Close)),
             ServerOutput::Send(outgoing) => self.submit(now, outgoing),
             ServerOutput::WantLink(peer) => self.cas.want(now, peer, true),
-            ServerOutput::ReleaseLink(peer) => self.cas.release_exclusive(now, peer, LinkBreak::HigherLayer),
+            ServerOutput::ReleaseLink(peer) => {
+                self.cas.release_exclusive(now, peer, LinkBreak::HigherLayer);
+                // What waits for a soft one: it may have been asked for, and its request had to give way.
+                self.link(now, peer);
+            }
             ServerOutput::Manage { client, kind, .. } if self.orders.len() >= ORDERS_MAX => {
                 self.server.answer(client, kind, "busy: one at a time");
             }
@@ -542,7 +546,7 @@ impl Stack {
                 None => {}
             },
             DtsEvent::PeerUnconnected(peer) => self.cas.peer_unconnected(now, peer),
-            DtsEvent::ConnectionLost(peer) => self.cas.release(now, peer, LinkBreak::Unknown),
+            DtsEvent::ConnectionLost(peer) => self.cas.connection_lost(now, peer),
             DtsEvent::Advised { peer, eow, .. } => self.on_advised(now, peer, eow),
             DtsEvent::ManagementDone { .. } => {}
         }

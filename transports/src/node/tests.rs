@@ -35,6 +35,9 @@ const NAMES: [&str; 4] = ["hq.test", "field.test", "north.test", "south.test"];
 const GROUP: NodeAddress = NodeAddress::group(1);
 const UDOP: u64 = 7;
 const RCOP: u64 = 6;
+/// Wakeups of one run, far more than the longest one needs: stations that are never done with an instant, or with each
+/// other, fail a test instead of keeping it for ever.
+const WAKEUPS_MAX: u64 = 2_000_000;
 const WITH_ERRORS: DeliveryMode =
     DeliveryMode::new(TransmissionMode::NonArqWithErrors, Confirmation::None, Order::AsTheyArrive);
 
@@ -56,6 +59,8 @@ struct Bench {
     digest: Sha256,
     /// Nodes that began anew.
     restarts: Vec<u16>,
+    /// Wakeups that one run may take.
+    wakeups_max: u64,
 }
 
 fn address(number: u16) -> NodeAddress {
@@ -103,6 +108,7 @@ impl Bench {
             told: Vec::new(),
             digest: Sha256::new(),
             restarts: Vec::new(),
+            wakeups_max: WAKEUPS_MAX,
         };
         let ids: Vec<u16> = bench.simulator.stations().map(|(id, ..)| id.0).collect();
         for station in ids {
@@ -176,12 +182,21 @@ impl Bench {
     }
 
     /// Runs until the given second, or until nothing is left to do.
+    ///
+    /// # Panics
+    /// When that does not come to an end.
     fn run(&mut self, until: f64) {
+        let mut wakeups = 0;
         while let Some(wakeup) = self.simulator.next_wakeup() {
             let target = wakeup.at.max(self.now.mono);
             if target.as_micros() as f64 / 1e6 - 1000.0 > until {
                 break;
             }
+            wakeups += 1;
+            let (why, now, max) = (wakeup.why, self.seconds(), self.wakeups_max);
+            assert!(wakeups <= max, "more than {max} wakeups, at {now} s and not at {until} s: now for {why:?}");
+            let restless = self.simulator.restless();
+            assert!(restless == 0, "a station is never done with what is due at {now} s: {why:?}");
             self.now = self.now.after(target.since(self.now.mono));
             self.simulator.handle_wakeup(self.now);
             self.drain();

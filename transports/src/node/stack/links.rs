@@ -97,17 +97,21 @@ impl Stack {
         }
     }
 
-    /// The window began anew under a U_PDU, which goes again: what came after it and has not begun is taken back, so that
-    /// it does not overtake.
+    /// The window began anew under a U_PDU, which goes again: what came after it by the same service and has not begun is
+    /// taken back, so that it does not overtake.
     pub(super) fn take_back(&mut self, failed: RequestId) {
-        let Some(peer) = self.units.get(&failed).map(|unit| unit.outgoing.destination) else { return };
-        let is_meant =
-            |unit: &Unit| unit.outgoing.destination == peer && matches!(service(&unit.outgoing), Service::Arq { .. });
+        let Some(failed_unit) = self.units.get(&failed) else { return };
+        let peer = failed_unit.outgoing.destination;
+        let is_expedited = |unit: &Unit| service(&unit.outgoing) == Service::ExpeditedArq;
+        let expedited = is_expedited(failed_unit);
+        let is_meant = |unit: &Unit| {
+            let is_arq = unit.outgoing.carriage == Carriage::Arq;
+            unit.outgoing.destination == peer && is_arq && is_expedited(unit) == expedited
+        };
         let later = self.units.range(failed..).filter(|(_, unit)| is_meant(unit));
         let later: Vec<(RequestId, CPduNumber)> = later.filter_map(|(&id, unit)| Some((id, unit.number?))).collect();
         for (id, number) in later {
-            // After a reset nothing has begun.
-            if self.dts.cancel(number).is_some() {
+            if self.dts.take_back(number) {
                 self.loads.remove(&number);
                 self.units.get_mut(&id).into_iter().for_each(|unit| unit.number = None);
                 self.waiters.entry(peer).or_default().units.insert(id);
@@ -147,5 +151,69 @@ impl Stack {
             waiters.hasten();
         }
         self.link(now, peer);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skywave_protocols::bytes::Bytes;
+    use skywave_protocols::random::Seeded;
+    use skywave_protocols::s5066::address::NodeAddress;
+    use skywave_protocols::s5066::node::dpdu::{Body, DPdu, Eow, Received, ResetPart};
+    use skywave_protocols::s5066::node::dts::Plan;
+    use skywave_protocols::s5066::node::{Content, Outgoing};
+    use skywave_protocols::s5066::sis::fields::SapId;
+    use skywave_protocols::time::Duration;
+
+    use super::*;
+    use crate::node::StationConfig;
+
+    const US: NodeAddress = NodeAddress::individual(1);
+    const PEER: NodeAddress = NodeAddress::individual(2);
+
+    fn expedited(now: Now, id: u64) -> Outgoing {
+        Outgoing {
+            id: RequestId(id),
+            destination: PEER,
+            sap: SapId::RCOP,
+            source_sap: SapId::RCOP,
+            priority: 12,
+            expedited: true,
+            carriage: Carriage::Arq,
+            in_order: true,
+            client_confirm: false,
+            deadline: now.mono + Duration::from_secs(600),
+            confirm_by: None,
+            content: Content::Data(Bytes::from(vec![id as u8; 40])),
+        }
+    }
+
+    /// The first of them was put together with a transmission that did not begin.
+    #[test]
+    fn what_is_expedited_keeps_its_order_over_a_full_reset() {
+        let now = Now::default().after(Duration::from_secs(1000));
+        let mut stack = Stack::new(&StationConfig::new(US), &Seeded::new(1));
+        stack.cas.heard(now, PEER, LinkMessage::Request { exclusive: false, number: 0 });
+        stack.settle(now);
+        (1..4).for_each(|id| stack.submit(now, expedited(now, id)));
+        stack.settle(now);
+        let plan = Plan::new(1000, 200);
+        assert!(!stack.compose(now, &plan).is_empty());
+        stack.cut_off(now, 0);
+        let body = Body::Reset(ResetPart { full_command: true, frame_id: 77, ..ResetPart::default() });
+        let pdu = DPdu { eow: Eow::NONE, eot: 0, destination: US, source: PEER, body };
+        stack.heard(now, &Received { pdu, segment_intact: true, address_octets: 2, octets: 20 });
+        let pdus: Vec<DPdu> = (0..2)
+            .flat_map(|_| {
+                let pdus = stack.compose(now, &plan);
+                stack.sent(now);
+                pdus
+            })
+            .collect();
+        let first = pdus.iter().find_map(|pdu| match &pdu.body {
+            Body::ExpeditedData(part) => part.segment.last(),
+            _ => None,
+        });
+        assert_eq!(first, Some(&1), "{pdus:?}");
     }
 }

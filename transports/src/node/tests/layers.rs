@@ -280,3 +280,13 @@ fn a_foreign_node_behind_an_agreed_link_gets_a_reset_before_more() {
     room.submit(0, 1, 3, 1, 36_000);
     assert!(matches!(room.transmit(0, |_, _| false)[..], [DPdu { body: Body::ExpeditedNonArq(_), .. }]));
 }
+
+/// What never comes to rest fails a test, and says where it was.
+#[test]
+#[should_panic(expected = "more than 3 wakeups, at ")]
+fn a_run_that_does_not_end_is_a_failure() {
+    let mut bench = Bench::new("", 2);
+    bench.wakeups_max = 3;
+    bench.arq(0, 1, 6, 3600, unit(1, 100));
+    bench.run(600.0);
+}

@@ -279,3 +279,27 @@ fn what_is_urgent_asks_soon_for_a_link_that_was_refused() {
         assert!(seconds.is_some_and(|seconds| seconds < 70.0), "silent for {silence} s: {arrived:?}");
     }
 }
+
+/// A client asks for a hard link and thinks better of it, while a soft link is asked for or carries something: what is for
+/// that goes all the same, once.
+#[test]
+fn what_is_for_a_soft_link_goes_though_a_hard_link_was_asked_for() {
+    for setup in SETUPS {
+        for (before, after) in (0..24).flat_map(|before| [0, 1, 4, 9].map(|after| (before, after))) {
+            let mut bench = with_setup("", setup);
+            let context = format!("{setup:?}, asked for after {before} s for {after} s");
+            bench.arq(0, 1, 6, 36_000, unit(1, 300));
+            bench.run(f64::from(before) * 0.5);
+            let kind = HardLinkType::Full;
+            let link = HardLink { kind, priority: 1, remote_sap: SapId::UDOP, node: address(1) };
+            bench.say(0, UDOP, &Primitive::HardLinkEstablish(link));
+            bench.run(bench.seconds() + f64::from(after) * 0.5);
+            bench.say(0, UDOP, &Primitive::HardLinkTerminate(address(1)));
+            bench.run(bench.seconds() + 300.0);
+            let (confirmed, rejected) = bench.answered(0);
+            assert_eq!(confirmed.len() + rejected.len(), 1, "{context}: neither confirmed nor rejected");
+            let arrived = bench.arrived(1, RCOP).len();
+            assert!(arrived == 1 || !rejected.is_empty() && arrived == 0, "{context}: {arrived} times");
+        }
+    }
+}

@@ -274,15 +274,6 @@ impl Cas {
         self.begin_all(now);
     }
 
-    /// The exclusive link with `peer` is not wanted any more. A soft one that has taken its place stays: the other node
-    /// asked for it, and its data may be on the way.
-    pub fn release_exclusive(&mut self, now: Now, peer: NodeAddress, reason: LinkBreak) {
-        let is_soft = |known: &Peer| known.is_link() && !known.exclusive && known.wanted != Some(true);
-        if !self.peers.get(&peer).is_some_and(is_soft) {
-            self.release(now, peer, reason);
-        }
-    }
-
     /// What was handed down for `peer` has left: the time of the answer begins.
     pub fn sent(&mut self, now: Now, peer: NodeAddress) {
         self.unsent.retain(|&(known, _), _| known != peer);

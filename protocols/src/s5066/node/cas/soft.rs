@@ -8,6 +8,23 @@ use crate::s5066::address::NodeAddress;
 use crate::time::{Duration, Instant, Now, Wakeup};
 
 impl Cas {
+    /// The exclusive link with `peer` is not wanted any more. A soft one that is there, or has taken its place, stays: its
+    /// data may be on the way.
+    pub fn release_exclusive(&mut self, now: Now, peer: NodeAddress, reason: LinkBreak) {
+        match self.peers.get_mut(&peer).filter(|known| known.is_link() && !known.exclusive) {
+            Some(known) => known.wanted = known.wanted.filter(|exclusive| !exclusive),
+            None => self.release(now, peer, reason),
+        }
+    }
+
+    /// The ARQ with `peer` has given up: the link that carried it ends. One that is asked for, or wanted, is another one.
+    pub fn connection_lost(&mut self, now: Now, peer: NodeAddress) {
+        if self.peers.get(&peer).is_some_and(Peer::is_up) {
+            self.end(now, peer, LinkBreak::Unknown);
+        }
+        self.begin_all(now);
+    }
+
     /// Takes a wakeup.
     pub fn handle_wakeup(&mut self, now: Now) {
         // Each turn moves the time of the one it is about, so that the bound is never met.

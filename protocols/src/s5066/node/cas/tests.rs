@@ -539,6 +539,36 @@ fn room_is_made_for_those_who_wait() {
 }
 
 #[test]
+fn a_hard_link_that_is_not_wanted_any_more_leaves_a_soft_one_alone() {
+    let mut rig = Rig::new(config(LinkSetup::Handshake));
+    rig.want(B);
+    rig.hear(B, accepted(0));
+    assert_eq!(rig.hear(C, HARD_REQUEST), [hard_up(C, false), send(C, accepted(0))]);
+    // It waits for the end of that one.
+    assert_eq!(rig.want_hard(B), []);
+    rig.cas.release_exclusive(rig.now, B, LinkBreak::HigherLayer);
+    assert_eq!(rig.said(), []);
+    rig.release(C);
+    assert_eq!(rig.hear(C, LinkMessage::BreakConfirm), [], "nor is it made now");
+    assert!(hears(&rig.cas, B));
+}
+
+/// The ARQ speaks of the link before.
+#[test]
+fn an_arq_that_gave_up_does_not_end_a_link_that_is_only_asked_for() {
+    let mut rig = Rig::new(config(LinkSetup::Handshake));
+    rig.want(B);
+    rig.hear(B, accepted(0));
+    assert_eq!(rig.want_hard(B), [down(B, LinkEnd::Replaced), send(B, HARD_REQUEST)]);
+    rig.cas.connection_lost(rig.now, B);
+    assert_eq!(rig.said(), []);
+    assert_eq!(rig.hear(B, accepted(0)), [hard_up(B, true)]);
+    rig.cas.connection_lost(rig.now, B);
+    let end = LinkBreak::Unknown;
+    assert_eq!(rig.said(), [down(B, LinkEnd::Released(end)), send(B, LinkMessage::Break(end))]);
+}
+
+#[test]
 fn a_silent_node_says_nothing() {
     let mut rig = Rig::new(config(LinkSetup::Handshake));
     rig.want(B);

@@ -140,7 +140,12 @@ impl Dts {
     }
 
     fn on_ack(&mut self, source: NodeAddress, ack: &AckPart) {
-        let Some(peer) = self.peers.get_mut(&source).filter(|peer| peer.resets.pending().is_none()) else { return };
+        let Some(peer) = self.peers.get_mut(&source) else { return };
+        if peer.resets.pending().is_some() {
+            // It is not read, and no other one comes for what was asked before: that goes again.
+            peer.sender.unanswered();
+            return;
+        }
         if let Some(progress) = peer.sender.acknowledge(ack) {
             peer.unsure = false;
             peer.rate.acknowledged(progress.tried, progress.missed, progress.tried_octets, OVERHEAD_OCTETS);

@@ -301,6 +301,8 @@ impl ArqSender {
         let advanced = match self.window.acknowledge(ack.rx_lwe, ack.above()) {
             Acknowledged::Advanced(advanced) => usize::from(advanced),
             Acknowledged::Stale => {
+                // The answer is over by it all the same: what it does not speak of goes again.
+                self.unanswered();
                 self.doubts += 1;
                 return (self.doubts < DOUBTS_MAX).then(Progress::default);
             }

@@ -287,3 +287,43 @@ fn who_answered_so_far_does_not_wait_for_one_that_is_silent() {
     let wait = a.waiting(now.mono).map(|waiting| waiting.at.since(now.mono));
     assert!(wait > Some(Duration::from_secs(60)), "{wait:?}");
 }
+
+fn frame(source: u32, destination: u32, body: Body) -> DPdu {
+    DPdu { eow: Eow::NONE, eot: 0, destination: node(destination), source: node(source), body }
+}
+
+/// An acknowledgement that was held up is the answer all the same: what it does not speak of goes again.
+#[test]
+fn what_a_late_acknowledgement_leaves_open_goes_again() {
+    let (mut a, mut b) = (linked(A, B), linked(B, A));
+    let plan = Plan::new(3000, 200);
+    a.submit(at(0), sending(1, B, ARQ, 3, 100));
+    turn(&mut a, &mut b, at(1), &plan, calm);
+    turn(&mut b, &mut a, at(2), &plan, calm);
+    a.submit(at(3), sending(2, B, ARQ, 3, 100));
+    turn(&mut a, &mut b, at(3), &plan, |_| (0, false));
+    a.heard(at(4), &frame(B, A, Body::Ack(AckPart::new(0, [].into_iter()))), true);
+    assert!(a.waiting(at(5).mono).is_some());
+    turn(&mut a, &mut b, at(5), &plan, calm);
+    assert_eq!(received(&events(&mut b)).len(), 2);
+}
+
+/// The data of an answer shows that its window is lost, and so the acknowledgement behind it is not read: what was awaited
+/// goes again when both windows are right.
+#[test]
+fn what_an_unread_acknowledgement_leaves_open_goes_again() {
+    let (mut a, mut b) = (linked(A, B), linked(B, A));
+    let plan = Plan::new(3000, 200);
+    a.submit(at(0), sending(1, B, ARQ, 3, 100));
+    turn(&mut a, &mut b, at(1), &plan, |_| (0, false));
+    let segment = Bytes::from_static(b"x");
+    let lost = DataPart { start: true, end: true, in_order: false, drop: false, uwe: true, lwe: true, fsn: 9, segment };
+    a.heard(at(2), &frame(B, A, Body::Data(lost)), true);
+    a.heard(at(2), &frame(B, A, Body::Ack(AckPart::new(0, [].into_iter()))), true);
+    for second in 3..7 {
+        turn(&mut a, &mut b, at(second), &plan, calm);
+        turn(&mut b, &mut a, at(second), &plan, calm);
+    }
+    assert_eq!(received(&events(&mut b)).len(), 1);
+    assert_eq!(events(&mut a), [DtsEvent::Delivered(CPduNumber(1))]);
+}
