@@ -25,6 +25,11 @@ fn demo(weather: Option<&str>) -> (Value, String) {
     (outcome, told)
 }
 
+/// What is told before the first sample is on its way.
+fn at_first(told: &str) -> &str {
+    told.split_once(" is submitted").map_or(told, |(first, _)| first)
+}
+
 fn messages(outcome: &Value) -> &[Value] {
     outcome["messages"].as_array().unwrap()
 }
@@ -32,6 +37,7 @@ fn messages(outcome: &Value) -> &[Value] {
 #[test]
 fn the_demo_ends_well_with_mail_and_chat() {
     let (outcome, told) = demo(None);
+    assert!(at_first(&told).contains("skywave demo --prosody"), "{told}");
     for kind in ["mail", "chat"] {
         let of_kind: Vec<_> = messages(&outcome).iter().filter(|message| message["kind"] == kind).collect();
         assert!(of_kind.len() >= 4, "{kind}: {of_kind:?}");
@@ -85,17 +91,19 @@ fn the_demo_with_prosody_says_where_a_client_connects() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut told = Vec::new();
+    let mut told: Vec<String> = Vec::new();
+    let is_last = |line: &String| line.contains("it crosses the radio");
+    // It is said at first, while the samples are still under way, and again at the end.
     for line in BufReader::new(demo.stderr.take().unwrap()).lines().map_while(Result::ok) {
-        let is_last = line.contains("it crosses the radio");
         told.push(line);
-        if is_last {
+        if told.iter().filter(|line| is_last(line)).count() == 2 {
             break;
         }
     }
     assert!(!told.iter().any(|line| line.contains("No Prosody")), "{told:#?}");
+    let first = told.join("\n");
     for user in ["alice@hq.test", "bob@field.test"] {
-        let account = told.iter().find(|line| line.contains(user) && line.contains("password"));
+        let account = at_first(&first).lines().find(|line| line.contains(user) && line.contains("password"));
         let words: Vec<&str> = account.unwrap_or_else(|| panic!("{user}: {told:#?}")).split_whitespace().collect();
         let behind = |word: &str| words[words.iter().position(|other| *other == word).unwrap() + 1];
         let server = format!("{}:{}", behind("server"), behind("port"));

@@ -1,6 +1,7 @@
 //! `skywave demo`: two or more sites in this process, with their own queues, SMTP ports, mailboxes and XMPP servers, each behind the
 //! TCP port of a STANAG 5066 node of its own, on one simulated radio. Time runs compressed for all of them.
 
+mod connect;
 mod mailbox;
 mod people;
 mod run;

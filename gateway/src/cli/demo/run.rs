@@ -10,8 +10,9 @@ use tokio::sync::{broadcast, mpsc};
 
 use super::super::out;
 use super::super::process::Signals;
+use super::connect::{self, Account};
 use super::mailbox::{self, Taken};
-use super::people::{Happening, PASSWORD, People, Place, ToSay};
+use super::people::{Happening, People, Place, ToSay};
 use super::show::{self, Show};
 use super::{Demo, submit};
 use crate::bench::xmpp::prosody;
@@ -84,6 +85,8 @@ pub(super) async fn play(options: &Demo, weather: Weather, folder: &Path) -> Res
     let mut signals = Signals::new().map_err(|error| error.to_string())?;
     let (inbox, mut happened) = mpsc::channel(1024);
     let mut stage = set_up(options, weather, folder, inbox).await?;
+    // Before the samples, which take their time on the air; once more when the sites stay.
+    stage.say_where_to_chat();
     let began = stage.clock.now();
     let mut refresh = tokio::time::interval(REFRESH);
     loop {
@@ -422,22 +425,13 @@ impl Stage {
 
     /// Says how to chat with a client of one's own.
     fn say_where_to_chat(&mut self) {
-        if self.people.iter().all(|people| people.for_clients.is_none()) {
-            self.show.plain("To chat with a client of your own, install Prosody and run with --prosody.");
-            return;
-        }
-        self.show.plain("Chat with any XMPP client that lets you set server and port (Gajim, Psi, profanity):");
-        let mut accounts = Vec::new();
-        for (people, (user, name)) in self.people.iter().zip(["alice", "bob"].into_iter().zip(&self.plan.names)) {
-            if let Some(at) = people.for_clients {
-                let (site, ip, port) = (full_name(name), at.ip(), at.port());
-                self.show.plain(&format!("  {user}@{site}  password {PASSWORD}  server {ip}  port {port}"));
-                accounts.push(format!("/connect {user}@{site} server {ip} port {port} tls trust"));
-            }
-        }
-        self.show.plain("Each server made a certificate for this run: have the client trust it. In profanity:");
-        accounts.iter().for_each(|account| self.show.plain(&format!("  {account}")));
-        self.show.plain("Write to the other, or both enter a room, say ops@chat.hq.test: it crosses the radio.");
+        let users = ["alice", "bob"].into_iter().zip(&self.plan.names);
+        let accounts: Vec<Account> = (self.people.iter().zip(users))
+            .filter_map(|(people, (user, name))| {
+                Some(Account { address: format!("{user}@{}", full_name(name)), server: people.for_clients? })
+            })
+            .collect();
+        connect::words(&accounts, prosody::present().is_ok()).iter().for_each(|line| self.show.plain(line));
     }
 
     /// Ends the sites in good order.
