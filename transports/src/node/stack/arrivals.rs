@@ -88,8 +88,7 @@ impl Stack {
             source_sap: data.source,
             sap: data.destination,
             priority: data.priority,
-            // What its node sent so on its own account, since it is urgent, says how urgent.
-            expedited: arrival.is_expedited() && data.priority < PRIORITY_URGENT,
+            expedited: self.was_expedited(arrival, data.priority),
             transmission: match (arrival.is_arq(), with_errors) {
                 (true, _) => TransmissionMode::Arq,
                 (false, true) => TransmissionMode::NonArqWithErrors,
@@ -101,6 +100,17 @@ impl Stack {
         });
         if client_confirm && arrival.is_arq() {
             self.reply(now, arrival, data.priority, Delivery { source, destination, leading }, bound);
+        }
+    }
+
+    /// Whether its client asked for the expedited service. What a node of ours sent so on its own account, since it is
+    /// urgent, says how urgent; one of others may say so of anything.
+    //= s5066/NODE-040
+    fn was_expedited(&self, arrival: &Arrival, priority: u8) -> bool {
+        match arrival.brought {
+            Brought::ExpeditedArq => priority < PRIORITY_URGENT || self.cas.is_foreign(arrival.source),
+            Brought::ExpeditedNonArq => true,
+            Brought::Arq | Brought::NonArq => false,
         }
     }
 
@@ -213,10 +223,54 @@ fn a_little_before(wall: WallTime) -> WallTime {
 #[cfg(test)]
 mod tests {
     use skywave_protocols::random::Seeded;
+    use skywave_protocols::s5066::node::cpdu::LinkMessage;
+    use skywave_protocols::s5066::sis::fields::{DeliveryMode, Rank, SapId, ServiceType};
+    use skywave_protocols::s5066::sis::frame::FrameReader;
+    use skywave_protocols::s5066::sis::pdu::Primitive;
+    use skywave_protocols::s5066::sis::unidata::Quirks;
     use skywave_protocols::time::Duration;
 
     use super::*;
-    use crate::node::StationConfig;
+    use crate::node::{ClientId, ClientInput, ClientOutput, StationConfig};
+
+    /// Whether a client was given something as expedited that came by that service, from a node which asked for its link so.
+    fn is_told_as_expedited(request: LinkMessage, priority: u8) -> bool {
+        let (us, peer) = (NodeAddress::individual(1), NodeAddress::individual(2));
+        let mut stack = Stack::new(&StationConfig::new(us), &Seeded::new(1));
+        let (now, client) = (Now::default(), ClientId(1));
+        stack.handle_client(now, client, ClientInput::Accepted);
+        let service = ServiceType { mode: DeliveryMode::ARQ_NODE, retransmissions: 0 };
+        let bind = Primitive::BindRequest { sap: SapId::RCOP, rank: Rank::default(), service };
+        stack.handle_client(now, client, ClientInput::Read(bind.encode().unwrap()));
+        stack.cas.heard(now, peer, request);
+        stack.settle(now);
+        let (source, destination, u_pdu) = (SapId::RCOP, SapId::RCOP, Bytes::from_static(b"x"));
+        let data = spdu::Data { priority, source, destination, client_confirm: false, ttd: None, u_pdu };
+        let brought = Brought::ExpeditedArq;
+        let arrival = Arrival { source: peer, destination: us, brought, errored: Vec::new(), missing: Vec::new() };
+        stack.on_data(now, &arrival, data);
+        stack.settle(now);
+        let mut reader = FrameReader::new();
+        while let Some((_, output)) = stack.poll() {
+            if let ClientOutput::Write(octets) = output {
+                reader.push(&octets);
+            }
+        }
+        let frames = std::iter::from_fn(|| reader.next_frame());
+        let last = frames.map(|frame| Primitive::decode(&frame.unwrap(), Quirks::default()).unwrap()).last();
+        assert!(matches!(last, Some(Primitive::ExpeditedUnidataIndication(_) | Primitive::UnidataIndication(_))));
+        matches!(last, Some(Primitive::ExpeditedUnidataIndication(_)))
+    }
+
+    #[test]
+    fn what_others_say_to_be_expedited_is_so_whatever_its_priority() {
+        let request = |number| LinkMessage::Request { exclusive: false, number };
+        for (number, priority, expedited) in [(0, 0, true), (0, 13, true), (5, 0, true), (5, 13, false)] {
+            assert_eq!(is_told_as_expedited(request(number), priority), expedited, "{number} {priority}");
+        }
+        // How a hard link is asked for says nothing.
+        assert!(!is_told_as_expedited(LinkMessage::Request { exclusive: true, number: 0 }, 13));
+    }
 
     #[test]
     fn what_a_peer_is_not_told_is_counted() {

@@ -256,6 +256,18 @@ fn the_end_of_a_transmission_at_an_unsaid_rate_is_waited_for() {
     storm(11_414_374_686_318_062_625, 2, true);
 }
 
+/// A node begins anew and draws the number of the link that it had, one in 767: the other has part of a window of before.
+#[test]
+fn a_node_that_draws_the_same_number_is_known_to_have_begun_anew() {
+    storm(10_151_861_960_232_147_237, 4, true);
+}
+
+/// A hard link holds back what has not begun: a U_PDU whose first half is acknowledged is not among that.
+#[test]
+fn what_is_half_acknowledged_is_not_overtaken() {
+    storm(7_423_416_165_617_308_072, 2, true);
+}
+
 #[test]
 fn the_same_seed_gives_the_same_octets() {
     assert_eq!(storm(42, 4, true), storm(42, 4, true));

@@ -159,6 +159,8 @@ struct Peer {
     their_number: u16,
     /// The number of its last request that was accepted, also when that link has ended.
     accepted: u16,
+    /// It asked for a link, or accepted ours, without a number: it is no node of ours.
+    foreign: bool,
     /// It asked under that number when it was heard last: perhaps it does not know that we accept.
     asks: bool,
     /// Such a link of its has ended here since: what it sent on that may come again with what it sends next.
@@ -191,6 +193,7 @@ impl Peer {
             number,
             their_number: 0,
             accepted: 0,
+            foreign: false,
             asks: false,
             unaware: false,
             moved: false,
@@ -207,7 +210,7 @@ impl Peer {
     /// What is kept of it whatever becomes of its links.
     const fn anew(&self, number: u16) -> Self {
         let unaware = self.unaware || self.asks;
-        Self { warned: self.warned, accepted: self.accepted, unaware, ..Self::new(number) }
+        Self { warned: self.warned, accepted: self.accepted, foreign: self.foreign, unaware, ..Self::new(number) }
     }
 
     /// Somebody above was told that it is connected.

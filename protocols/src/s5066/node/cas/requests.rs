@@ -10,13 +10,17 @@ use crate::time::Now;
 const EXCLUSIVE_MAX: usize = 2;
 
 impl Cas {
+    /// Whether a node is known to be none of ours, by how it made its last link.
+    pub fn is_foreign(&self, peer: NodeAddress) -> bool {
+        self.peers.get(&peer).is_some_and(|known| known.foreign)
+    }
+
     //= s5066/CAS-002
     //= s5066/CAS-003
     //= s5066/CAS-004
     pub(super) fn on_request(&mut self, now: Now, source: NodeAddress, exclusive: bool, number: u16) {
-        let is_it = |known: &&mut Peer| known.state == State::Linked && known.repeats(exclusive, number);
-        if let Some(known) = self.peers.get_mut(&source).filter(is_it) {
-            known.asks = number != 0;
+        let is_it = |known: &Peer| known.state == State::Linked && known.repeats(exclusive, number);
+        if self.peers.get(&source).is_some_and(is_it) {
             return self.send(now, source, LinkMessage::Accepted { number });
         }
         // The link under this number has ended here: what rides on it may have been taken.
@@ -43,7 +47,9 @@ impl Cas {
             let (state, rode, wanted) = (known.state, is_ours && known.rode, known.wanted);
             let (exclusive, asks) = (exclusive || is_ours && known.exclusive, number != 0);
             let accepted = if asks { number } else { known.accepted };
-            let kept = Peer { accepted, unaware: false, ..known.anew(known.number) };
+            // A hard link has no number, whosoever asks.
+            let foreign = if exclusive { known.foreign } else { !asks };
+            let kept = Peer { accepted, foreign, unaware: false, ..known.anew(known.number) };
             let fresh = Peer { state, exclusive, by_us, rode, wanted, ..kept };
             let skipped = asks && self.config.setup_of(source) == LinkSetup::Skip;
             *known = Peer { their_number: number, asks, skipped, made_at: now.mono, moved_at: now.mono, ..fresh };
@@ -58,9 +64,9 @@ impl Cas {
     /// refused.
     //= s5066/CAS-007
     pub(super) fn on_asking(&mut self, now: Now, source: NodeAddress, number: u16) -> bool {
-        let is_it = |known: &&Peer| known.state == State::Linked && known.their_number == number;
+        let is_it = |known: &&Peer| known.state == State::Linked && known.asks_under(number);
         match self.peers.get_mut(&source) {
-            Some(known) if is_it(&&*known) => known.asks = true,
+            Some(known) if is_it(&&*known) => {}
             // It was made and has ended here, and its sender has not heard so: what it sent before was taken.
             Some(known) if known.accepted == number => {
                 self.send(now, source, LinkMessage::Break(LinkBreak::HigherLayer));
@@ -132,6 +138,7 @@ impl Cas {
         }
         if let Some(known) = self.peers.get_mut(&source) {
             (known.made_at, known.moved_at) = (now.mono, now.mono);
+            known.foreign = if keeps { number == 0 } else { known.foreign };
         }
         if known.state == State::Riding {
             return;
@@ -213,8 +220,14 @@ impl Peer {
         // link that a client gave up and wants again has no number either, and data of ours may have arrived on it.
         let same = match number {
             0 => self.their_number == 0 && !self.moved && !exclusive,
-            _ => number == self.their_number,
+            _ => self.asks_under(number),
         };
         same && exclusive == self.exclusive
+    }
+
+    /// Whether it asks for the link that there is under this number. Who has shown that it knows of it asks no more: it
+    /// began anew and drew the same number.
+    const fn asks_under(&self, number: u16) -> bool {
+        number == self.their_number && self.asks
     }
 }

@@ -171,7 +171,6 @@ fn a_repeated_request_is_accepted_again_and_a_new_one_begins_anew() {
         (0, false, 0, false),
         (0, true, 0, true),
         (3, false, 3, false),
-        (3, true, 3, false),
         (3, true, 4, true),
         (3, false, 4, true),
         (3, true, 0, true),
@@ -566,6 +565,26 @@ fn an_arq_that_gave_up_does_not_end_a_link_that_is_only_asked_for() {
     rig.cas.connection_lost(rig.now, B);
     let end = LinkBreak::Unknown;
     assert_eq!(rig.said(), [down(B, LinkEnd::Released(end)), send(B, LinkMessage::Break(end))]);
+}
+
+/// A caller that has shown that it knows of the link does not ask for it again: it began anew and drew the same number. Its
+/// windows are others.
+#[test]
+fn a_number_that_is_drawn_again_is_not_taken_for_a_repetition() {
+    for rides in [false, true] {
+        let mut rig = Rig::new(config(LinkSetup::Ride));
+        assert_eq!(rig.hear(B, request(4)), [up(B, false), send(B, accepted(4))]);
+        assert_eq!(rig.hear(B, request(4)), [send(B, accepted(4))], "our answer was lost");
+        rig.move_data(B);
+        if rides {
+            assert!(!rig.cas.data_heard(rig.now, B, Some(Mark::Asks(4)), false));
+            assert_eq!(rig.said(), [send(B, LinkMessage::Break(LinkBreak::HigherLayer))]);
+        } else {
+            assert_eq!(rig.hear(B, request(4)), [send(B, LinkMessage::Rejected(LinkRejection::Unknown))]);
+        }
+        let fresh = [down(B, LinkEnd::Replaced), up(B, false), send(B, accepted(5))];
+        assert_eq!(rig.hear(B, request(5)), fresh);
+    }
 }
 
 #[test]

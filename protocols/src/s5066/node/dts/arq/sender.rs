@@ -81,6 +81,8 @@ struct Under {
     left: u16,
     /// It was given up: its end is reported already.
     dropped: bool,
+    /// Some of it was on the air, perhaps segments that have left the window.
+    begun: bool,
 }
 
 /// What an acknowledgement brought.
@@ -246,7 +248,7 @@ impl ArqSender {
             let (number, priority) = (sending.number, sending.priority);
             self.frames.push_back(Frame { number, priority, data, acked: false, in_air: false, awaiting: false });
         }
-        self.under.insert(sending.number, Under { left: count as u16, dropped: false });
+        self.under.insert(sending.number, Under { left: count as u16, dropped: false, begun: false });
         for place in before..self.frames.len() {
             self.put(place, sending.priority, false, room, chosen);
         }
@@ -274,6 +276,8 @@ impl ArqSender {
         self.window.mark_sent(place);
         if let Some(frame) = self.frames.get_mut(usize::from(place)) {
             (frame.in_air, frame.awaiting) = (false, true);
+            let number = frame.number;
+            self.under.get_mut(&number).into_iter().for_each(|under| under.begun = true);
         }
         first
     }
@@ -396,10 +400,8 @@ impl ArqSender {
 
     /// Whether some of a C_PDU is or was on the air.
     pub(in super::super) fn has_begun(&self, number: CPduNumber) -> bool {
-        let mut frames = self.frames.iter().enumerate();
-        frames.any(|(place, frame)| {
-            frame.number == number && (frame.in_air || frame.acked || self.window.is_sent(place as u16))
-        })
+        let was = self.under.get(&number).is_some_and(|under| under.begun);
+        was || self.frames.iter().any(|frame| frame.number == number && frame.in_air)
     }
 
     /// Forgets dropped C_PDUs at the upper end of the window that were never on the air.

@@ -327,3 +327,18 @@ fn what_an_unread_acknowledgement_leaves_open_goes_again() {
     assert_eq!(received(&events(&mut b)).len(), 1);
     assert_eq!(events(&mut a), [DtsEvent::Delivered(CPduNumber(1))]);
 }
+
+/// Its first segments have left the window: it has begun all the same, and what came after it would overtake it.
+#[test]
+fn what_is_half_acknowledged_has_begun() {
+    let (mut a, mut b) = (linked(A, B), linked(B, A));
+    a.submit(at(0), sending(1, B, ARQ, 3, 800));
+    let plan = Plan::new(500, 200);
+    turn(&mut a, &mut b, at(1), &plan, calm);
+    turn(&mut b, &mut a, at(2), &plan, calm);
+    assert!(a.waiting(at(3).mono).is_some(), "the rest");
+    assert!(!a.take_back(CPduNumber(1)));
+    a.disconnect(at(3), node(B), false);
+    let failed = DtsEvent::Failed { number: CPduNumber(1), why: SendFault::Disconnected, begun: true };
+    assert_eq!(events(&mut a), [failed]);
+}
