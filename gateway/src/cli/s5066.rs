@@ -5,6 +5,8 @@
 
 use std::fmt::Display;
 use std::net::SocketAddr;
+use std::ops::Deref;
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -12,7 +14,6 @@ use serde_json::{Value, json};
 use skywave_conformance::Subject as _;
 use skywave_conformance::subject::{Answer as Decoded, own::Own};
 use skywave_protocols::random::Random as _;
-use skywave_protocols::s5066::address::NodeAddress;
 use skywave_protocols::s5066::console::answer::{Answer, AnswerConfig};
 use skywave_protocols::s5066::console::manage::{Manage, ManageReport};
 use skywave_protocols::s5066::console::note::Note;
@@ -30,7 +31,8 @@ use skywave_protocols::s5066::sis::reason::{BindRejection, UnbindReason};
 use skywave_protocols::time::Duration;
 
 use super::exit::{self, Fault};
-use super::{out, runtime, show};
+use super::{files, out, runtime, show};
+use crate::config::node_names::NodeNames;
 use crate::shell::clock::Clock;
 use crate::shell::console::{self, Relayed};
 use crate::shell::random::OsRandom;
@@ -74,6 +76,10 @@ pub struct AtServer {
     /// Show every primitive
     #[arg(long, global = true)]
     pub trace: bool,
+    /// A file with the names of nodes: that of `skywave node`, or a site's configuration; names stand for addresses, and
+    /// beside them in what is shown
+    #[arg(long, value_name = "FILE", global = true)]
+    pub names: Option<PathBuf>,
     /// The server's time runs so many times as fast (skywave node with speed, skywave demo)
     #[arg(long, value_name = "N", default_value_t = 1, global = true,
         value_parser = clap::value_parser!(u32).range(1..=1000))]
@@ -177,9 +183,9 @@ pub struct Managing {
 /// How probes travel.
 #[derive(Clone, Debug, Args)]
 pub struct Probes {
-    /// The node (w.x.y.z), or a group with --non-arq
+    /// The node (w.x.y.z, or its name with --names), or a group with --non-arq
     #[arg(required_unless_present = "answer")]
-    pub address: Option<NodeAddress>,
+    pub address: Option<String>,
     /// Be the other end: answer pings and count traffic, until stopped
     #[arg(long, conflicts_with = "address")]
     pub answer: bool,
@@ -264,8 +270,9 @@ impl Probes {
         said.unwrap_or(if self.expedited { PDUS_EXPEDITED } else { PDUS })
     }
 
-    fn way(&self, octets: u64) -> Result<Way, Fault> {
-        let destination = self.address.ok_or_else(|| Fault::new(exit::USAGE, "no address"))?;
+    fn way(&self, names: &NodeNames, octets: u64) -> Result<Way, Fault> {
+        let address = self.address.as_ref().ok_or_else(|| Fault::new(exit::USAGE, "no address"))?;
+        let destination = names.address(address).map_err(|why| Fault::new(exit::USAGE, why))?;
         if destination.is_group() && !self.non_arq {
             return Err(Fault::new(exit::USAGE, "a group takes only --non-arq"));
         }
@@ -282,13 +289,41 @@ impl Probes {
     }
 }
 
+/// The server, and how what it says is shown.
+struct Console<'a> {
+    at: &'a AtServer,
+    names: NodeNames,
+}
+
+impl<'a> Console<'a> {
+    fn new(at: &'a AtServer) -> Result<Self, Fault> {
+        let load = |path: &PathBuf| files::told(files::read(path).and_then(|text| NodeNames::load(&text)));
+        Ok(Self { at, names: at.names.as_ref().map(load).transpose()?.unwrap_or_default() })
+    }
+
+    /// Shows a line: as it is to machines, with names to people.
+    fn print(&self, line: &str) {
+        if !line.is_empty() {
+            out::line_if_read(&if self.at.json { line.to_owned() } else { self.names.told(line) });
+        }
+    }
+}
+
+impl Deref for Console<'_> {
+    type Target = AtServer;
+
+    fn deref(&self) -> &AtServer {
+        self.at
+    }
+}
+
 fn seconds(seconds: u32) -> Duration {
     Duration::from_secs(seconds.into())
 }
 
 /// Runs a tool and prints what it found out.
 pub(super) fn s5066(arguments: &S5066) -> Result<(), Fault> {
-    let (at, run) = (&arguments.at, OsRandom.number() as u32);
+    let (at, run) = (&Console::new(&arguments.at)?, OsRandom.number() as u32);
     match &arguments.verb {
         S5066Verb::Status { sap, rank, wait_seconds } => {
             let saps = sap.map_or_else(|| SAPS.map(SapId::from_low_bits).to_vec(), |sap| vec![sap]);
@@ -306,7 +341,7 @@ pub(super) fn s5066(arguments: &S5066) -> Result<(), Fault> {
             let pause = Duration::try_from_secs_f64(*pause_seconds)
                 .map_err(|error| Fault::new(exit::USAGE, format!("--pause-seconds: {error}")))?;
             let config = PingConfig {
-                way: probes.way(*octets)?,
+                way: probes.way(&at.names, *octets)?,
                 count: *count,
                 octets: fitting(*octets, probes)?,
                 pause,
@@ -316,7 +351,7 @@ pub(super) fn s5066(arguments: &S5066) -> Result<(), Fault> {
         }
         S5066Verb::Traffic { probes, pdus, octets, window, timeout_seconds, no_count } => {
             let config = TrafficConfig {
-                way: probes.way(octets.saturating_mul((*window).into()))?,
+                way: probes.way(&at.names, octets.saturating_mul((*window).into()))?,
                 pdus: probes.pdus(*pdus),
                 octets: fitting(*octets, probes)?,
                 window: *window,
@@ -337,7 +372,7 @@ pub(super) fn s5066(arguments: &S5066) -> Result<(), Fault> {
 }
 
 /// Asks one thing of the node itself.
-fn manage(at: &AtServer, ask: Ask, managing: &Managing) -> Result<(), Fault> {
+fn manage(at: &Console<'_>, ask: Ask, managing: &Managing) -> Result<(), Fault> {
     let tool = Manage::new(ask, managing.sap, seconds(managing.timeout_seconds), OsRandom.number(), at.trace);
     finish(at, tool, Shown::Primitives, ManageReport::is_done)
 }
@@ -363,7 +398,7 @@ enum Shown {
 }
 
 /// Runs a tool to its end.
-fn finish<T>(at: &AtServer, mut tool: T, shown: Shown, is_good: impl FnOnce(&T::Report) -> bool) -> Result<(), Fault>
+fn finish<T>(at: &Console<'_>, mut tool: T, shown: Shown, is_good: impl FnOnce(&T::Report) -> bool) -> Result<(), Fault>
 where
     T: Tool,
     T::Report: Display,
@@ -375,7 +410,7 @@ where
             Shown::Primitives => !at.json && matches!(note, Note::Primitive { .. }),
         };
         if wanted {
-            print(&if at.json { note_json(&note).to_string() } else { note_line(&note) });
+            at.print(&if at.json { note_json(&note).to_string() } else { note_line(&note) });
         }
     };
     let over = runtime()?.block_on(async {
@@ -386,18 +421,12 @@ where
     let report = tool.report();
     let ended = ended(&at.server, &over);
     if at.json {
-        print(&with_end(&report, &over, ended.as_ref().err()).to_string());
+        at.print(&with_end(&report, &over, ended.as_ref().err()).to_string());
     } else {
-        print(report.to_string().trim_end());
+        at.print(report.to_string().trim_end());
     }
     ended?;
     if is_good(&report) { Ok(()) } else { Err(Fault::new(exit::UNAVAILABLE, "nothing got through")) }
-}
-
-fn print(line: &str) {
-    if !line.is_empty() {
-        out::line_if_read(line);
-    }
 }
 
 async fn stop() {
@@ -469,9 +498,9 @@ fn note_line(note: &Note) -> String {
     }
 }
 
-fn relay(at: &AtServer, listen: SocketAddr, for_seconds: Option<u32>) -> Result<(), Fault> {
+fn relay(at: &Console<'_>, listen: SocketAddr, for_seconds: Option<u32>) -> Result<(), Fault> {
     let show = |relayed: Relayed| {
-        print(&match (relayed, at.json) {
+        at.print(&match (relayed, at.json) {
             (Relayed::Came(client, from), false) => format!("client {client} from {from}"),
             (Relayed::Came(client, from), true) => {
                 json!({ "event": "came", "client": client, "from": from }).to_string()
@@ -507,10 +536,12 @@ fn relay(at: &AtServer, listen: SocketAddr, for_seconds: Option<u32>) -> Result<
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use skywave_protocols::s5066::address::NodeAddress;
     use skywave_protocols::s5066::console::limits::COUNT_ASKED_MAX;
     use skywave_protocols::s5066::node::sis_server::SisServerConfig;
 
     use super::*;
+    use crate::config::Text;
 
     #[derive(Parser)]
     struct Line {
@@ -525,8 +556,21 @@ mod tests {
         else {
             panic!("no traffic")
         };
-        let ttl = probes.way(octets * u64::from(window)).unwrap().ttl;
+        let ttl = probes.way(&NodeNames::default(), octets * u64::from(window)).unwrap().ttl;
         (probes.pdus(pdus), ttl.span().unwrap().as_secs())
+    }
+
+    #[test]
+    fn a_node_is_told_by_its_name_or_its_address() {
+        let text = Text { file: "n".to_owned(), text: "[nodes]\nship = \"1.1.0.9\"\n".to_owned() };
+        let names = NodeNames::load(&text).unwrap();
+        for (said, address) in [("ship", Some("1.1.0.9")), ("1.1.0.2", Some("1.1.0.2")), ("boat", None)] {
+            let S5066Verb::Ping { probes, .. } = Line::parse_from(["s5066", "ping", said]).s5066.verb else {
+                panic!("no ping")
+            };
+            let destination = probes.way(&names, 64).map(|way| way.destination.to_string());
+            assert_eq!(destination.ok().as_deref(), address, "{said}");
+        }
     }
 
     #[test]

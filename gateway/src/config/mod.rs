@@ -12,6 +12,7 @@ pub mod compare;
 mod compare_chat;
 mod links;
 pub mod mistake;
+pub mod node_names;
 pub mod raw;
 mod raw_chat;
 mod raw_site;

@@ -18,6 +18,7 @@ use skywave_transports::node::StationConfig;
 use skywave_transports::node::simulator::{Simulator, SimulatorStation};
 
 use super::mistake::{Found, Key, Mistake, Places};
+use super::node_names::NodeNames;
 use super::station_layers::{RawArq, RawLink, RawSis};
 use super::values::{self, domain_name, positive};
 use super::{Text, deserialize, syntax_mistakes, without_echoes};
@@ -47,6 +48,8 @@ struct RawStations {
     speed: Option<u32>,
     /// A radio shared by several processes.
     radio: RawRadio,
+    /// Addresses of nodes and groups elsewhere by their names.
+    nodes: BTreeMap<String, String>,
     /// Stations by the names of their sites.
     station: BTreeMap<String, RawStation>,
 }
@@ -136,7 +139,7 @@ impl Default for RawStation {
 
 impl RawStation {
     /// How the station behaves.
-    fn config(&self, address: NodeAddress, key: &Key, found: &mut Found<'_>) -> StationConfig {
+    fn config(&self, address: NodeAddress, names: &NodeNames, key: &Key, found: &mut Found<'_>) -> StationConfig {
         let mut config = StationConfig::new(address);
         let mut seconds = |name: &str, given: f64| {
             let span = (1.0..=127.5).contains(&given).then(|| Duration::try_from_secs_f64(given).ok()).flatten();
@@ -164,7 +167,7 @@ impl RawStation {
         config.cas.links_max = self.links_max;
         config.cas.setup = self.setup;
         for (peer, RawPeer { setup }) in &self.peer {
-            let address = node_address(&key.at("peer").at(peer), peer, false, found);
+            let address = node(&key.at("peer").at(peer), peer, false, names, found);
             config.cas.setups.extend(address.map(|address| (address, *setup)));
         }
         config.server.clients_max = self.clients_max;
@@ -276,6 +279,7 @@ fn rates(raw: &RawStations, weather: &Weather, found: &mut Found<'_>) {
 
 fn stations(raw: &RawStations, found: &mut Found<'_>) -> Vec<RadioStation> {
     let mut stations = Vec::new();
+    let names = names(raw, found);
     let (mut listen_at, mut addresses) = (BTreeSet::new(), BTreeSet::new());
     if raw.station.is_empty() {
         found.wrong(&Key::new("station"), "there is no [station.\"NAME\"]");
@@ -285,8 +289,11 @@ fn stations(raw: &RawStations, found: &mut Found<'_>) -> Vec<RadioStation> {
         domain_name(&key, name, found);
         let listen = found.required(&key.at("listen"), station.listen.as_ref());
         let address = found.required(&key.at("address"), station.address.as_ref());
-        let address = address.and_then(|text| node_address(&key.at("address"), &text, false, found));
-        let groups = station.groups.iter().filter_map(|text| node_address(&key.at("groups"), text, true, found));
+        let address = address.and_then(|text| {
+            values::node_address(&key.at("address"), &text, false, found);
+            text.parse().ok()
+        });
+        let groups = station.groups.iter().filter_map(|text| node(&key.at("groups"), text, true, &names, found));
         let groups = groups.collect();
         if listen.is_some_and(|listen| listen.port() > 0 && !listen_at.insert(listen)) {
             found.wrong(&key.at("listen"), "another station listens there");
@@ -296,16 +303,32 @@ fn stations(raw: &RawStations, found: &mut Found<'_>) -> Vec<RadioStation> {
         }
         if let (Some(listen), Some(address)) = (listen, address) {
             let rates = raw.rates.clone().unwrap_or_default();
-            let config = StationConfig { groups, rates, ..station.config(address, &key, found) };
+            let config = StationConfig { groups, rates, ..station.config(address, &names, &key, found) };
             stations.push(RadioStation { station: SimulatorStation { name: name.clone(), config }, listen });
         }
     }
     stations
 }
 
-fn node_address(key: &Key, text: &str, group: bool, found: &mut Found<'_>) -> Option<NodeAddress> {
-    values::node_address(key, text, group, found);
-    text.parse().ok()
+/// The names of stations and of nodes elsewhere; what is wrong with a station's address is told with the station.
+fn names(raw: &RawStations, found: &mut Found<'_>) -> NodeNames {
+    let mut names = NodeNames::default();
+    for (name, address) in &raw.nodes {
+        names.add(&Key::new("nodes").at(name), name, address, found);
+    }
+    for (name, station) in &raw.station {
+        let address = station.address.as_ref().filter(|address| address.parse::<NodeAddress>().is_ok());
+        let key = Key::new("station").at(name).at("address");
+        address.into_iter().for_each(|address| names.add(&key, name, address, found));
+    }
+    names
+}
+
+/// A node, or a group, by its name or its address.
+fn node(key: &Key, text: &str, group: bool, names: &NodeNames, found: &mut Found<'_>) -> Option<NodeAddress> {
+    let address = found.take(key, names.address(text))?;
+    values::node_address(key, &address.to_string(), group, found);
+    Some(address)
 }
 
 /// The weather, and where in its file its keys stand.
@@ -328,7 +351,7 @@ fn weather(
 }
 
 impl Places {
-    fn of(Text { file, text }: &Text) -> Self {
+    pub(super) fn of(Text { file, text }: &Text) -> Self {
         let mut places = Self::default();
         places.note(file, text, toml::de::DeTable::parse_recoverable(text).0.get_ref());
         places
@@ -404,6 +427,20 @@ mod tests {
         let text = text.replace(keys, &wrong);
         let found = loaded(&text, "").unwrap_err();
         assert_eq!(found.len(), 10, "{found:#?}");
+    }
+
+    #[test]
+    fn nodes_and_groups_have_names() {
+        let text = "[nodes]\nship = \"1.1.0.9\"\nfleet = \"17.0.0.1\"\n[station.a]\nlisten = \"127.0.0.1:1\"\n\
+                    address = \"1.1.0.1\"\ngroups = [\"fleet\"]\npeer.ship.setup = \"handshake\"\npeer.b.setup = \"skip\"\n\
+                    [station.b]\nlisten = \"127.0.0.1:2\"\naddress = \"1.1.0.2\"\n";
+        let config = loaded(text, "").unwrap().stations.remove(0).station.config;
+        let peer = |text: &str| config.cas.setup_of(text.parse().unwrap());
+        assert_eq!((peer("1.1.0.9"), peer("1.1.0.2")), (LinkSetup::Handshake, LinkSetup::Skip));
+        assert_eq!(config.groups, ["17.0.0.1".parse().unwrap()]);
+        let wrong = text.replace("peer.ship", "peer.fleet").replace("peer.b", "peer.nobody").replace("17.0.0.1", "18");
+        let found = loaded(&wrong, "").unwrap_err();
+        assert_eq!(found.len(), 4, "{found:#?}");
     }
 
     #[test]
