@@ -247,6 +247,7 @@ pub fn row(name: &str, delay: u32, conversation: &Conversation) -> Vec<Cell> {
         seconds(2),
         seconds(3),
         octets(0),
+        octets(1),
         octets(2),
         octets(3),
         Cell::Whole(conversation.octets),
@@ -288,6 +289,7 @@ fn table(rows: Vec<Vec<Cell>>) -> Table {
             ("second_message_seconds", "second s"),
             ("room_seconds", "room s"),
             ("first_message_octets", "octets to first"),
+            ("reply_octets", "to reply"),
             ("second_message_octets", "to second"),
             ("room_octets", "to room"),
             ("octets", "in all"),
@@ -317,6 +319,7 @@ mod tests {
         let row = row("x", 1, &conversation);
         assert_eq!(row.len(), table(Vec::new()).columns.len());
         assert_eq!(row[2..5], [Cell::Real(30.84, 1), Cell::Real(1.0, 1), Cell::text("never")]);
-        assert_eq!(row[6..10], [Cell::Whole(9_000), Cell::Empty, Cell::Empty, Cell::Whole(14_200)]);
+        let octets = [Cell::Whole(9_000), Cell::Whole(9_200), Cell::Empty, Cell::Empty, Cell::Whole(14_200)];
+        assert_eq!(row[6..11], octets);
     }
 }
