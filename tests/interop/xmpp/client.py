@@ -41,7 +41,10 @@ class Ears:
         self.register_handler(Callback("Every message", every, self.heard_message))
         self.add_event_handler("disconnected", lambda reason: tell(self.who, "disconnected", reason=str(reason)))
         self.add_event_handler("failed_all_auth", lambda _: tell(self.who, "refused"))
-        for kind in ("available", "unavailable", "error", "subscribe", "subscribed", "unsubscribe", "unsubscribed"):
+        # The library takes what somebody shows for a type of presence.
+        shows = ("away", "chat", "dnd", "xa")
+        kinds = ("available", "unavailable", "error", "subscribe", "subscribed", "unsubscribe", "unsubscribed")
+        for kind in kinds + shows:
             self.add_event_handler("presence_" + kind, self.heard_presence)
 
     def heard_message(self, stanza):

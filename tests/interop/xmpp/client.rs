@@ -1,5 +1,6 @@
 //! Clients and components: slixmpp in a process of its own (`client.py`), driven by JSON lines.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -159,6 +160,39 @@ impl Client<'_> {
     /// Waits for presence of a kind (`available`, `unavailable`, …) from an address that begins so.
     pub fn presence_from(&self, from: &str, kind: &str) -> Value {
         self.event("presence", |event| starts(event, from) && event["kind"] == kind)
+    }
+
+    /// The texts it heard that `wanted` takes, each where it came first; not those that came back.
+    pub fn first_heard(&self, wanted: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for (body, _) in self.texts() {
+            if wanted(&body) && !found.contains(&body) {
+                found.push(body);
+            }
+        }
+        found
+    }
+
+    /// The texts it heard more than once, with their ids.
+    pub fn heard_more_than_once(&self) -> BTreeMap<String, Vec<String>> {
+        let mut ids: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for (body, id) in self.texts() {
+            ids.entry(body).or_default().push(id);
+        }
+        ids.retain(|_, ids| ids.len() > 1);
+        ids
+    }
+
+    /// Text and id of every message that did not come back.
+    fn texts(&self) -> Vec<(String, String)> {
+        let text = |event: &Value, name: &str| event[name].as_str().map(str::to_owned);
+        let heard = self.all("message").into_iter().filter(|event| event["kind"] != "error");
+        heard.filter_map(|event| Some((text(&event, "body")?, text(&event, "id").unwrap_or_default()))).collect()
+    }
+
+    /// Whether what it said with this id came back.
+    pub fn was_returned(&self, id: &str) -> bool {
+        self.all("message").iter().any(|event| event["kind"] == "error" && event["id"] == id)
     }
 
     /// All events of a kind that it heard so far.

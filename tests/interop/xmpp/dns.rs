@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 /// Where resolvers ask that know no other port than the usual one.
 pub const USUAL: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(127, 0, 13, 53)), 53);
@@ -17,11 +18,13 @@ const A: u16 = 1;
 const SRV: u16 = 33;
 const SERVICE: &str = "_xmpps-server._tcp.";
 
-/// What was asked, by name and type; the thread ends with the process.
+/// What was asked, by name and type. Its port is free again when it is dropped.
 pub struct Dns {
     /// Where it answers.
     pub address: SocketAddr,
     asked: Arc<Mutex<Vec<(String, u16)>>>,
+    over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl Dns {
@@ -30,16 +33,20 @@ impl Dns {
         let socket = UdpSocket::bind(address).unwrap();
         let address = socket.local_addr().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
-        let noted = Arc::clone(&asked);
-        thread::spawn(move || {
+        let over = Arc::new(AtomicBool::new(false));
+        let (noted, ends) = (Arc::clone(&asked), Arc::clone(&over));
+        let thread = thread::spawn(move || {
             let mut question = [0; QUESTION_OCTETS_MAX];
             while let Ok((octets, from)) = socket.recv_from(&mut question) {
+                if ends.load(Ordering::Relaxed) {
+                    return;
+                }
                 let Some((name, kind, end)) = read(&question[..octets]) else { continue };
                 let _ = socket.send_to(&answer(&question[..end], &domains, &name, kind), from);
                 noted.lock().unwrap().push((name, kind));
             }
         });
-        Self { address, asked }
+        Self { address, asked, over, thread: Some(thread) }
     }
 
     /// Writes what resolvers of this network are told; where.
@@ -53,6 +60,17 @@ impl Dns {
     pub fn was_asked_for(&self, domain: &str) -> bool {
         let wanted = (format!("{SERVICE}{domain}"), SRV);
         self.asked.lock().unwrap().contains(&wanted)
+    }
+}
+
+impl Drop for Dns {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+        // A last datagram, so that it looks.
+        let woken = UdpSocket::bind((self.address.ip(), 0)).and_then(|socket| socket.send_to(&[], self.address));
+        if let (Ok(_), Some(thread)) = (woken, self.thread.take()) {
+            let _ = thread.join();
+        }
     }
 }
 

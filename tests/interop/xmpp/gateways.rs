@@ -1,4 +1,4 @@
-//! The conversation through two gateways: in every set-up, over TCP and over HF, through a link outage and a restart.
+//! The conversation through two gateways: in every set-up, over TCP and over HF, and through a link outage.
 
 use std::time::Duration;
 
@@ -17,9 +17,15 @@ const QUIET: Duration = Duration::from_secs(3);
 
 /// Everything that people do.
 fn converse(way: &Way) {
+    converse_and(way, |_| ());
+}
+
+/// Everything that people do, and more.
+fn converse_and(way: &Way, more: impl FnOnce(&Talk<'_>)) {
     let clients = Clients::start();
     let talk = Talk::begin(&clients, way.ends);
     talk.whole();
+    more(&talk);
     talk.nothing_repeated();
 }
 
@@ -35,26 +41,21 @@ fn idle_costs_nothing(way: &Way) {
 
 /// The link goes away in the middle of a conversation, in private and in a room. Nobody loses a word, nobody is thrown
 /// out, the servers notice nothing.
-fn outage(way: &Way, seconds: u64) {
-    let clients = Clients::start();
-    let talk = Talk::begin(&clients, way.ends);
-    talk.words("before the outage");
+fn outage(way: &Way, talk: &Talk<'_>, seconds: u64) {
     talk.enter();
     talk.room_words("before the outage");
-    let logged = way.server_logs().len();
+    let logged = way.logs().map(|log| log.len());
     way.cut(Duration::from_secs(seconds * u64::from(SPEED)));
     talk.while_away();
     wait::pass(Duration::from_secs(seconds));
     way.mend();
     talk.after_return();
     talk.room_words("after the outage");
-    let log = way.server_logs();
-    let harm = ["connection-timeout", "Disconnected", "s2s disconnected", "kick"];
-    let after = &log[logged.min(log.len())..];
-    for word in harm {
-        assert!(!after.contains(word), "a server saw the outage: {word}\n{after}");
+    for (log, before) in way.logs().iter().zip(logged) {
+        for word in ["connection-timeout", "Disconnected", "s2s disconnected", "kick"] {
+            assert!(!log[before..].contains(word), "a server saw the outage: {word}\n{}", &log[before..]);
+        }
     }
-    talk.nothing_repeated();
 }
 
 #[test]
@@ -65,14 +66,14 @@ fn components_over_tcp() {
 #[test]
 fn dialback_over_tcp() {
     let way = Way::open(Setup::Dialback, Medium::Tcp);
-    converse(&way);
+    converse_and(&way, |talk| outage(&way, talk, 3));
     assert!(way.server_logs().contains("sent dialback key"));
 }
 
 #[test]
 fn certificates_over_tcp() {
     let way = Way::open(Setup::External, Medium::Tcp);
-    converse(&way);
+    converse_and(&way, |talk| outage(&way, talk, 3));
     let log = way.server_logs();
     assert!(log.contains("mechanism='EXTERNAL'") && !log.contains("sent dialback key"));
     // What a server sent before it asked for confirmations is not counted towards it.
@@ -109,13 +110,13 @@ fn one_managed_stream_for_both_directions_over_tcp() {
 /// As XEP-0361 has it, as to a gateway of another make.
 #[test]
 fn a_managed_stream_of_the_xeps_over_tcp() {
-    converse(&Way::standard(Setup::Components));
+    converse(&Way::standard(Setup::Components, Medium::Tcp));
 }
 
 #[test]
 fn components_over_hf() {
     let mut way = Way::open(Setup::Components, Medium::Hf);
-    converse(&way);
+    converse_and(&way, |talk| outage(&way, talk, 10));
     idle_costs_nothing(&way);
     sis_is_good(&mut way);
 }
@@ -127,7 +128,8 @@ fn dialback_over_hf() {
 
 #[test]
 fn certificates_over_hf() {
-    converse(&Way::open(Setup::External, Medium::Hf));
+    let way = Way::open(Setup::External, Medium::Hf);
+    converse_and(&way, |talk| outage(&way, talk, 10));
 }
 
 #[test]
@@ -135,33 +137,16 @@ fn ejabberd_over_tcp() {
     converse(&Way::to_ejabberd(Setup::Dialback, Medium::Tcp));
 }
 
+/// As XEP-0365 has it, as to a gateway of another make.
 #[test]
-fn an_outage_over_tcp_harms_nobody() {
-    outage(&Way::open(Setup::Dialback, Medium::Tcp), 3);
+fn one_stanza_a_pdu_of_the_xeps_over_hf() {
+    converse(&Way::standard(Setup::OneStream, Medium::Hf));
 }
 
+/// The program as it is installed, with the names of its servers from DNS.
 #[test]
-fn an_outage_over_hf_harms_nobody() {
-    outage(&Way::open(Setup::Components, Medium::Hf), 10);
-}
-
-/// The gateway of the field is killed while words are on their way to it, and started again.
-#[test]
-fn a_gateway_is_killed_in_mid_conversation() {
-    let mut way = Way::open(Setup::Dialback, Medium::Tcp);
-    let clients = Clients::start();
-    let talk = Talk::begin(&clients, way.ends);
-    talk.words("before the kill");
-    for number in 0..5 {
-        talk.alice.send("bob@field.test/tent", &format!("kill-{number}"), &format!("line {number}"));
-        if number == 1 {
-            way.kill_field();
-        }
-    }
-    way.start_field();
-    let heard = talk.lines_of_alice("line ", 5);
-    assert_eq!(heard, ["line 0", "line 1", "line 2", "line 3", "line 4"]);
-    talk.words("after the kill");
+fn direct_tls_by_srv_over_hf() {
+    converse(&Way::open(Setup::Srv, Medium::HfApart));
 }
 
 /// What tshark says of the S_PRIMITIVEs of headquarters and of the RCOP in them. The dissector errs for the types 22, 23,

@@ -5,6 +5,7 @@ mod client;
 mod dns;
 mod ejabberd;
 mod gateways;
+mod kills;
 mod servers;
 mod talk;
 mod way;

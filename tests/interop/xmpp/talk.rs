@@ -21,6 +21,13 @@ pub const HQ_USERS: [&str; 2] = ["alice", "anna"];
 /// See [`HQ_USERS`].
 pub const FIELD_USERS: [&str; 2] = ["bob", "ben"];
 const ROOM: &str = "ops@rooms.field.test";
+/// The room in which they are while links break and gateways die.
+const WATCH: &str = "watch@rooms.field.test";
+
+/// The id of a line that is said once.
+pub fn id_of(line: &str) -> String {
+    line.replace([' ', ','], "-")
+}
 
 /// Alice at headquarters and Bob in the field.
 pub struct Talk<'a> {
@@ -92,7 +99,7 @@ impl<'a> Talk<'a> {
         assert_eq!(history["from"], format!("{ROOM}/bob"));
         alice.event("message", |event| event["subject"] == "Evening report");
         alice.presence_from(&format!("{ROOM}/bob"), "available");
-        self.room_words("in the room");
+        self.say_both(ROOM, "in the room");
         alice.order(json!({ "do": "presence", "to": format!("{ROOM}/alpha") }));
         bob.presence_from(&format!("{ROOM}/alpha"), "available");
         alice.event("presence", |event| event["from"] == format!("{ROOM}/alpha") && has_code(event, "110"));
@@ -107,21 +114,23 @@ impl<'a> Talk<'a> {
         bob.presence_from(&format!("{ROOM}/alpha"), "unavailable");
     }
 
-    /// Both enter the room, without more.
+    /// Both enter the room of the watch, without more.
     pub fn enter(&self) {
-        self.bob.join(ROOM, "bob");
-        self.alice.join(ROOM, "alice");
-        self.bob.presence_from(&format!("{ROOM}/alice"), "available");
+        self.bob.join(WATCH, "bob");
+        self.alice.join(WATCH, "alice");
+        self.bob.presence_from(&format!("{WATCH}/alice"), "available");
     }
 
-    /// What is said while the link is away: it waits.
+    /// What is said while the link is away: it waits. Of presence the newest does.
     pub fn while_away(&self) {
         for number in 0..3 {
             self.alice.send("bob@field.test/tent", &format!("away-{number}"), &format!("away {number}"));
         }
         self.bob.send("alice@hq.test/desk", "away-back", "away, and back");
-        self.alice.say(ROOM, "away-room", "away, in the room");
-        self.bob.say(ROOM, "away-room-bob", "away, from the room");
+        self.alice.say(WATCH, "away-room", "away, in the room");
+        self.bob.say(WATCH, "away-room-bob", "away, from the room");
+        self.bob.available("away", "");
+        self.bob.available("dnd", "");
     }
 
     /// All of that is heard, in the order in which it was said, and both are still in the room.
@@ -130,9 +139,15 @@ impl<'a> Talk<'a> {
         self.alice.message("away, and back");
         self.bob.message("away, in the room");
         self.alice.message("away, from the room");
+        self.alice.event("presence", |event| event["from"] == "bob@field.test/tent" && event["show"] == "dnd");
+        self.nobody_left();
+    }
+
+    /// Nobody was thrown out of the room of the watch.
+    pub fn nobody_left(&self) {
         for who in [self.alice, self.bob] {
             let gone = who.all("presence").into_iter().find(|event| {
-                event["from"].as_str().is_some_and(|from| from.starts_with(ROOM)) && event["kind"] != "available"
+                event["from"].as_str().is_some_and(|from| from.starts_with(WATCH)) && event["kind"] != "available"
             });
             assert!(gone.is_none(), "{} saw somebody leave the room: {gone:?}", who.who);
         }
@@ -140,27 +155,32 @@ impl<'a> Talk<'a> {
 
     /// The lines that Bob heard from Alice and that begin so, once `count` have come; the first time each was heard.
     pub fn lines_of_alice(&self, begin: &str, count: usize) -> Vec<String> {
-        let lines = || {
-            let mut found: Vec<String> = Vec::new();
-            for event in self.bob.all("message") {
-                let body = event["body"].as_str().unwrap_or_default().to_owned();
-                if event["kind"] == "chat" && body.starts_with(begin) && !found.contains(&body) {
-                    found.push(body);
-                }
-            }
-            found
-        };
+        let lines = || self.bob.first_heard(|body| body.starts_with(begin));
         wait::until("all lines", PATIENCE_SECONDS, || (lines().len() >= count).then_some(()));
         lines()
     }
 
-    /// One line each way in the room; both hear both.
+    /// Somebody (0: Alice, 1: Bob) says something in the room of the watch.
+    pub fn say_in_room(&self, who: usize, line: &str) {
+        [self.alice, self.bob][who].say(WATCH, &id_of(line), line);
+    }
+
+    /// Both hear it.
+    pub fn all_hear(&self, line: &str) {
+        self.alice.message(line);
+        self.bob.message(line);
+    }
+
+    /// One line each way in the room of the watch; both hear both.
     pub fn room_words(&self, tag: &str) {
+        self.say_both(WATCH, tag);
+    }
+
+    fn say_both(&self, room: &str, tag: &str) {
         let lines = [(self.bob, "bob"), (self.alice, "alice")].map(|(who, name)| (who, format!("{name} {tag}")));
         for (who, line) in &lines {
-            who.say(ROOM, &line.replace(' ', "-"), line);
-            self.alice.message(line);
-            self.bob.message(line);
+            who.say(room, &id_of(line), line);
+            self.all_hear(line);
         }
     }
 

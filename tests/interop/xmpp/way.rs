@@ -63,6 +63,8 @@ pub enum Medium {
     Tcp,
     /// XEP-0365 over the simulated radio at 1200 bit/s; the gateways run in this process, on a clock that runs faster.
     Hf,
+    /// The same; the gateways are processes, for which time runs as usual: only the radio is faster than it says.
+    HfApart,
 }
 
 /// What the gateways let cross, and what they speak over TCP.
@@ -75,11 +77,24 @@ struct Speech {
 
 const SKYWAVE: Speech = Speech { filter: "none", profile: "skywave", managed: false };
 
-/// The gateways and what joins them.
+/// The gateways: headquarters, the field.
 enum Gateways {
-    Processes { sites: [Option<Process>; 2], wire: Wire },
-    // Fields are dropped in their order: what runs in the runtime before the runtime.
-    Inside { radio: Radio, sites: Vec<Site>, runtime: tokio::runtime::Runtime },
+    Processes([Option<Process>; 2]),
+    Inside(Vec<Site>),
+}
+
+/// What joins them.
+enum Between {
+    Wire(Wire),
+    Air(Air),
+}
+
+/// A simulated radio of this process, with a node for each gateway. Fields are dropped in their order: what runs in the
+/// runtime before the runtime.
+struct Air {
+    radio: Radio,
+    clock: Clock,
+    runtime: tokio::runtime::Runtime,
 }
 
 /// The server of the field.
@@ -95,6 +110,7 @@ pub struct Way {
     hq: Prosody,
     field: FieldServer,
     gateways: Option<Gateways>,
+    between: Between,
     /// The name servers of the gateways and of the servers, where there are any: the same names are in different places
     /// for them.
     pub dns: Option<[Dns; 2]>,
@@ -110,14 +126,16 @@ impl Way {
     /// Starts everything, with Prosody at both ends.
     pub fn open(setup: Setup, medium: Medium) -> Self {
         // Where the link is slow, people have the filter that is there unless they say otherwise.
-        let filter = if medium == Medium::Hf { "hf-fast" } else { "none" };
+        let filter = if medium == Medium::Tcp { "none" } else { "hf-fast" };
         Self::start([setup, setup], medium, Speech { filter, ..SKYWAVE }, false)
     }
 
-    /// The same over TCP, as XEP-0361 has it: one stream in clear text, managed from its first octet (XEP-0198).
-    pub fn standard(setup: Setup) -> Self {
-        let speech = Speech { filter: "sat", profile: "standard", managed: true };
-        Self::start([setup, setup], Medium::Tcp, speech, false)
+    /// The same as the XEPs have it: over TCP one stream in clear text, managed from its first octet (XEP-0361, XEP-0198),
+    /// over HF one stanza for each PDU (XEP-0365).
+    pub fn standard(setup: Setup, medium: Medium) -> Self {
+        let is_tcp = medium == Medium::Tcp;
+        let filter = if is_tcp { "sat" } else { "hf-fast" };
+        Self::start([setup, setup], medium, Speech { filter, profile: "standard", managed: is_tcp }, false)
     }
 
     /// Headquarters has Prosody, the field has ejabberd, to which the gateway is a component.
@@ -150,20 +168,32 @@ impl Way {
         } else {
             (FieldServer::Prosody(Box::new(Prosody::start(&place.join("server-field"), field).unwrap())), field_side)
         };
-        let gateways = match medium {
+        let sides = [hq_side, field_side];
+        let resolv_conf = dns.as_ref().map(|[of_gateways, _]| of_gateways.resolv_conf(place));
+        let processes =
+            || Gateways::Processes([0, 1].map(|number| Some(start_gateway(place, number, resolv_conf.as_deref()))));
+        let (gateways, between) = match medium {
             Medium::Tcp => {
-                let resolv_conf = dns.as_ref().map(|[of_gateways, _]| of_gateways.resolv_conf(place));
-                let tls = link_tls(setups[0], &authority);
-                processes(place, [hq_side, field_side], tls, speech, resolv_conf.as_deref())
+                let wire = over_tcp(place, sides, link_tls(setups[0], &authority), speech);
+                (processes(), Between::Wire(wire))
             }
-            Medium::Hf => inside(place, [hq_side, field_side], speech),
+            Medium::HfApart => {
+                let air = Air::start();
+                air.write(place, sides, speech);
+                (processes(), Between::Air(air))
+            }
+            Medium::Hf => {
+                let air = Air::start();
+                air.write(place, sides, speech);
+                (Gateways::Inside(air.start_inside(place)), Between::Air(air))
+            }
         };
         let for_clients = match &field {
             FieldServer::Prosody(prosody) => prosody.plan.for_clients,
             FieldServer::Ejabberd(ejabberd) => ejabberd.for_clients,
         };
         let ends = Ends { hq: hq.plan.for_clients, field: for_clients };
-        let way = Self { ends, hq, field, gateways: Some(gateways), dns, folder };
+        let way = Self { ends, hq, field, gateways: Some(gateways), between, dns, folder };
         if setups.contains(&Setup::Components) {
             way.wait_for_components(setups[0] == Setup::Components);
         }
@@ -187,68 +217,69 @@ impl Way {
 
     /// The link breaks. Over TCP until [`Way::mend`]; the radio by itself after `span` of its own time.
     pub fn cut(&self, span: Duration) {
-        match self.gateways.as_ref().unwrap() {
-            Gateways::Processes { wire, .. } => wire.cut(),
-            Gateways::Inside { radio, .. } => {
+        match &self.between {
+            Between::Wire(wire) => wire.cut(),
+            Between::Air(air) => {
                 let micros = u64::try_from(span.as_micros()).unwrap();
-                radio.add_outage(skywave_protocols::time::Duration::from_micros(micros));
+                air.radio.add_outage(skywave_protocols::time::Duration::from_micros(micros));
             }
         }
     }
 
     /// The link over TCP is whole again.
     pub fn mend(&self) {
-        if let Gateways::Processes { wire, .. } = self.gateways.as_ref().unwrap() {
+        if let Between::Wire(wire) = &self.between {
             wire.mend();
         }
     }
 
     /// Octets that went over the wire or the air, both ways.
     pub fn octets(&self) -> u64 {
-        match self.gateways.as_ref().unwrap() {
-            Gateways::Processes { wire, .. } => wire.octets().0 + wire.octets().1,
-            Gateways::Inside { radio, runtime, .. } => {
-                let described = runtime.block_on(radio.describe());
+        match &self.between {
+            Between::Wire(wire) => wire.octets().0 + wire.octets().1,
+            Between::Air(air) => {
+                let described = air.runtime.block_on(air.radio.describe());
                 let stations = described["stations"].as_array().unwrap().clone();
                 stations.iter().map(|station| station["air"]["octets_on_air"].as_u64().unwrap()).sum()
             }
         }
     }
 
-    /// Kills the gateway of the field in the middle of whatever it does.
-    pub fn kill_field(&mut self) {
-        let Some(Gateways::Processes { sites, .. }) = &mut self.gateways else { panic!("only processes are killed") };
-        sites[1].take().unwrap().kill();
+    /// Kills a gateway (0: headquarters, 1: the field) in the middle of whatever it does.
+    pub fn kill(&mut self, number: usize) {
+        let Some(Gateways::Processes(sites)) = &mut self.gateways else { panic!("only processes are killed") };
+        sites[number].take().unwrap().kill();
     }
 
     /// Starts it again.
-    pub fn start_field(&mut self) {
-        let path = self.folder.path().join("field.toml");
-        let Some(Gateways::Processes { sites, .. }) = &mut self.gateways else { panic!("only processes are killed") };
-        sites[1] = Some(Process::start(&["run"], &path, None));
+    pub fn start_again(&mut self, number: usize) {
+        let Some(Gateways::Processes(sites)) = &mut self.gateways else { panic!("only processes are killed") };
+        sites[number] = Some(start_gateway(self.folder.path(), number, None));
     }
 
     /// What the servers logged.
     pub fn server_logs(&self) -> String {
+        self.logs().concat()
+    }
+
+    /// What the servers logged, each for itself.
+    pub fn logs(&self) -> [String; 2] {
         let field = match &self.field {
             FieldServer::Prosody(prosody) => prosody.log(),
             FieldServer::Ejabberd(ejabberd) => ejabberd.log(),
         };
-        self.hq.log() + &field
+        [self.hq.log(), field]
     }
 
     /// Ends the gateways in good order; the capture of headquarters.
     pub fn capture(&mut self) -> PathBuf {
-        match self.gateways.take().unwrap() {
-            Gateways::Processes { sites, wire } => drop((sites, wire)),
-            Gateways::Inside { radio, sites, runtime } => {
-                runtime.block_on(async {
-                    for site in sites {
-                        site.stop().await;
-                    }
-                });
-                drop(radio);
-            }
+        match (self.gateways.take().unwrap(), &self.between) {
+            (Gateways::Inside(sites), Between::Air(air)) => air.runtime.block_on(async {
+                for site in sites {
+                    site.stop().await;
+                }
+            }),
+            (gateways, _) => drop(gateways),
         }
         self.folder.path().join("hq.pcapng")
     }
@@ -340,62 +371,77 @@ fn plan(index: usize, side: Side, medium: Link, speech: Speech) -> GatewayPlan {
     }
 }
 
-fn write(place: &Path, name: &str, plan: &GatewayPlan) -> PathBuf {
-    let path = place.join(format!("{name}.toml"));
-    fs::write(&path, plan.configuration(&place.join(format!("gateway-{name}")))).unwrap();
-    path
+fn configuration(place: &Path, number: usize) -> PathBuf {
+    place.join(["hq.toml", "field.toml"][number])
 }
 
-fn processes(
-    place: &Path,
-    sides: [Side; 2],
-    tls: [Option<LinkTls>; 2],
-    speech: Speech,
-    resolv_conf: Option<&Path>,
-) -> Gateways {
+fn write(place: &Path, number: usize, plan: &GatewayPlan) {
+    let text = plan.configuration(&place.join(["gateway-hq", "gateway-field"][number]));
+    fs::write(configuration(place, number), text).unwrap();
+}
+
+/// Starts a gateway as a process; the first life of headquarters is captured.
+fn start_gateway(place: &Path, number: usize, resolv_conf: Option<&Path>) -> Process {
+    let (config, capture) = (configuration(place, number), place.join("hq.pcapng"));
+    let capture = (number == 0 && !capture.exists()).then_some(capture.as_path());
+    match resolv_conf {
+        Some(resolv_conf) => Process::start_with_dns(&["run"], &config, capture, resolv_conf),
+        None => Process::start(&["run"], &config, capture),
+    }
+}
+
+/// Writes the configurations of two gateways with a wire between them.
+fn over_tcp(place: &Path, sides: [Side; 2], tls: [Option<LinkTls>; 2], speech: Speech) -> Wire {
     let listen = free_port(GATEWAYS[1]);
     let wire = Wire::start(GATEWAYS[0], listen, Duration::ZERO).unwrap();
-    let start = |config: &Path, capture: Option<&Path>| match resolv_conf {
-        Some(resolv_conf) => Process::start_with_dns(&["run"], config, capture, resolv_conf),
-        None => Process::start(&["run"], config, capture),
-    };
     let ([hq, field], [hq_tls, field_tls]) = (sides, tls);
     let field = plan(1, field, Link::Tcp { listen: Some(listen), connect: None, tls: field_tls }, speech);
-    let field = start(&write(place, "field", &field), None);
+    write(place, 1, &field);
     let hq = plan(0, hq, Link::Tcp { listen: None, connect: Some(wire.address), tls: hq_tls }, speech);
-    let hq = start(&write(place, "hq", &hq), Some(&place.join("hq.pcapng")));
-    Gateways::Processes { sites: [Some(hq), Some(field)], wire }
+    write(place, 0, &hq);
+    wire
 }
 
-fn inside(place: &Path, sides: [Side; 2], speech: Speech) -> Gateways {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    let clock = Clock::at_speed(SPEED);
-    let (radio, sites) = runtime.block_on(async {
+/// The nodes of headquarters and of the field.
+const NODES: [&str; 2] = ["1.1.0.1", "1.1.0.2"];
+
+impl Air {
+    fn start() -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let clock = Clock::at_speed(SPEED);
         let weather = Weather::default().with_bits_per_second(BITS_PER_SECOND).unwrap();
-        let stations = ["1.1.0.1", "1.1.0.2"].into_iter().zip(["hq", "field"]).map(|(address, name)| {
+        let stations = NODES.into_iter().zip(["hq", "field"]).map(|(address, name)| {
             let address: NodeAddress = address.parse().unwrap();
             let station = SimulatorStation { name: format!("{name}.test"), config: StationConfig::new(address) };
             RadioStation { station, listen: SocketAddr::from((HQ, 0)) }
         });
-        let radio = Radio::start(clock, &weather, stations.collect(), None).unwrap();
-        let mut sites = Vec::new();
-        for (index, side) in sides.into_iter().enumerate() {
-            let addresses = ["1.1.0.1", "1.1.0.2"];
+        let radio = runtime.block_on(async { Radio::start(clock, &weather, stations.collect(), None) }).unwrap();
+        Self { radio, clock, runtime }
+    }
+
+    /// Writes the configurations of two gateways that use the nodes.
+    fn write(&self, place: &Path, sides: [Side; 2], speech: Speech) {
+        for (number, side) in sides.into_iter().enumerate() {
             let medium = Link::Radio {
-                node: radio.addresses[index],
-                own: addresses[index].to_owned(),
-                far: addresses[1 - index].to_owned(),
+                node: self.radio.addresses[number],
+                own: NODES[number].to_owned(),
+                far: NODES[1 - number].to_owned(),
                 bits_per_second: BITS_PER_SECOND,
             };
-            let name = ["hq", "field"][index];
-            let path = write(place, name, &plan(index, side, medium, speech));
+            write(place, number, &plan(number, side, medium, speech));
+        }
+    }
+
+    /// Starts both gateways in this process, at the radio's speed.
+    fn start_inside(&self, place: &Path) -> Vec<Site> {
+        let start = |number: usize| {
+            let path = configuration(place, number);
             let text = Text { file: path.display().to_string(), text: fs::read_to_string(&path).unwrap() };
             let mut loaded = config::load(&[text], &BTreeMap::new()).unwrap();
-            loaded.shell.clock = clock;
-            loaded.shell.capture = Some(place.join(format!("{name}.pcapng")));
-            sites.push(Site::start(loaded.site, loaded.shell).unwrap());
-        }
-        (radio, sites)
-    });
-    Gateways::Inside { radio, sites, runtime }
+            loaded.shell.clock = self.clock;
+            loaded.shell.capture = Some(path.with_extension("pcapng"));
+            Site::start(loaded.site, loaded.shell).unwrap()
+        };
+        self.runtime.block_on(async { (0..2).map(start).collect() })
+    }
 }

@@ -15,7 +15,7 @@ local core_process_stanza = prosody.core_process_stanza;
 local function bounce(session, reason)
 	local waiting = session.sendq;
 	session.sendq = nil;
-	local nobody = setmetatable({ type = "s2sin", send = function () end }, { __index = function () return function () end end });
+	local nobody = { type = "s2sin", dummy = true, send = function () end, close = function () end };
 	for _, item in ipairs(waiting or {}) do
 		local reply = item[2];
 		if reply and not reply.attr.xmlns then
