@@ -219,7 +219,7 @@ impl Channel {
         receiver.counters.emissions_in_emcon += u64::from(receiver.emcon);
         let in_emcon = receiver.emcon;
         let carrier = now.mono + waveform.key_up;
-        let (data, end) = (carrier + waveform.preamble, now.mono + waveform.airtime(octets));
+        let (data, end) = (now.mono + waveform.lead(), now.mono + waveform.airtime(octets));
         let transmission = Transmission {
             station,
             waveform: *waveform,

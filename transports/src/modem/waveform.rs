@@ -1,8 +1,8 @@
 //! How long things take on the air: rates, interleavers, preambles.
 //!
-//! The serial waveforms of MIL-STD-188-110 and STANAG 4539, as far as timing goes. A transmission takes key-up, preamble
-//! and whole interleaver blocks; the last block is padded. The wide-band waveforms of STANAG 5069 have bandwidths of 3 to
-//! 48 kHz; a rate above 9600 bit/s without a bandwidth stands for one of them, above 240,000 bit/s for nothing that
+//! The serial waveforms of MIL-STD-188-110, STANAG 4539 and STANAG 4285, as far as timing goes. A transmission takes key-up,
+//! preamble, where there is one that of a crypto, and whole interleaver blocks; the last block is padded. The wide-band waveforms of STANAG 5069 have bandwidths of 3 to
+//! 48 kHz; a rate above 12,800 bit/s without a bandwidth stands for one of them, above 240,000 bit/s for nothing that
 //! exists: such rates let tests run without waiting. The tables and what they rest on: `docs/src/radio-model.md`.
 
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use skywave_protocols::time::Duration;
 
 mod tables;
 
-pub use tables::{BANDWIDTHS_KHZ, BITS_PER_SECOND_MAX, HF_RATES, wide_band_rates};
+pub use tables::{BANDWIDTHS_KHZ, BITS_PER_SECOND_MAX, HF_RATES, STANAG_4285_RATES, wide_band_rates};
 
 /// End-of-message pattern and flush of the coder, in bits.
 const END_OF_MESSAGE_BITS: u32 = 32 + 144;
@@ -38,12 +38,27 @@ pub enum Interleaver {
     VeryLong,
 }
 
+/// Whose waveform it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Family {
+    /// MIL-STD-188-110 and STANAG 4539, 3 kHz; faster than they are, a wide-band waveform of any bandwidth.
+    #[default]
+    Serial,
+    /// STANAG 4285.
+    Stanag4285,
+    /// STANAG 5069, of this bandwidth in kHz.
+    WideBand(u8),
+}
+
 /// A rate and interleaver that do not go together.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum WaveformFault {
     /// No waveform has the rate.
     #[error("{0} bit/s is no HF rate")]
     Rate(u32),
+    /// STANAG 4285 has other rates.
+    #[error("{0} bit/s is no rate of STANAG 4285")]
+    RateOf4285(u32),
     /// No waveform has the bandwidth.
     #[error("{0} kHz is no bandwidth of an HF waveform: 3 to 48 kHz")]
     Bandwidth(u8),
@@ -72,12 +87,16 @@ pub struct Waveform {
     pub bits_per_second: u32,
     /// Its interleaver.
     pub interleaver: Interleaver,
-    /// Of a wide-band waveform, its bandwidth.
-    pub bandwidth_khz: Option<u8>,
+    /// Whose it is.
+    pub family: Family,
     /// From keying to the first symbol; range 0.02 to 1 s.
     pub key_up: Duration,
-    /// From the first symbol to the first data symbol.
+    /// From the first symbol to the first data symbol, a crypto's preamble apart.
     pub preamble: Duration,
+    /// It is not the table's, but holds for all rates of the modem.
+    pub preamble_is_set: bool,
+    /// Preamble and synchronisation of a crypto behind it; range 0 to 10 s.
+    pub crypto: Duration,
     /// One interleaver block.
     pub block: Duration,
     /// Bits the modem adds to the data.
@@ -93,22 +112,24 @@ impl Waveform {
         if !(HF_RATES.contains(&bits_per_second) || (9601..=BITS_PER_SECOND_MAX).contains(&bits_per_second)) {
             return Err(WaveformFault::Rate(bits_per_second));
         }
-        let (preamble_us, block_us) = match bits_per_second {
+        let times = match bits_per_second {
             ..=2400 => tables::serial_low(interleaver),
-            2401..=9600 => tables::serial_high(interleaver),
+            2401..=9600 | 12_800 => tables::serial_high(interleaver),
             9601..=240_000 => tables::wide_band(interleaver),
             _ => Some((20_000, 20_000)),
+        };
+        Self::of(Family::Serial, bits_per_second, interleaver, times)
+    }
+
+    /// The waveform of STANAG 4285 of a rate and interleaver, with the usual key-up.
+    ///
+    /// # Errors
+    /// [`WaveformFault`] when there is none.
+    pub fn stanag_4285(bits_per_second: u32, interleaver: Interleaver) -> Result<Self, WaveformFault> {
+        if !STANAG_4285_RATES.contains(&bits_per_second) {
+            return Err(WaveformFault::RateOf4285(bits_per_second));
         }
-        .ok_or(WaveformFault::Interleaver { bits_per_second, interleaver })?;
-        Ok(Self {
-            bits_per_second,
-            interleaver,
-            bandwidth_khz: None,
-            key_up: KEY_UP,
-            preamble: Duration::from_micros(preamble_us),
-            block: Duration::from_micros(block_us),
-            end_of_message_bits: END_OF_MESSAGE_BITS,
-        })
+        Self::of(Family::Stanag4285, bits_per_second, interleaver, tables::stanag_4285(interleaver))
     }
 
     /// The wide-band waveform of a bandwidth, rate and interleaver, with the usual key-up.
@@ -122,25 +143,55 @@ impl Waveform {
         if !wide_band_rates(bandwidth_khz).contains(&bits_per_second) {
             return Err(WaveformFault::RateAtBandwidth { bandwidth_khz, bits_per_second });
         }
-        let (preamble_us, block_us) =
-            tables::wide_band(interleaver).ok_or(WaveformFault::Interleaver { bits_per_second, interleaver })?;
+        Self::of(Family::WideBand(bandwidth_khz), bits_per_second, interleaver, tables::wide_band(interleaver))
+    }
+
+    /// The waveform of a family.
+    ///
+    /// # Errors
+    /// [`WaveformFault`] when there is none.
+    pub fn of_family(family: Family, bits_per_second: u32, interleaver: Interleaver) -> Result<Self, WaveformFault> {
+        match family {
+            Family::Serial => Self::new(bits_per_second, interleaver),
+            Family::Stanag4285 => Self::stanag_4285(bits_per_second, interleaver),
+            Family::WideBand(bandwidth) => Self::wide_band(bandwidth, bits_per_second, interleaver),
+        }
+    }
+
+    /// `times`: preamble and block in microseconds, where the family has the interleaver.
+    fn of(
+        family: Family,
+        bits_per_second: u32,
+        interleaver: Interleaver,
+        times: Option<(u64, u64)>,
+    ) -> Result<Self, WaveformFault> {
+        let (preamble, block) = times.ok_or(WaveformFault::Interleaver { bits_per_second, interleaver })?;
         Ok(Self {
             bits_per_second,
             interleaver,
-            bandwidth_khz: Some(bandwidth_khz),
+            family,
             key_up: KEY_UP,
-            preamble: Duration::from_micros(preamble_us),
-            block: Duration::from_micros(block_us),
+            preamble: Duration::from_micros(preamble),
+            preamble_is_set: false,
+            crypto: Duration::ZERO,
+            block: Duration::from_micros(block),
             end_of_message_bits: END_OF_MESSAGE_BITS,
         })
     }
 
+    /// The same with another preamble than the table's, also at its other rates.
+    #[must_use]
+    pub const fn with_preamble(self, preamble: Duration) -> Self {
+        Self { preamble, preamble_is_set: true, ..self }
+    }
+
     /// The rates this modem can change to without another bandwidth, ascending.
     pub fn rates(&self) -> Vec<u32> {
-        match self.bandwidth_khz {
-            Some(bandwidth) => wide_band_rates(bandwidth),
-            None if self.bits_per_second <= 9600 => HF_RATES.to_vec(),
-            None => vec![self.bits_per_second],
+        match self.family {
+            Family::WideBand(bandwidth) => wide_band_rates(bandwidth),
+            Family::Stanag4285 => STANAG_4285_RATES.to_vec(),
+            Family::Serial if HF_RATES.contains(&self.bits_per_second) => HF_RATES.to_vec(),
+            Family::Serial => vec![self.bits_per_second],
         }
     }
 
@@ -149,12 +200,16 @@ impl Waveform {
     /// # Errors
     /// [`WaveformFault`] when the modem has no such rate.
     pub fn at_rate(&self, bits_per_second: u32) -> Result<Self, WaveformFault> {
-        let make = |interleaver| match self.bandwidth_khz {
-            Some(bandwidth) => Self::wide_band(bandwidth, bits_per_second, interleaver),
-            None => Self::new(bits_per_second, interleaver),
-        };
+        let make = |interleaver| Self::of_family(self.family, bits_per_second, interleaver);
         let waveform = make(self.interleaver).or_else(|_| make(Interleaver::Short))?;
-        Ok(Self { key_up: self.key_up, end_of_message_bits: self.end_of_message_bits, ..waveform })
+        let waveform = if self.preamble_is_set { waveform.with_preamble(self.preamble) } else { waveform };
+        let (key_up, crypto, end_of_message_bits) = (self.key_up, self.crypto, self.end_of_message_bits);
+        Ok(Self { key_up, crypto, end_of_message_bits, ..waveform })
+    }
+
+    /// From keying to the first data symbol.
+    pub fn lead(&self) -> Duration {
+        self.key_up + self.preamble + self.crypto
     }
 
     /// Bits that one interleaver block carries; at least 1.
@@ -173,7 +228,7 @@ impl Waveform {
     /// Time on the air of a transmission of `octets`, from keying to the end.
     pub fn airtime(&self, octets: usize) -> Duration {
         let blocks = u32::try_from(self.blocks(octets)).unwrap_or(u32::MAX);
-        self.key_up + self.preamble + self.block.saturating_mul(blocks)
+        self.lead() + self.block.saturating_mul(blocks)
     }
 
     /// From keying until the block begins in which the octet after `octets_before` others goes out: from then on it
@@ -181,7 +236,7 @@ impl Waveform {
     pub fn begins(&self, octets_before: usize) -> Duration {
         let block = (octets_before as u64).saturating_mul(8) / self.block_bits();
         let blocks = u32::try_from(block).unwrap_or(u32::MAX);
-        self.key_up + self.preamble + self.block.saturating_mul(blocks)
+        self.lead() + self.block.saturating_mul(blocks)
     }
 
     /// From keying until receivers have the first `octets` (at least one), but for the propagation: when the block is
@@ -192,7 +247,7 @@ impl Waveform {
 
     /// Octets that fit into a transmission of at most `limit`; 0 when not even one block does.
     pub fn octets_within(&self, limit: Duration) -> usize {
-        let left = limit.saturating_sub(self.key_up + self.preamble).as_micros();
+        let left = limit.saturating_sub(self.lead()).as_micros();
         let blocks = u64::try_from(left / self.block.as_micros().max(1)).unwrap_or(u64::MAX);
         let bits = blocks.saturating_mul(self.block_bits()).saturating_sub(u64::from(self.end_of_message_bits));
         usize::try_from(bits / 8).unwrap_or(usize::MAX)
@@ -231,11 +286,33 @@ mod tests {
             (75, Interleaver::Short, 200, 0.15 + 0.6 + 36.0 * 0.6),
             (9600, Interleaver::VeryLong, 1, 0.15 + 0.25 + 8.61),
             (9600, Interleaver::UltraShort, 143, 0.15 + 0.25 + 0.1196),
+            (12_800, Interleaver::UltraShort, 191, 0.15 + 0.25 + 0.1196),
         ];
         for (rate, interleaver, octets, seconds) in rows {
             let is = airtime(rate, interleaver, PLAIN, octets);
             assert!((is - seconds).abs() < 0.011, "{rate} {interleaver:?} {octets}: {is} s, not {seconds}");
         }
+    }
+
+    #[test]
+    fn stanag_4285_has_its_rates_and_times() {
+        // Rate, interleaver, octets that fill a block, seconds from keying to the end of one block.
+        let rows = [
+            (75, Interleaver::Short, 8, 0.15 + 0.1067 + 0.8533),
+            (300, Interleaver::Long, 384, 0.15 + 0.1067 + 10.24),
+            (1200, Interleaver::Short, 128, 0.15 + 0.1067 + 0.8533),
+            (2400, Interleaver::Long, 3072, 0.15 + 0.1067 + 10.24),
+            (3600, Interleaver::Short, 384, 0.15 + 0.1067 + 0.8533),
+        ];
+        for (rate, interleaver, octets, seconds) in rows {
+            let waveform = Waveform { end_of_message_bits: PLAIN, ..Waveform::stanag_4285(rate, interleaver).unwrap() };
+            assert_eq!((waveform.blocks(octets), waveform.blocks(octets + 1)), (1, 2), "{rate} {interleaver:?}");
+            let is = waveform.airtime(octets).as_secs_f64();
+            assert!((is - seconds).abs() < 0.001, "{rate} {interleaver:?}: {is} s, not {seconds}");
+        }
+        assert_eq!(Waveform::stanag_4285(9600, Interleaver::Short), Err(WaveformFault::RateOf4285(9600)));
+        assert!(Waveform::stanag_4285(1200, Interleaver::Medium).is_err());
+        assert_eq!(Waveform::new(3600, Interleaver::Short), Err(WaveformFault::Rate(3600)));
     }
 
     #[test]
@@ -295,7 +372,16 @@ mod tests {
         assert_eq!(fast.key_up, Duration::ZERO);
         assert_eq!(slow.rates(), HF_RATES);
         let wide = Waveform::wide_band(12, 9600, Interleaver::Long).unwrap();
-        assert_eq!(wide.at_rate(38_400).unwrap().bandwidth_khz, Some(12));
+        assert_eq!(wide.at_rate(38_400).unwrap().family, Family::WideBand(12));
+        let crypto = Duration::from_millis(1_500);
+        let set = Waveform { crypto, ..Waveform::stanag_4285(75, Interleaver::Long).unwrap() }.with_preamble(KEY_UP);
+        let fast = set.at_rate(3600).unwrap();
+        assert_eq!((fast.preamble, fast.crypto, fast.interleaver), (KEY_UP, crypto, Interleaver::Long));
+        assert_eq!(fast.airtime(1), KEY_UP * 2 + crypto + fast.block);
+        assert_eq!(
+            (fast.rates(), fast.at_rate(4800)),
+            (STANAG_4285_RATES.to_vec(), Err(WaveformFault::RateOf4285(4800)))
+        );
         assert!(wide.at_rate(75).is_err() && wide.rates().contains(&64_000));
     }
 

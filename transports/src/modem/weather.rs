@@ -9,6 +9,7 @@
 //! seed = 7
 //! bits_per_second = 1200
 //! interleaver = "short"
+//! waveform = "serial"         # or "s4285"
 //! turnaround_seconds = 0.2
 //! loss_percent = 1.0
 //! rates = [300, 1200, 2400]   # stations change to these by what gets through
@@ -49,7 +50,7 @@ use skywave_protocols::time::Duration;
 use super::limits::{PERIODS_MAX, STATIONS_MAX, WEATHER_FILE_OCTETS_MAX};
 use super::loss::{Burst, Loss};
 use super::reading::{Reading, read};
-use super::waveform::WaveformFault;
+use super::waveform::{Family, WaveformFault};
 use super::{Interleaver, Waveform};
 
 /// A weather file that was checked.
@@ -65,6 +66,8 @@ pub struct Weather {
     pub turnaround: Duration,
     /// From the first ARQ data heard in a transmission until a node can answer it.
     pub answer_delay: Duration,
+    /// So long after the end of a transmission, turn and key-up, who was not asked leaves the channel free.
+    pub idle_guard: Duration,
     /// Longest transmission of a station; `None` leaves it to the station.
     pub transmission_max: Option<Duration>,
     /// Rates in bit/s that stations may change to by what gets through, slowest first; empty: they keep to the usual one.
@@ -157,11 +160,15 @@ pub struct WeatherFault {
 struct Raw {
     seed: u64,
     bits_per_second: u32,
+    waveform: Option<RawFamily>,
     bandwidth_khz: Option<u8>,
     interleaver: Interleaver,
     turnaround_seconds: f64,
     answer_delay_seconds: f64,
+    idle_guard_seconds: f64,
     key_up_seconds: f64,
+    preamble_seconds: Option<f64>,
+    crypto_seconds: f64,
     propagation_seconds: f64,
     transmission_seconds: Option<f64>,
     rates: Vec<u32>,
@@ -179,11 +186,15 @@ impl Default for Raw {
         Self {
             seed: 1,
             bits_per_second: 1200,
+            waveform: None,
             bandwidth_khz: None,
             interleaver: Interleaver::Short,
             turnaround_seconds: 0.2,
             answer_delay_seconds: 0.0,
+            idle_guard_seconds: 0.1,
             key_up_seconds: 0.15,
+            preamble_seconds: None,
+            crypto_seconds: 0.0,
             propagation_seconds: 0.01,
             transmission_seconds: None,
             rates: Vec::new(),
@@ -196,6 +207,15 @@ impl Default for Raw {
             group: Vec::new(),
         }
     }
+}
+
+/// The families of 3 kHz.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize)]
+enum RawFamily {
+    #[serde(rename = "serial")]
+    Serial,
+    #[serde(rename = "s4285")]
+    Stanag4285,
 }
 
 #[derive(Deserialize)]
@@ -330,6 +350,10 @@ const SECONDS_MAX: f64 = 366.0 * 86_400.0;
 fn check(raw: Raw, faults: &mut Faults) -> Weather {
     let mut waveform = waveform(&raw, faults);
     waveform.key_up = faults.seconds("key_up_seconds", raw.key_up_seconds, 1.0);
+    waveform.crypto = faults.seconds("crypto_seconds", raw.crypto_seconds, 10.0);
+    if let Some(preamble) = raw.preamble_seconds {
+        waveform = waveform.with_preamble(faults.seconds("preamble_seconds", preamble, 10.0));
+    }
     let single_per_million = faults.per_million("loss_percent", raw.loss_percent, 100.0);
     let burst = raw.burst.map(|burst| {
         if burst.mean_blocks == 0 {
@@ -370,6 +394,7 @@ fn check(raw: Raw, faults: &mut Faults) -> Weather {
         propagation: faults.seconds("propagation_seconds", raw.propagation_seconds, 1.0),
         turnaround: faults.seconds("turnaround_seconds", raw.turnaround_seconds, 60.0),
         answer_delay: faults.seconds("answer_delay_seconds", raw.answer_delay_seconds, 60.0),
+        idle_guard: faults.seconds("idle_guard_seconds", raw.idle_guard_seconds, 2.0),
         transmission_max: raw.transmission_seconds.map(|max| faults.seconds("transmission_seconds", max, 127.5)),
         rates: raw.rates,
         loss: Loss { single_per_million, burst },
@@ -390,13 +415,19 @@ pub fn wrong_rates(rates: &[u32], waveform: &Waveform) -> Vec<String> {
 }
 
 fn waveform(raw: &Raw, faults: &mut Faults) -> Waveform {
-    let waveform = match raw.bandwidth_khz {
-        Some(bandwidth) => Waveform::wide_band(bandwidth, raw.bits_per_second, raw.interleaver),
-        None => Waveform::new(raw.bits_per_second, raw.interleaver),
+    let family = match (raw.waveform, raw.bandwidth_khz) {
+        (None, Some(bandwidth)) => Family::WideBand(bandwidth),
+        (Some(RawFamily::Stanag4285), _) => Family::Stanag4285,
+        (Some(RawFamily::Serial) | None, _) => Family::Serial,
     };
-    waveform.unwrap_or_else(|fault| {
+    if raw.waveform.is_some() && raw.bandwidth_khz.is_some() {
+        faults.add("bandwidth_khz", "is a wide-band waveform's: it cannot stand beside `waveform`");
+    }
+    Waveform::of_family(family, raw.bits_per_second, raw.interleaver).unwrap_or_else(|fault| {
         let key = match fault {
-            WaveformFault::Rate(_) | WaveformFault::RateAtBandwidth { .. } => "bits_per_second",
+            WaveformFault::Rate(_) | WaveformFault::RateOf4285(_) | WaveformFault::RateAtBandwidth { .. } => {
+                "bits_per_second"
+            }
             WaveformFault::Bandwidth(_) => "bandwidth_khz",
             WaveformFault::Interleaver { .. } => "interleaver",
         };
@@ -404,9 +435,11 @@ fn waveform(raw: &Raw, faults: &mut Faults) -> Waveform {
         Waveform {
             bits_per_second: 1,
             interleaver: raw.interleaver,
-            bandwidth_khz: None,
+            family,
             key_up: Duration::ZERO,
             preamble: Duration::ZERO,
+            preamble_is_set: false,
+            crypto: Duration::ZERO,
             block: Duration::from_secs(1),
             end_of_message_bits: 0,
         }
@@ -472,8 +505,20 @@ mod tests {
     }
 
     #[test]
+    fn waveforms_have_their_family_and_what_goes_before_the_data() {
+        let text = "waveform = \"s4285\"\nbits_per_second = 3600\ninterleaver = \"long\"\ncrypto_seconds = 1.5\n\
+                    preamble_seconds = 0.0333\nidle_guard_seconds = 0.5\nrates = [75, 3600]";
+        let weather = Weather::parse(text).unwrap();
+        let micros = |span: Duration| span.as_micros();
+        assert_eq!((weather.waveform.family, micros(weather.waveform.lead())), (Family::Stanag4285, 1_683_300));
+        assert_eq!(micros(weather.idle_guard), 500_000);
+        let slow = weather.with_bits_per_second(75).unwrap().waveform;
+        assert_eq!((slow.family, micros(slow.lead()), slow.block_bits()), (Family::Stanag4285, 1_683_300, 768));
+    }
+
+    #[test]
     fn every_mistake_is_named_with_its_key() {
-        let rows: [(&str, &[&str]); 19] = [
+        let rows: [(&str, &[&str]); 23] = [
             ("[[station]]\nname = \"a\"\n[[station]]\nname = \"a\"", &["station[1].name"]),
             ("bits_per_second = 1000", &["bits_per_second"]),
             ("interleaver = \"medium\"", &["interleaver"]),
@@ -483,6 +528,13 @@ mod tests {
             ("loss_percent = 101\nturnaround_seconds = -1.0", &["loss_percent", "turnaround_seconds"]),
             ("loss_percent = nan", &["loss_percent"]),
             ("bandwidth_khz = 5", &["bandwidth_khz"]),
+            ("waveform = \"s4285\"\nbits_per_second = 9600", &["bits_per_second"]),
+            ("waveform = \"s4285\"\ninterleaver = \"medium\"", &["interleaver"]),
+            ("waveform = \"s4285\"\nbandwidth_khz = 24", &["bandwidth_khz"]),
+            (
+                "preamble_seconds = 11\ncrypto_seconds = -1\nidle_guard_seconds = 3",
+                &["crypto_seconds", "preamble_seconds", "idle_guard_seconds"],
+            ),
             ("bandwidth_khz = 24\nbits_per_second = 9601", &["bits_per_second"]),
             ("[[outage]]\nat_seconds = 1.0\nfor_seconds = 9.0\ntimes = 2\nevery_seconds = 8.0", &["outage[0].times"]),
             ("[[fade]]\nat_seconds = 1.0\nfor_seconds = 1.0", &["line 1"]),

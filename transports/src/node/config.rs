@@ -8,7 +8,8 @@ use skywave_protocols::s5066::node::sis_server::SisServerConfig;
 use skywave_protocols::time::Duration;
 
 use super::limits::{
-    ANSWER_GUARD, DOUBLINGS_MAX, LINK_PDU_OCTETS, OPENING_SLOTS, OPENINGS_ALONE, SLOT_GUARD, SLOTS_URGENT, TURNS_FOR,
+    ANSWER_GUARD, CONTENTION_GUARD, DOUBLINGS_MAX, LINK_PDU_OCTETS, OPENING_SLOTS, OPENINGS_ALONE, SLOT_GUARD,
+    SLOTS_URGENT, TURNS_FOR,
 };
 use crate::modem::Waveform;
 use crate::modem::limits::TRANSMISSION_SECONDS_MAX;
@@ -36,6 +37,8 @@ pub struct StationConfig {
     pub turnaround: Duration,
     /// An answer to data with ARQ is not ready before this has passed since the first of that data was heard.
     pub answer_delay: Duration,
+    /// So long after the end of a transmission, turn and key-up, it leaves the channel free unless it was asked.
+    pub idle_guard: Duration,
     /// An answer may be so much later than turnaround, answer delay and key-up before it counts as missing.
     pub answer_guard: Duration,
     /// Longest transmission, at most 127.5 s; at low rates one segment may take longer than a shorter one.
@@ -63,6 +66,7 @@ impl StationConfig {
             rate_first: 0,
             turnaround: Duration::from_millis(200),
             answer_delay: Duration::ZERO,
+            idle_guard: CONTENTION_GUARD,
             answer_guard: ANSWER_GUARD,
             transmission_max: TRANSMISSION_SECONDS_MAX,
             transmission_shared_max: TRANSMISSION_SHARED_MAX,
@@ -85,7 +89,12 @@ impl StationConfig {
         let slowest = self.rates.first().and_then(|&rate| usual.at_rate(rate).ok()).unwrap_or(*usual);
         let slots = u32::try_from(SLOTS_URGENT << DOUBLINGS_MAX).unwrap_or(u32::MAX);
         let before = TRANSMISSION_SECONDS_MAX + (slowest.key_up + SLOT_GUARD) * slots;
-        before + self.turnaround * 2 + self.answer_delay + slowest.airtime(LINK_PDU_OCTETS) + self.answer_guard
+        before
+            + self.idle_guard
+            + self.turnaround * 2
+            + self.answer_delay
+            + slowest.airtime(LINK_PDU_OCTETS)
+            + self.answer_guard
     }
 
     /// What the data transfer sublayer is configured with.

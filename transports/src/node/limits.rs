@@ -35,7 +35,7 @@ pub const ANSWER_OCTETS_MAX: usize = 32;
 pub const TALKS_FOR: Duration = Duration::from_secs(90);
 /// An answer may be so much later than turnaround and key-up before it counts as missing.
 pub const ANSWER_GUARD: Duration = Duration::from_millis(500);
-/// Others wait so much longer than turnaround and key-up before they contend.
+/// Others wait so much longer than turnaround and key-up before they contend, unless the radio has another guard time.
 pub const CONTENTION_GUARD: Duration = Duration::from_millis(100);
 /// A slot is key-up and this: whoever draws a later slot hears the carrier of an earlier one.
 pub const SLOT_GUARD: Duration = Duration::from_millis(30);

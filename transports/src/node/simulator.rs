@@ -346,6 +346,7 @@ fn radio_of(weather: &Weather) -> Welcome {
         waveform: weather.waveform,
         turnaround: weather.turnaround,
         answer_delay: weather.answer_delay,
+        idle_guard: weather.idle_guard,
         transmission_max: weather.transmission_max,
     }
 }
@@ -354,6 +355,7 @@ fn radio_of(weather: &Weather) -> Welcome {
 pub(super) fn fit(config: &mut StationConfig, radio: &Welcome) {
     config.turnaround = radio.turnaround;
     config.answer_delay = radio.answer_delay;
+    config.idle_guard = radio.idle_guard;
     config.transmission_max = radio.transmission_max.unwrap_or(config.transmission_max);
     config.transmission_shared_max = config.transmission_shared_max.min(config.transmission_max);
     config.rates.retain(|&rate| radio.waveform.at_rate(rate).is_ok());

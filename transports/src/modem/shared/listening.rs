@@ -86,7 +86,7 @@ impl Listening {
     pub(super) fn ended(&mut self, stopped: Option<Instant>) {
         let Some(Transmission { keyed, waveform, frames, .. }) = self.sending.take() else { return };
         let bits_per_second = waveform.bits_per_second;
-        let begins = keyed + waveform.key_up + waveform.preamble;
+        let begins = keyed + waveform.lead();
         let after = |octets: u64| {
             begins + Duration::from_micros(octets.saturating_mul(8_000_000) / u64::from(bits_per_second.max(1)))
         };

@@ -35,6 +35,7 @@ fn welcome() -> Welcome {
         waveform: waveform(1200),
         turnaround: Duration::from_millis(200),
         answer_delay: Duration::ZERO,
+        idle_guard: Duration::from_millis(100),
         transmission_max: None,
     }
 }
@@ -279,7 +280,10 @@ fn a_transmission_the_host_cannot_take_counts_as_sent() {
 #[test]
 fn messages_survive_being_written() {
     let wide = Waveform::wide_band(24, 120_000, Interleaver::UltraShort).unwrap();
+    let slow = Waveform::stanag_4285(3600, Interleaver::Long).unwrap().with_preamble(Duration::from_millis(33));
+    let slow = Waveform { crypto: Duration::from_millis(1500), ..slow };
     let rows = [
+        Message::Transmit { number: 8, waveform: slow, frames: frames(1, 5) },
         Message::Hello { site: "ship.test".into(), address: address(9) },
         Message::Welcome(Welcome { transmission_max: Some(Duration::from_secs(8)), waveform: wide, ..welcome() }),
         Message::Goodbye("no".into()),

@@ -7,10 +7,16 @@ use skywave_protocols::time::{Duration, WallTime};
 use super::super::limits::{
     FRAMES_PER_TRANSMISSION_MAX, GUEST_MESSAGE_OCTETS_MAX, GUEST_NAME_OCTETS_MAX, TRANSMISSION_SECONDS_MAX,
 };
+use super::super::waveform::Family;
 use super::super::{Interleaver, Waveform};
 
 /// The version of the protocol: both ends must have the same.
-pub const VERSION: u8 = 2;
+pub const VERSION: u8 = 3;
+/// The octet of a waveform's family: its bandwidth in kHz where it is of wide band, else one of these.
+const SERIAL: u8 = 0;
+const STANAG_4285: u8 = 1;
+/// In the place of a preamble: the table's.
+const PREAMBLE_USUAL: u32 = u32::MAX;
 const INTERLEAVERS: [Interleaver; 7] = [
     Interleaver::Zero,
     Interleaver::UltraShort,
@@ -36,6 +42,8 @@ pub struct Welcome {
     pub turnaround: Duration,
     /// From the first ARQ data heard until it can be answered.
     pub answer_delay: Duration,
+    /// So long after the end of a transmission, turn and key-up, who was not asked leaves the channel free.
+    pub idle_guard: Duration,
     /// Longest transmission of a station; `None` leaves it to the station.
     pub transmission_max: Option<Duration>,
 }
@@ -128,6 +136,7 @@ impl Message {
                 put_waveform(&mut octets, &welcome.waveform);
                 octets.put_u64(micros(welcome.turnaround));
                 octets.put_u64(micros(welcome.answer_delay));
+                octets.put_u64(micros(welcome.idle_guard));
                 octets.put_u64(welcome.transmission_max.map_or(0, micros));
             }
             Self::Goodbye(why) => {
@@ -242,8 +251,16 @@ fn micros(span: Duration) -> u64 {
 fn put_waveform(octets: &mut BytesMut, waveform: &Waveform) {
     let interleaver = INTERLEAVERS.iter().position(|one| *one == waveform.interleaver).unwrap_or(0);
     octets.put_u32(waveform.bits_per_second);
-    octets.put_slice(&[u8::try_from(interleaver).unwrap_or(0), waveform.bandwidth_khz.unwrap_or(0)]);
-    octets.put_u32(u32::try_from(micros(waveform.key_up)).unwrap_or(u32::MAX));
+    let family = match waveform.family {
+        Family::Serial => SERIAL,
+        Family::Stanag4285 => STANAG_4285,
+        Family::WideBand(bandwidth) => bandwidth,
+    };
+    octets.put_slice(&[u8::try_from(interleaver).unwrap_or(0), family]);
+    let micros = |span: Duration| u32::try_from(micros(span)).unwrap_or(u32::MAX);
+    octets.put_u32(micros(waveform.key_up));
+    octets.put_u32(if waveform.preamble_is_set { micros(waveform.preamble) } else { PREAMBLE_USUAL });
+    octets.put_u32(micros(waveform.crypto));
 }
 
 fn put_frames(octets: &mut BytesMut, frames: &[Bytes]) {
@@ -281,6 +298,7 @@ fn welcome(reader: &mut Reader<'_>) -> Result<Welcome, SharedFault> {
         waveform: waveform(reader)?,
         turnaround: span(reader, "turnaround")?,
         answer_delay: span(reader, "answer delay")?,
+        idle_guard: span(reader, "idle guard")?,
         transmission_max: Some(span(reader, "longest transmission")?).filter(|max| !max.is_zero()),
     })
 }
@@ -290,16 +308,29 @@ fn waveform(reader: &mut Reader<'_>) -> Result<Waveform, SharedFault> {
     let index = reader.u8()?;
     let interleaver = INTERLEAVERS.get(usize::from(index)).copied();
     let interleaver = interleaver.ok_or(WireError::OutOfRange { field: "interleaver", value: index.into() })?;
-    let waveform = match reader.u8()? {
-        0 => Waveform::new(bits_per_second, interleaver),
-        bandwidth => Waveform::wide_band(bandwidth, bits_per_second, interleaver),
+    let family = match reader.u8()? {
+        SERIAL => Family::Serial,
+        STANAG_4285 => Family::Stanag4285,
+        bandwidth => Family::WideBand(bandwidth),
     };
+    let waveform = Waveform::of_family(family, bits_per_second, interleaver);
     let waveform = waveform.map_err(|_| WireError::OutOfRange { field: "waveform", value: bits_per_second.into() })?;
-    let key_up = Duration::from_micros(reader.u32()?.into());
-    if key_up > TRANSMISSION_SECONDS_MAX {
-        return Err(WireError::OutOfRange { field: "key-up", value: micros(key_up) }.into());
+    let key_up = short_span(reader.u32()?, "key-up")?;
+    let waveform = match reader.u32()? {
+        PREAMBLE_USUAL => waveform,
+        micros => waveform.with_preamble(short_span(micros, "preamble")?),
+    };
+    let crypto = short_span(reader.u32()?, "crypto preamble")?;
+    Ok(Waveform { key_up, crypto, ..waveform })
+}
+
+/// A part of a transmission.
+fn short_span(micros: u32, field: &'static str) -> Result<Duration, SharedFault> {
+    let span = Duration::from_micros(micros.into());
+    if span > TRANSMISSION_SECONDS_MAX {
+        return Err(WireError::OutOfRange { field, value: micros.into() }.into());
     }
-    Ok(Waveform { key_up, ..waveform })
+    Ok(span)
 }
 
 fn frames(reader: &mut Reader<'_>, octets: &Bytes) -> Result<Vec<Bytes>, SharedFault> {

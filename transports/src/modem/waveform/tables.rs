@@ -4,8 +4,10 @@
 
 use super::Interleaver;
 
-/// The rates of the 3 kHz serial waveforms, in bit/s.
-pub const HF_RATES: [u32; 11] = [75, 150, 300, 600, 1200, 2400, 3200, 4800, 6400, 8000, 9600];
+/// The rates of the 3 kHz serial waveforms, in bit/s; the fastest is without a code.
+pub const HF_RATES: [u32; 12] = [75, 150, 300, 600, 1200, 2400, 3200, 4800, 6400, 8000, 9600, 12_800];
+/// The rates of STANAG 4285, in bit/s; the fastest is without a code.
+pub const STANAG_4285_RATES: [u32; 7] = [75, 150, 300, 600, 1200, 2400, 3600];
 /// Highest rate accepted, in bit/s.
 pub const BITS_PER_SECOND_MAX: u32 = 1_000_000_000;
 /// The bandwidths of the wide-band waveforms, in kHz.
@@ -39,7 +41,21 @@ pub(super) const fn serial_low(interleaver: Interleaver) -> Option<(u64, u64)> {
     }
 }
 
-/// 3200 to 9600 bit/s: 1, 3, 9, 18, 36 or 72 frames of 287 symbols at 2400 symbols/s.
+/// STANAG 4285: 8 or 96 frames of 256 symbols at 2400 symbols/s. Each frame begins with 80 symbols of synchronisation; that
+/// a receiver needs a whole frame before the data is our assumption.
+pub(super) const fn stanag_4285(interleaver: Interleaver) -> Option<(u64, u64)> {
+    match interleaver {
+        Interleaver::Short => Some((106_667, 853_333)),
+        Interleaver::Long => Some((106_667, 10_240_000)),
+        Interleaver::Zero
+        | Interleaver::UltraShort
+        | Interleaver::VeryShort
+        | Interleaver::Medium
+        | Interleaver::VeryLong => None,
+    }
+}
+
+/// 3200 to 12,800 bit/s: 1, 3, 9, 18, 36 or 72 frames of 287 symbols at 2400 symbols/s.
 pub(super) const fn serial_high(interleaver: Interleaver) -> Option<(u64, u64)> {
     let block = match interleaver {
         Interleaver::Zero => return None,

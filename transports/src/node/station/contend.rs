@@ -4,7 +4,7 @@ use skywave_protocols::random::Random as _;
 use skywave_protocols::time::{Duration, Instant, Now};
 
 use super::super::limits::{
-    CONTENTION_GUARD, DOUBLINGS_MAX, SLOT_GUARD, SLOTS_CLOSER, SLOTS_POLITE, SLOTS_QUIET, SLOTS_ROUTINE, SLOTS_URGENT,
+    DOUBLINGS_MAX, SLOT_GUARD, SLOTS_CLOSER, SLOTS_POLITE, SLOTS_QUIET, SLOTS_ROUTINE, SLOTS_URGENT,
 };
 use super::{Station, Timer};
 use crate::modem::{Modem, Waveform};
@@ -14,7 +14,7 @@ impl Station {
     pub(super) fn contention_free(&self, waveform: &Waveform) -> Instant {
         // Who was answered and goes on owes nothing, and is ready after the turnaround.
         let delay = if self.answer_due { self.config.answer_delay } else { Duration::ZERO };
-        self.idle_since + self.config.turnaround + delay + waveform.key_up + CONTENTION_GUARD
+        self.idle_since + self.config.turnaround + delay + waveform.key_up + self.config.idle_guard
     }
 
     //= s5066/NODE-017

@@ -289,3 +289,39 @@ fn two_conversations_wait_for_each_other_alike() {
         assert!(longest < 60.0, "seed {seed}: {ways:.1?}");
     }
 }
+
+/// Whatever goes before the data, and however long a block is.
+#[test]
+fn stations_hear_each_other_on_every_kind_of_waveform() {
+    for weather in [
+        "waveform = \"s4285\"\nbits_per_second = 75\ninterleaver = \"long\"",
+        "waveform = \"s4285\"\nbits_per_second = 3600\ncrypto_seconds = 1.5\nidle_guard_seconds = 2.0",
+        "waveform = \"s4285\"\nbits_per_second = 300\npreamble_seconds = 2.0\nrates = [75, 300, 2400]\nloss_percent = 10.0",
+        "bits_per_second = 12800\ninterleaver = \"very_long\"",
+    ] {
+        let mut bench = Bench::new(weather, 3);
+        for tag in 0..5 {
+            bench.arq(0, 1, 6, 7200, unit(tag, 300));
+            bench.arq(1, 2, 6, 7200, unit(100 + tag, 60));
+        }
+        bench.run(7200.0);
+        let tags = |station: u16| bench.arrived(station, RCOP).iter().map(|(tag, _)| *tag).collect::<Vec<u32>>();
+        assert_eq!((tags(1), tags(2)), (vec![0, 1, 2, 3, 4], vec![100, 101, 102, 103, 104]), "{weather}");
+        assert_eq!((bench.answered(0).0.len(), bench.simulator.begun_early()), (5, 0), "{weather}");
+    }
+}
+
+/// So long after the end of a transmission nobody begins who was not asked.
+#[test]
+fn a_guard_time_holds_back_who_was_not_asked() {
+    let begins = |guard: f64| {
+        let mut bench = Bench::new(&format!("idle_guard_seconds = {guard}"), 3);
+        bench.broadcast(0, 0, TransmissionMode::NonArq, unit(1, 600));
+        bench.run(2.0);
+        bench.arq(1, 2, 6, 600, unit(2, 40));
+        bench.run(600.0);
+        bench.arrived(2, RCOP)[0].1
+    };
+    let later = begins(1.6) - begins(0.1);
+    assert!((1.49..1.51).contains(&later), "{later} s later");
+}
