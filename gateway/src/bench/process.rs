@@ -66,7 +66,16 @@ impl Running {
 
     /// Its resident memory in octets (`VmRSS`).
     pub fn resident(&self) -> Option<u64> {
-        resident(&std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?)
+        self.status("VmRSS:")
+    }
+
+    /// The most that was resident since it started, in octets (`VmHWM`).
+    pub fn resident_peak(&self) -> Option<u64> {
+        self.status("VmHWM:")
+    }
+
+    fn status(&self, name: &str) -> Option<u64> {
+        octets(&std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?, name)
     }
 }
 
@@ -108,8 +117,8 @@ fn ticks(stat: &str) -> Option<Ticks> {
     })
 }
 
-fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+fn octets(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
@@ -178,7 +187,8 @@ mod tests {
 
     #[test]
     fn memory_is_read() {
-        assert_eq!(resident("Name:\tx\nVmRSS:\t   12345 kB\nThreads: 3\n"), Some(12_345 * 1024));
-        assert_eq!(resident("Name:\tx\n"), None);
+        let status = "Name:\tx\nVmHWM:\t   23456 kB\nVmRSS:\t   12345 kB\nThreads: 3\n";
+        assert_eq!((octets(status, "VmRSS:"), octets(status, "VmHWM:")), (Some(12_345 * 1024), Some(23_456 * 1024)));
+        assert_eq!(octets("Name:\tx\n", "VmRSS:"), None);
     }
 }

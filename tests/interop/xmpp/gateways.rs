@@ -100,7 +100,7 @@ fn direct_tls_by_srv_over_tcp() {
 #[test]
 fn one_managed_stream_for_both_directions_over_tcp() {
     let way = Way::open(Setup::OneStream, Medium::Tcp);
-    converse(&way);
+    converse_and(&way, |talk| outage(&way, talk, 3));
     let log = way.server_logs();
     for said in ["Requested bidirectional stream", "<bidi", "<enabled", "urn:xmpp:sm:3", "mechanism='EXTERNAL'"] {
         assert!(log.contains(said), "{said} was never said");
