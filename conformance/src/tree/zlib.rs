@@ -102,7 +102,8 @@ fn drain(session: &mut Session) -> Told {
                 session.unit_delivered(Now::default(), unit);
             }
             SlowOutput::Notice { name, .. } => told.broken |= name == BROKEN,
-            SlowOutput::Early { .. }
+            SlowOutput::Beside { .. }
+            | SlowOutput::Early { .. }
             | SlowOutput::Done { .. }
             | SlowOutput::Refused { .. }
             | SlowOutput::Restart

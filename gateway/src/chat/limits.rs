@@ -2,6 +2,10 @@
 
 use skywave_protocols::time::Duration;
 
+/// How long a stanza for a fast stream waits for others whose rows are written with its own.
+pub const GATHER_WAIT: Duration = Duration::from_micros(500);
+/// So many wait for no more.
+pub const GATHERED_MAX: usize = 64;
 /// Far sites of one gateway.
 pub const PEERS_MAX: usize = 1_000;
 /// Stanzas that wait for one link unless the configuration says otherwise.

@@ -16,6 +16,7 @@
 pub mod config;
 mod confusable;
 mod fast;
+mod gather;
 mod held;
 mod inward;
 mod keyed;
@@ -234,6 +235,9 @@ impl Chat {
     /// The end in good order: streams of local servers and of far sites end, nothing new is taken or given. Rows stay where they are.
     pub fn stop(&mut self, now: Now) {
         self.stopping = true;
+        for index in 0..self.peers.len() {
+            self.write_gathered(now, index, true);
+        }
         self.door.stop(now);
         for peer in &mut self.peers {
             peer.close();
@@ -252,6 +256,9 @@ impl Chat {
             let mut moved = self.drain_door(now);
             for peer in 0..self.peers.len() {
                 moved |= self.drain_sessions(now, peer);
+            }
+            for peer in 0..self.peers.len() {
+                moved |= self.write_gathered(now, peer, false);
             }
             moved |= self.give(now);
             moved |= self.resume_held(now);

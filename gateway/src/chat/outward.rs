@@ -14,7 +14,6 @@ use super::config::EmconRule;
 use super::limits::{ADDED_OCTETS_MAX, RESERVED_SHARE};
 use super::queue::local::Handing;
 use super::queue::out::Waiting;
-use super::record::Record;
 use super::{Chat, record};
 use crate::telemetry::StanzaFate;
 
@@ -156,31 +155,19 @@ impl Chat {
 
     /// Puts a stanza into the queue: on disk first, if its kind is kept there.
     fn keep(&mut self, now: Now, index: usize, number: u64, waiting: Waiting) {
-        let fate = waiting.fate;
-        if fate.durable {
-            let Some(peer) = self.peers.get(index) else { return };
-            let record = Record {
-                peer: peer.config.name.to_string(),
-                since: waiting.since,
-                life: fate.life,
-                priority: waiting.priority,
-                own: waiting.arrival.is_none(),
-                route: waiting.route.and_then(|way| peer.config.link_of(way)).map(ToString::to_string),
-                bits_per_second_min: waiting.bits_per_second_min,
-                given: false,
-                stanza: waiting.stanza.octets().into(),
-            };
-            self.work.write(record.write(Space::ChatOut, number));
-            self.work.after.taken.push((index, number));
-            self.work.hurry(waiting.priority.precedence());
-        } else {
+        let is_durable = waiting.fate.durable;
+        let is_gathered = is_durable && self.gather(now, index, number, &waiting);
+        if !is_durable {
             if let Some(arrival) = waiting.arrival {
                 self.door.taken(now, arrival);
             }
             self.line_out(now, index, number, &waiting, StanzaFate::Accepted, "waits in memory");
         }
         let Some(peer) = self.peers.get_mut(index) else { return };
-        let released = peer.queue.push(number, waiting, !fate.durable);
+        let released = peer.queue.push(number, waiting, !is_durable);
+        if is_durable && !is_gathered {
+            self.write_row(index, number);
+        }
         self.release(now, index, released);
     }
 
@@ -199,9 +186,12 @@ impl Chat {
         self.release(now, index, released);
     }
 
-    /// The row could not be stored: the sender is told at once.
+    /// The row could not be stored: the sender is told at once, unless the stanza is in a block.
     pub(super) fn row_refused(&mut self, now: Now, index: usize, number: u64, why: &str) {
         let Some(peer) = self.peers.get_mut(index) else { return };
+        if !peer.take_back(number) {
+            return self.owe_row(index, number);
+        }
         let Some((waiting, freed)) = peer.queue.remove(number) else { return };
         self.release(now, index, freed);
         let complaint = self.complaint(Cause::QueueFull);

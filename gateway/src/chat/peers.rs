@@ -13,6 +13,7 @@ use skywave_protocols::xmpp::rules::{Direction, Facts, Filter, LabelGroups, Verd
 use skywave_transports::io::Space;
 
 use super::config::{EmconRule, PeerConfig};
+use super::gather::Gathered;
 use super::limits::{ALTERNATES_MAX, HEARD_AFTER};
 use super::queue::out::{OutQueue, Waiting};
 use super::slow::Side;
@@ -42,6 +43,8 @@ pub(super) struct Peer {
     usable: Usable,
     /// When those that wait are looked at, whether they have to say so.
     pub(super) mark_at: Option<Instant>,
+    /// Stanzas whose rows are about to be written.
+    pub(super) gathered: Gathered,
     pub(super) counters: Counters,
 }
 
@@ -91,6 +94,7 @@ impl Peer {
             reached: false,
             usable: Usable::default(),
             mark_at: None,
+            gathered: Gathered::default(),
             counters: Counters::default(),
             config,
         })
@@ -274,7 +278,8 @@ impl Peer {
         let sessions = sides.map(|side| Wakeup::earlier(side.session.next_wakeup(), side.next_overdue()));
         let mark = self.next_mark().map(|at| Wakeup { at, why: "stanzas wait" });
         let hold = self.queue.next_hold().map(|at| Wakeup { at, why: "stanza held by a rule" });
-        sessions.chain([late, mark, hold, self.presence.next_wakeup()]).fold(None, Wakeup::earlier)
+        let gathered = self.gathered.next_wakeup();
+        sessions.chain([late, mark, hold, gathered, self.presence.next_wakeup()]).fold(None, Wakeup::earlier)
     }
 }
 

@@ -69,6 +69,8 @@ pub(super) struct Side {
     pub(super) silent_since: Option<Instant>,
     /// Single units that ended badly and go again.
     failed: BTreeSet<u64>,
+    /// Stanzas in blocks whose rows the disk refused.
+    pub(super) owed_rows: Vec<u64>,
     /// The local domain for which there is no place for what came.
     pub(super) held_for: Option<String>,
 }
@@ -90,6 +92,7 @@ impl Side {
             silent: false,
             silent_since: None,
             failed: BTreeSet::new(),
+            owed_rows: Vec::new(),
             held_for: None,
         }
     }
@@ -174,8 +177,17 @@ impl Side {
 impl Peer {
     /// Hands a stanza of the queue to the session that it belongs to now; it stays where it is while there is none.
     pub(super) fn submit(&mut self, now: Now, number: u64) {
-        let Some(waiting) = self.queue.get(number) else { return };
-        let Some(way) = self.keeper_of(number).or_else(|| self.way_of(waiting)) else { return };
+        if let Some((way, outgoing)) = self.placed(now, number)
+            && let Some(side) = self.side_mut(way)
+        {
+            side.session.submit(now, outgoing);
+        }
+    }
+
+    /// A stanza of the queue, placed with the session that it belongs to now; nothing while there is none.
+    pub(super) fn placed(&mut self, now: Now, number: u64) -> Option<(Way, Outgoing)> {
+        let waiting = self.queue.get(number)?;
+        let way = self.keeper_of(number).or_else(|| self.way_of(waiting))?;
         let outgoing = Outgoing {
             number,
             priority: waiting.priority,
@@ -183,11 +195,7 @@ impl Peer {
             since: waiting.since,
             stanza: self.marked(now, waiting),
         };
-        if self.queue.place(number, way)
-            && let Some(side) = self.side_mut(way)
-        {
-            side.session.submit(now, outgoing);
-        }
+        self.queue.place(number, way).then_some((way, outgoing))
     }
 
     /// The link in whose blocks a stanza was before a restart: by another it would arrive twice.
@@ -404,9 +412,14 @@ impl Chat {
             }
             SlowOutput::Save { save, arrived, .. } if self.is_held_back(now, line, save, &arrived) => {}
             SlowOutput::Save { save, changes, arrived } => {
+                self.write_owed(line);
                 self.save(line, changes);
                 self.work.after.saves.push((line, save));
                 arrived.into_iter().for_each(|stanza| self.inward(now, line, stanza, false));
+            }
+            SlowOutput::Beside { changes } => {
+                self.save(line, changes.clone());
+                self.work.after.beside.push((line, changes));
             }
             SlowOutput::Early { arrived } => {
                 arrived.into_iter().for_each(|stanza| self.inward(now, line, stanza, true));
@@ -464,6 +477,11 @@ impl Chat {
         };
         peer.counters.stanzas_sent += 1;
         peer.presence.delivered(&waiting.stanza);
+        // Its row is on its way to the disk still: the far one was faster.
+        if let Some(arrival) = waiting.arrival {
+            self.door.taken(now, arrival);
+            self.line_out(now, line.peer, number, &waiting, StanzaFate::Accepted, "by the far gateway");
+        }
         if waiting.fate.durable {
             self.work.note(record::forget(Space::ChatOut, number));
         }

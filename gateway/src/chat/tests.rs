@@ -1,4 +1,5 @@
 mod answers;
+mod gather;
 mod pair;
 mod peers;
 mod reach;

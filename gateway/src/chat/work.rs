@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::Now;
 use skywave_transports::io::{Space, Write};
@@ -29,6 +30,8 @@ pub(super) struct Pending {
     pub(super) taken: Vec<(usize, u64)>,
     /// Records of sessions.
     pub(super) saves: Vec<(Line, u64)>,
+    /// Records of blocks that have left, with the rows that are in them.
+    pub(super) beside: Vec<(Line, Vec<(Vec<u8>, Option<Bytes>)>)>,
     /// Stanzas that came by a link.
     pub(super) handings: Vec<(u64, Handing)>,
     /// Units that they came in.
@@ -135,6 +138,11 @@ impl Chat {
         for (line, save) in pending.saves {
             if let Some(side) = self.side_mut(line) {
                 side.session.store_failed(now, save);
+            }
+        }
+        for (line, changes) in pending.beside {
+            if let Some(side) = self.side_mut(line) {
+                side.session.save_again(now, changes);
             }
         }
         for (line, arrival) in pending.arrivals {

@@ -226,6 +226,10 @@ fn draw_ways(random: &mut Seeded, chat: &mut ChatPlan) {
         let urgent = AddressPrecedence { from: Some("user0@*".to_owned()), to: None, precedence: Precedence::Flash };
         chat.precedence.address.push(urgent);
     }
+    // So fast that the disk is what is waited for.
+    if (chat.over_tcp || chat.alternate) && random.chance(500_000) {
+        chat.tcp_bits_per_second = 1_000_000;
+    }
 }
 
 /// Whether something was drawn that once could not be.

@@ -135,6 +135,8 @@ pub struct ChatPlan {
     pub servers: Servers,
     /// Over TCP, and not by RCOP over the radio.
     pub over_tcp: bool,
+    /// The rate of links over TCP, in bit/s.
+    pub tcp_bits_per_second: u32,
     /// Besides the radio there is a link over TCP for when it cannot be used, and for what a rule sends there.
     pub alternate: bool,
     /// Messages of more octets take that link.
@@ -170,6 +172,7 @@ impl Default for ChatPlan {
         Self {
             servers: Servers::Components,
             over_tcp: false,
+            tcp_bits_per_second: 64_000,
             alternate: false,
             route_over: None,
             hold_over: None,

@@ -106,6 +106,7 @@ impl Plan {
         let port = |of: usize| 5270 + of as u16;
         let target = SocketAddr::new(host(other), port(index)).to_string();
         let mut tcp = TcpConfig::new(full_name(&self.names[other]), Some(target));
+        tcp.bits_per_second = self.chat.as_ref().map_or(tcp.bits_per_second, |chat| chat.tcp_bits_per_second);
         tcp.accept_from = vec![AcceptFrom { network: host(other), prefix: 32, port: None }];
         let sites = self.link_sites(index, LinkKind::Sat);
         let sites = sites.into_iter().filter(|site| site.site == tcp.site).collect();

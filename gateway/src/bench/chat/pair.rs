@@ -169,6 +169,7 @@ impl Pair {
                 SlowOutput::Done { .. }
                 | SlowOutput::Refused { .. }
                 | SlowOutput::Restart
+                | SlowOutput::Beside { .. }
                 | SlowOutput::Notice { .. }
                 | SlowOutput::Counted { .. } => {}
             }

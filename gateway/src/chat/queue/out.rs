@@ -1,7 +1,7 @@
 //! Stanzas that wait for one far site.
 //!
-//! Promises: at most so many and so many octets; a stanza reaches a session only after its row is on the disk (if its
-//! kind is kept there) and after everything that came before it in its conversation; it takes no other link than what
+//! Promises: at most so many and so many octets; a stanza reaches a session only after its row is on the disk, or in the
+//! batch that is being made (if its kind is kept there), and after everything that came before it in its conversation; it takes no other link than what
 //! came before it in its conversation, at its precedence, until that is gone, nor goes beside what has a label of
 //! another group, whose blocks it could overtake; what is replaced by something newer, or
 //! late, is named once. The order between conversations is the session's, by precedence.
@@ -142,7 +142,7 @@ impl OutQueue {
         self.release(&conversation)
     }
 
-    /// Its row is on the disk. What can go to the session now is yielded, in order.
+    /// Its row is on the disk, or will be with what is made of it now. What can go to the session now is yielded, in order.
     pub fn stored(&mut self, number: u64) -> Vec<u64> {
         let Some(entry) = self.entries.get_mut(&number) else { return Vec::new() };
         entry.stored = true;

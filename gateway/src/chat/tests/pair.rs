@@ -9,7 +9,7 @@ use skywave_protocols::xmpp::Stanza;
 use skywave_protocols::xmpp::door::{ComponentConfig, DoorConfig};
 use skywave_protocols::xmpp::fate::Lives;
 use skywave_protocols::xmpp::slow::{Medium, Profile, SlowConfig};
-use skywave_transports::io::Authority;
+use skywave_transports::io::{Authority, Write};
 use skywave_transports::transport::ArrivalId;
 
 use super::super::config::{ChatConfig, EmconRule, ErrorPolicy, MixedScripts, PeerConfig, PeerQueue};
@@ -76,6 +76,8 @@ pub struct Pair {
     pub units: [Vec<(u16, usize)>; 2],
     /// The radio is out, and the link does not know.
     pub out: bool,
+    /// Batches of a site that its disk has not answered, where it takes its time.
+    pub on_the_way: [Option<Vec<(u64, Vec<Write>)>>; 2],
     arrivals: u64,
 }
 
@@ -93,6 +95,7 @@ impl Pair {
             told: [Vec::new(), Vec::new()],
             units: [Vec::new(), Vec::new()],
             out: false,
+            on_the_way: [None, None],
             arrivals: 0,
         };
         pair.link(true);
@@ -101,7 +104,16 @@ impl Pair {
 
     /// The first link of both comes, or goes.
     pub fn link(&mut self, up: bool) {
-        let medium = Medium { boundaries: true, unit_octets_max: 2_034, bits_per_second: 1_000_000 };
+        self.link_by(up, Medium { boundaries: true, unit_octets_max: 2_034, bits_per_second: 1_000_000 });
+    }
+
+    /// It is a fast stream.
+    pub fn stream(&mut self) {
+        self.link(false);
+        self.link_by(true, Medium { boundaries: false, unit_octets_max: 1 << 16, bits_per_second: 1_000_000 });
+    }
+
+    fn link_by(&mut self, up: bool, medium: Medium) {
         let state = LinkState { up, allowed: true, medium, units: 64, octets: 1 << 20 };
         let now = self.now;
         self.chats.iter_mut().for_each(|chat| chat.link_state(now, LINE, &state));
@@ -150,10 +162,22 @@ impl Pair {
         }
     }
 
-    fn drain(&mut self) {
+    /// The disk of a site answers for a batch.
+    pub fn answer(&mut self, site: usize, number: u64, works: bool) {
+        match works {
+            true => self.chats[site].stored(self.now, number),
+            false => self.chats[site].store_failed(self.now, number, "no space"),
+        }
+        self.drain();
+    }
+
+    pub fn drain(&mut self) {
         while let Some((site, output)) = (0..2).find_map(|site| self.chats[site].poll().map(|output| (site, output))) {
             match output {
-                ChatOutput::Store { number, .. } => self.chats[site].stored(self.now, number),
+                ChatOutput::Store { number, writes, keep, .. } => match &mut self.on_the_way[site] {
+                    Some(batches) if !keep => batches.push((number, writes)),
+                    _other => self.chats[site].stored(self.now, number),
+                },
                 ChatOutput::Unit(line, unit) => {
                     self.units[site].push((unit.context, unit.content.len()));
                     if self.out {

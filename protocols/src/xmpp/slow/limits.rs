@@ -76,7 +76,7 @@ pub const SLOW_BITS_PER_SECOND: u32 = 300;
 /// Rate of a stream from which on what may be lost with a side does not wait for its disk.
 pub const FAST_BITS_PER_SECOND: u32 = 256_000;
 /// Shortest time between two blocks that leave unsaved: each costs more than the stanzas in it.
-pub const PASSING_SPACING: Duration = Duration::from_millis(1);
+pub const PASSING_SPACING: Duration = Duration::from_micros(500);
 /// On a fast stream, how long what was handed on already waits to be saved with something else.
 pub const RECEIVED_WAIT: Duration = Duration::from_millis(5);
 /// Numbers of blocks that were acknowledged since as many were reserved, from which on more are.

@@ -25,6 +25,8 @@ pub(super) struct Waiting {
     pub(super) is_written: bool,
     /// Whether it says how things are, and may come twice or be lost with this side.
     pub(super) passes: bool,
+    /// Its row is being saved with what this very input brings about, and not before.
+    pub(super) joins: bool,
 }
 
 /// All that wait, of all contexts.
@@ -71,8 +73,17 @@ impl Queue {
         let rank = (Reverse(outgoing.priority), self.arrivals);
         let is_written = is_written(&outgoing.stanza);
         let passes = Meaning::of(&outgoing.stanza).may_repeat();
-        self.put_back(rank, Waiting { outgoing, since, is_written, passes });
+        self.put_back(rank, Waiting { outgoing, since, is_written, passes, joins: false });
         Ok(())
+    }
+
+    /// Notes of rows whether they are being saved with what is done now.
+    pub(super) fn join(&mut self, numbers: &[u64], joins: bool) {
+        for number in numbers {
+            if let Some(waiting) = self.rows.get(number).and_then(|rank| self.waiting.get_mut(rank)) {
+                waiting.joins = joins;
+            }
+        }
     }
 
     /// Takes a row out again.

@@ -58,6 +58,8 @@ pub(super) struct Composition {
     pub(super) raw: usize,
     /// It has nothing but what may be lost with this side, and leaves without being saved; not on disk.
     pub(super) passes: bool,
+    /// It has nothing but that and stanzas whose rows are saved with it, and leaves meanwhile; not on disk.
+    pub(super) joins: bool,
 }
 
 /// A stanza of which not all is in blocks.
@@ -285,6 +287,7 @@ mod tests {
             text: b"abcde".to_vec(),
             raw: 0,
             passes: false,
+            joins: false,
         };
         let octets = composition.octets();
         assert_eq!(Composition::read(&octets, 3, 9), Ok(composition.clone()));

@@ -218,21 +218,24 @@ impl Sender {
         vec![(Key::Epoch(self.context).octets(), Some(number_octets(self.epoch.into())))]
     }
 
-    /// Makes the next block; gives what must be saved before it leaves.
-    pub(super) fn form(&mut self, dictionaries: &Dictionaries, composition: Composition) -> Vec<Change> {
+    /// Makes the next block.
+    pub(super) fn form(&mut self, dictionaries: &Dictionaries, composition: Composition) -> Formed {
         let number = self.next;
         self.note_rows(&composition);
-        let mut changes = if self.running.is_none() { self.begin(dictionaries, number) } else { Vec::new() };
-        let Some(running) = &mut self.running else { return changes };
+        let changes = if self.running.is_none() { self.begin(dictionaries, number) } else { Vec::new() };
+        let mut formed = Formed { changes, beside: Vec::new() };
+        let Some(running) = &mut self.running else { return formed };
         let body = encode(running, &composition);
-        let passes = composition.passes && changes.is_empty() && number < self.reserved;
-        let state = if passes { State::Ready } else { State::Unsaved };
+        let leaves = composition.joins && formed.changes.is_empty() && number < self.reserved;
+        let passes = composition.passes && leaves;
+        let state = if leaves { State::Ready } else { State::Unsaved };
         if !passes {
-            changes.push((Key::Block(self.context, number).octets(), Some(composition.octets())));
+            let saved = if leaves { &mut formed.beside } else { &mut formed.changes };
+            saved.push((Key::Block(self.context, number).octets(), Some(composition.octets())));
         }
         self.blocks.push_back(Block { number, composition: Composition { passes, ..composition }, state, body });
         self.next += 1;
-        changes
+        formed
     }
 
     /// Has numbers reserved on the disk for blocks that leave unsaved: all that the window has room for.
@@ -385,6 +388,14 @@ impl Sender {
     pub(super) fn patience(&self, repeat_after: Duration) -> Duration {
         repeat_after * (1 << self.repeats.min(REPEAT_DOUBLINGS_MAX))
     }
+}
+
+/// What must be saved of a new block.
+pub(super) struct Formed {
+    /// Before it leaves.
+    pub(super) changes: Vec<Change>,
+    /// With the rows in it: it may leave now.
+    pub(super) beside: Vec<Change>,
 }
 
 /// What is known of a row.

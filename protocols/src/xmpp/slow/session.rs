@@ -64,6 +64,12 @@ pub enum SlowOutput {
         /// In the order in which they are to be handed on.
         arrived: Vec<Stanza>,
     },
+    /// Records for the very batch in which the rows of [`Session::submit_joined`] are saved: the block that they make has
+    /// left already. Not answered, but by [`Session::save_again`] if that batch is not stored.
+    Beside {
+        /// Keys and values.
+        changes: Vec<(Vec<u8>, Option<Bytes>)>,
+    },
     /// Stanzas that do no harm when they come twice, before they are on the disk: a crash repeats them. They come after
     /// everything that was yielded before, and nothing that waits for the disk is before them.
     Early {
@@ -172,6 +178,33 @@ impl Session {
     /// Takes a stanza for the peer.
     pub fn submit(&mut self, now: Now, outgoing: Outgoing) {
         each!(self, session => session.submit(now, outgoing));
+    }
+
+    /// Whether stanzas may leave while their rows are being saved: over a fast stream, in blocks of our own.
+    pub fn takes_joined(&self) -> bool {
+        match &self.profile {
+            Inner::Skywave(session) => session.takes_joined(),
+            Inner::Standard(_) | Inner::Units(_) => false,
+        }
+    }
+
+    /// Takes stanzas whose rows are saved with everything that this brings about, as one batch: where
+    /// [`Session::takes_joined`] they may leave at once.
+    //= xmpp/SLOW-034
+    pub fn submit_joined(&mut self, now: Now, joined: Vec<Outgoing>) {
+        match &mut self.profile {
+            Inner::Skywave(session) => session.submit_joined(now, joined),
+            Inner::Standard(_) | Inner::Units(_) => joined.into_iter().for_each(|outgoing| self.submit(now, outgoing)),
+        }
+    }
+
+    /// The batch with records that were yielded as [`SlowOutput::Beside`] is not stored: they are saved with the next one.
+    pub fn save_again(&mut self, now: Now, changes: Vec<(Vec<u8>, Option<Bytes>)>) {
+        match &mut self.profile {
+            Inner::Skywave(session) => session.save_again(now, changes),
+            // They yield none.
+            Inner::Standard(_) | Inner::Units(_) => {}
+        }
     }
 
     /// Takes a stanza back; false when it is in a unit already, or unknown.

@@ -52,6 +52,8 @@ pub(super) struct Skywave {
     stream: Incoming,
     /// When the last block left unsaved, if none was saved since.
     passed_at: Option<Instant>,
+    /// Stanzas are being taken whose rows are saved with what is made of them.
+    joining: bool,
     /// Requests for a new epoch that wait for room, and when the last one of a context left.
     requests: BTreeMap<u8, Vec<u8>>,
     asked: BTreeMap<u8, Instant>,
@@ -125,6 +127,7 @@ impl Skywave {
             units: 0,
             stream: Incoming::default(),
             passed_at: None,
+            joining: false,
             requests: BTreeMap::new(),
             asked: BTreeMap::new(),
             heard_at: None,
@@ -215,6 +218,12 @@ impl Skywave {
     }
 
     pub(super) fn submit(&mut self, now: Now, outgoing: Outgoing) {
+        self.line_up(now, outgoing);
+        self.work(now);
+    }
+
+    /// Has a stanza wait for a block.
+    fn line_up(&mut self, now: Now, outgoing: Outgoing) {
         let number = outgoing.number;
         match self.senders.values().find_map(|sender| sender.knows_row(number)) {
             Some(Known::Done) => {
@@ -228,9 +237,39 @@ impl Skywave {
             return self.outputs.push_back(SlowOutput::Refused { number, why });
         }
         if let Err(why) = self.queue.push(now.mono, outgoing) {
-            return self.outputs.push_back(SlowOutput::Refused { number, why });
+            self.outputs.push_back(SlowOutput::Refused { number, why });
         }
+    }
+
+    pub(super) fn takes_joined(&self) -> bool {
+        self.medium.is_some_and(Medium::is_fast)
+    }
+
+    /// Stanzas whose rows are in the same batch as what leaves: neither is on the disk without the other.
+    //= xmpp/SLOW-034
+    pub(super) fn submit_joined(&mut self, now: Now, joined: Vec<Outgoing>) {
+        let numbers: Vec<u64> = joined.iter().map(|outgoing| outgoing.number).collect();
+        joined.into_iter().for_each(|outgoing| self.line_up(now, outgoing));
+        self.queue.join(&numbers, true);
+        self.joining = true;
         self.work(now);
+        // What has not left now has its row on the disk before its block is, and waits for that.
+        self.joining = false;
+        self.queue.join(&numbers, false);
+    }
+
+    pub(super) fn save_again(&mut self, now: Now, changes: Vec<Change>) {
+        for (key, value) in changes {
+            let is_open = match Key::read(&key) {
+                Ok(Key::Block(context, number)) => number >= self.sender(context).base,
+                Ok(_) | Err(_) => true,
+            };
+            // What was noted meanwhile is newer.
+            if is_open && !self.store.lazy.contains_key(&key) {
+                self.store.changes.entry(key).or_insert(value);
+            }
+        }
+        self.store.again_at.get_or_insert(now.mono + SAVE_AGAIN_AFTER);
     }
 
     pub(super) fn knows(&self, number: u64) -> bool {

@@ -8,7 +8,7 @@ use super::super::limits::{
 };
 use super::super::queue::{Waiting, context_of};
 use super::super::record::{Composition, Cut, Fragment, Key};
-use super::super::sender::{self, Sender, State};
+use super::super::sender::{self, Formed, Sender, State};
 use super::super::session::{Confirmation, SlowOutput};
 use super::super::short_id::{Ids, Kept, Place};
 use super::super::stream_frame;
@@ -63,6 +63,9 @@ impl Skywave {
             return Some(Instant::ZERO);
         }
         let first = self.waiting_in(context).next()?;
+        if self.joining && self.may_pass(context) && self.waiting_in(context).any(|waiting| waiting.joins) {
+            return Some(Instant::ZERO);
+        }
         if first.passes && self.may_pass(context) {
             return Some(self.passed_at.map_or(Instant::ZERO, |at| at + PASSING_SPACING));
         }
@@ -101,8 +104,9 @@ impl Skywave {
             unit_octets: unit_octets(medium),
         };
         let number = self.sender(context).next;
-        let passes = medium.is_fast() && self.sender(context).fragment.is_none();
-        let mut block = Composition { priority: i8::MIN, passes, ..Composition::default() };
+        let may_leave = medium.is_fast() && self.sender(context).fragment.is_none();
+        let mut block =
+            Composition { priority: i8::MIN, passes: may_leave, joins: may_leave, ..Composition::default() };
         let is_whole = self.take_fragment(context, limit, &mut block);
         if is_whole {
             self.take_waiting(context, number, limit, &mut block);
@@ -111,10 +115,13 @@ impl Skywave {
             return;
         }
         let dictionaries = self.dictionaries.clone();
-        let reserved = if block.passes { self.sender(context).reserve() } else { Vec::new() };
-        self.passed_at = Some(now.mono).filter(|_| block.passes);
-        let changes = self.sender(context).form(&dictionaries, block);
+        let reserved = if may_leave { self.sender(context).reserve() } else { Vec::new() };
+        self.passed_at = Some(now.mono).filter(|_| block.joins);
+        let Formed { changes, beside } = self.sender(context).form(&dictionaries, block);
         self.change(changes);
+        if !beside.is_empty() {
+            self.outputs.push_back(SlowOutput::Beside { changes: beside });
+        }
         self.change(reserved);
         let tidied = self.sender(context).tidy();
         self.change_lazily(now, tidied);
@@ -149,8 +156,9 @@ impl Skywave {
         let (mut index, mut coded) = (0, None);
         for row in rows {
             let Some((rank, waiting)) = self.queue.remove(row) else { continue };
-            // What is to be saved has a block of its own: nothing else waits for the disk with it.
-            if block.passes && !waiting.passes && !block.cuts.is_empty() {
+            let leaves = waiting.passes || waiting.joins;
+            // What is to be saved before has a block of its own: nothing else waits for the disk with it.
+            if block.joins && !leaves && !block.cuts.is_empty() {
                 self.queue.put_back(rank, waiting);
                 return;
             }
@@ -183,6 +191,7 @@ impl Skywave {
             }
             index += 1;
             block.passes &= waiting.passes && !is_cut;
+            block.joins &= leaves && !is_cut;
             if is_cut {
                 return self.cut(context, row, priority, &text, most, block);
             }

@@ -147,7 +147,8 @@ fn a_stream_on_which_nothing_is_acknowledged_begins_anew() {
                     }
                     SlowOutput::Save { save, .. } => session.stored(now, save),
                     SlowOutput::Restart => restarts += 1,
-                    SlowOutput::Early { .. }
+                    SlowOutput::Beside { .. }
+                    | SlowOutput::Early { .. }
                     | SlowOutput::Done { .. }
                     | SlowOutput::Refused { .. }
                     | SlowOutput::Notice { .. }
@@ -435,6 +436,7 @@ fn outputs(session: &mut Session) -> (Vec<Saved>, Vec<Bytes>) {
             SlowOutput::Save { save, changes, .. } => saves.push((save, changes)),
             SlowOutput::Unit { content, .. } => units.push(content),
             SlowOutput::Restart
+            | SlowOutput::Beside { .. }
             | SlowOutput::Early { .. }
             | SlowOutput::Done { .. }
             | SlowOutput::Refused { .. }

@@ -6,7 +6,7 @@
 //! Checked after each step: what a side handed on is what the other was given, in order for each context, once; what may
 //! come twice does so only after a crash, and over a fast stream what is only in memory may be lost with its side.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::super::config::{Medium, Profile, SlowConfig};
 use super::super::session::{Outgoing, Session, SlowOutput};
@@ -40,6 +40,8 @@ const SERVER: &str = "jabber:server";
 const ASIDE: &str = "aside ";
 
 type Change = (Vec<u8>, Option<Bytes>);
+/// A row of the gateway: number; priority, label, body.
+type Row = (u64, (i8, u8, String));
 
 struct Side {
     session: Session,
@@ -49,6 +51,10 @@ struct Side {
     /// Rows that are done and not yet deleted.
     done: Vec<u64>,
     open: Option<(u64, Vec<Change>, Vec<Stanza>)>,
+    /// Batches of rows on their way to the disk, with the records of what left meanwhile.
+    joined: VecDeque<(Vec<Row>, Vec<Change>)>,
+    /// Rows that the disk refused, whose stanzas are in blocks: they go with the next batch.
+    owed: Vec<Row>,
     next_row: u64,
     /// All that was ever submitted, by context, in order; and what the other side handed on.
     sent: BTreeMap<u8, Vec<String>>,
@@ -105,6 +111,8 @@ impl World {
             rows: BTreeMap::new(),
             done: Vec::new(),
             open: None,
+            joined: VecDeque::new(),
+            owed: Vec::new(),
             next_row: 1,
             sent: BTreeMap::new(),
             got: BTreeMap::new(),
@@ -151,6 +159,23 @@ impl World {
     }
 
     fn submit(&mut self, site: usize) {
+        let joins = self.sides[site].session.takes_joined() && self.random.chance(600_000);
+        let count = if joins { 1 + self.random.below(3) } else { 1 };
+        let rows: Vec<Row> = (0..count).map(|_| self.say(site)).collect();
+        if joins {
+            let joined = rows.iter().map(|(number, row)| outgoing(site, *number, row)).collect();
+            self.sides[site].session.submit_joined(self.now, joined);
+            self.sides[site].joined.push_back((rows, Vec::new()));
+            return self.outputs(site);
+        }
+        for row in rows {
+            let given = outgoing(site, row.0, &row.1);
+            self.sides[site].rows.extend([row]);
+            self.sides[site].session.submit(self.now, given);
+        }
+    }
+
+    fn say(&mut self, site: usize) -> Row {
         let number = self.sides[site].next_row;
         self.sides[site].next_row += 1;
         let priority = [-4, -2, -2, 0, 2, 4, 6][self.random.below(7) as usize];
@@ -159,20 +184,7 @@ impl World {
         // Rows of one precedence stay in order; only those are compared.
         let urgent = u8::from(priority >= 3);
         self.sides[site].sent.entry(order_key(label, priority, urgent)).or_default().push(body.clone());
-        self.sides[site].rows.insert(number, (priority, label, body));
-        self.give(site, number);
-    }
-
-    fn give(&mut self, site: usize, number: u64) {
-        let (priority, label, body) = self.sides[site].rows[&number].clone();
-        let outgoing = Outgoing {
-            number,
-            priority: MtPriority::try_from(priority).unwrap(),
-            label_context: label,
-            since: WallTime::default(),
-            stanza: stanza(site, priority, label, &body),
-        };
-        self.sides[site].session.submit(self.now, outgoing);
+        (number, (priority, label, body))
     }
 
     fn medium(&self) -> Medium {
@@ -192,11 +204,14 @@ impl World {
 
     /// A side loses all that is not on its disk.
     fn crash(&mut self, site: usize) {
-        if let Some((_, changes, arrived)) = self.sides[site].open.take()
-            && self.random.chance(500_000)
-        {
-            self.commit(site, changes, arrived);
+        let mut works = true;
+        if let Some((_, changes, arrived)) = self.sides[site].open.take() {
+            works = self.random.chance(500_000);
+            if works {
+                self.commit(site, changes, arrived);
+            }
         }
+        self.lose_joined(site, works);
         self.lives += 1;
         let life = self.lives;
         let random = self.random.fork(&format!("life {life}"));
@@ -213,12 +228,49 @@ impl World {
         if self.medium().is_fast() {
             self.forget_asides(site);
         }
-        let rows: Vec<u64> = self.sides[site].rows.keys().copied().collect();
-        rows.into_iter().for_each(|number| self.give(site, number));
+        for (number, row) in self.sides[site].rows.clone() {
+            self.sides[site].session.submit(self.now, outgoing(site, number, &row));
+        }
         if !self.boundaries {
             self.lose_stream();
         }
         self.up(site);
+    }
+
+    /// Of the batches on their way only the first may have reached the disk; who said the rest was not told that it is here.
+    fn lose_joined(&mut self, site: usize, mut works: bool) {
+        for (rows, changes) in std::mem::take(&mut self.sides[site].joined) {
+            works &= self.random.chance(500_000);
+            if works {
+                self.sides[site].rows.extend(rows);
+                self.commit(site, changes, Vec::new());
+            } else {
+                self.sides[site].lost.extend(rows.into_iter().map(|(_, (_, _, body))| body));
+            }
+        }
+        let owed = std::mem::take(&mut self.sides[site].owed);
+        self.sides[site].lost.extend(owed.into_iter().map(|(_, (_, _, body))| body));
+    }
+
+    /// What was on its way to the disk before is there.
+    fn store_joined(&mut self, site: usize) {
+        for (rows, changes) in std::mem::take(&mut self.sides[site].joined) {
+            if !self.random.chance(self.troubles.refuse) {
+                self.sides[site].rows.extend(rows);
+                self.commit(site, changes, Vec::new());
+                continue;
+            }
+            for row in rows {
+                if self.sides[site].session.withdraw(row.0) {
+                    // Who said it is told.
+                    self.sides[site].lost.insert(row.1.2);
+                } else {
+                    self.sides[site].owed.push(row);
+                }
+            }
+            let now = self.now;
+            self.sides[site].session.save_again(now, changes);
+        }
     }
 
     /// Asides are in memory only: those that are not in a saved block are gone.
@@ -277,7 +329,14 @@ impl World {
                 SlowOutput::Unit { unit, content, .. } => self.on_unit(site, unit, &content),
                 SlowOutput::Save { save, changes, arrived } => {
                     assert!(self.sides[site].open.is_none(), "two batches are open");
+                    self.store_joined(site);
+                    let owed = std::mem::take(&mut self.sides[site].owed);
+                    self.sides[site].joined.push_back((owed, Vec::new()));
                     self.sides[site].open = Some((save, changes, arrived));
+                }
+                SlowOutput::Beside { changes } => {
+                    let joined = self.sides[site].joined.back_mut().expect("rows are being saved");
+                    joined.1.extend(changes);
                 }
                 SlowOutput::Early { arrived } => self.take(site, arrived),
                 SlowOutput::Done { number, .. } => self.sides[site].done.push(number),
@@ -371,6 +430,7 @@ impl World {
         if self.random.chance(400_000) && self.troubles.crash > 0 {
             return;
         }
+        self.store_joined(site);
         if let Some((save, changes, arrived)) = self.sides[site].open.take() {
             if self.random.chance(self.troubles.refuse) {
                 self.sides[site].session.store_failed(self.now, save);
@@ -381,6 +441,7 @@ impl World {
         }
         for number in std::mem::take(&mut self.sides[site].done) {
             self.sides[site].rows.remove(&number);
+            self.sides[site].owed.retain(|(owed, _)| *owed != number);
         }
     }
 
@@ -430,6 +491,16 @@ impl World {
             assert!(sent.iter().zip(got).all(|(sent, got)| *sent == got), "side {site} got {got:?} of {sent:?}");
             assert!(sent.len() >= got.len(), "side {site} got {got:?} of {sent:?}");
         }
+    }
+}
+
+fn outgoing(site: usize, number: u64, (priority, label, body): &(i8, u8, String)) -> Outgoing {
+    Outgoing {
+        number,
+        priority: MtPriority::try_from(*priority).unwrap(),
+        label_context: *label,
+        since: WallTime::default(),
+        stanza: stanza(site, *priority, *label, body),
     }
 }
 

@@ -86,7 +86,9 @@ impl End {
                 }
                 SlowOutput::Done { number, how } => self.done.push((number, how)),
                 SlowOutput::Notice { name, .. } => self.notices.push(name),
-                SlowOutput::Early { .. } => panic!("these have no block that could come again"),
+                SlowOutput::Early { .. } | SlowOutput::Beside { .. } => {
+                    panic!("these have no block that could come again")
+                }
                 SlowOutput::Restart => self.restarts += 1,
                 SlowOutput::Refused { .. } | SlowOutput::Counted { .. } => {}
             }
