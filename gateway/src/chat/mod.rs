@@ -5,6 +5,8 @@
 //! link → slow (session) → on disk → inward (filter, presence) → queue::local → fast (door) → local server
 //! ```
 //!
+//! Over a fast stream what goes to the link leaves while it is being saved ([`gather`]).
+//!
 //! Promises: what a local server was told is taken is on disk if its kind is kept there ([`fate`]), and is then sent,
 //! answered with an error, or still on disk, whatever crashes; what came by a link is confirmed to the far site only once
 //! it is on disk; order inside a conversation is kept both ways; nothing is sent that was not asked for. Everything that
