@@ -14,6 +14,9 @@ use skywave_transports::transport::ArrivalId;
 use super::queue::local::Handing;
 use super::{Chat, ChatOutput, Line};
 
+/// A session's record, by its own key; nothing to delete it.
+type Change = (Vec<u8>, Option<Bytes>);
+
 /// What is to be written, and what follows.
 #[derive(Debug, Default)]
 pub(super) struct Work {
@@ -31,7 +34,7 @@ pub(super) struct Pending {
     /// Records of sessions.
     pub(super) saves: Vec<(Line, u64)>,
     /// Records of blocks that have left, with the rows that are in them.
-    pub(super) beside: Vec<(Line, Vec<(Vec<u8>, Option<Bytes>)>)>,
+    pub(super) beside: Vec<(Line, Vec<Change>)>,
     /// Stanzas that came by a link.
     pub(super) handings: Vec<(u64, Handing)>,
     /// Units that they came in.
