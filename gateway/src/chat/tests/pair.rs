@@ -66,6 +66,9 @@ pub fn config(own: &str, far: &[&str]) -> ChatConfig {
     }
 }
 
+/// What is to be written, by the number of its batch.
+pub type Batch = (u64, Vec<Write>);
+
 /// The two gateways.
 pub struct Pair {
     pub chats: [Chat; 2],
@@ -77,7 +80,7 @@ pub struct Pair {
     /// The radio is out, and the link does not know.
     pub out: bool,
     /// Batches of a site that its disk has not answered, where it takes its time.
-    pub on_the_way: [Option<Vec<(u64, Vec<Write>)>>; 2],
+    pub on_the_way: [Option<Vec<Batch>>; 2],
     arrivals: u64,
 }
 
