@@ -1,6 +1,7 @@
 //! What drives the checks: the `verify` command and the fuzz targets. The tests themselves are in `it/` (pure, run by
 //! `cargo test`) and `interop/` (real servers, run by `cargo verify`).
 
+pub mod commands;
 pub mod dictionary;
 pub mod fuzz;
 pub mod verify;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 use skywave::config::{Loaded, Text, load};
-use skywave_tests::root;
+use skywave_tests::{commands, root};
 use skywave_transports::modem::weather::Weather;
 
 use super::judge;
@@ -92,4 +92,14 @@ fn collect(tree: &Value, keys: &mut BTreeSet<String>) {
             keys.insert(key.clone());
         }
     }
+}
+
+#[test]
+fn the_page_of_commands_is_fresh() {
+    let committed = std::fs::read_to_string(root().join(commands::PAGE)).unwrap_or_default();
+    assert!(
+        committed == commands::page(),
+        "{} is stale: cargo run --package skywave-tests --bin commands",
+        commands::PAGE
+    );
 }
