@@ -4,7 +4,6 @@ use super::compose::asks;
 use super::event::{Brought, DtsEvent, SendFault};
 use super::expedited::ExpeditedReceiver;
 use super::limits::{EVENTS_MAX, PEERS_MAX, WARNING_PAUSE, WARNINGS_MAX};
-use super::peer::Peer;
 use super::resets::{Pending, ResetOrder};
 use super::{Dts, arq::receiver::Taken};
 use crate::bytes::Bytes;
@@ -37,7 +36,8 @@ impl Dts {
             return Heard::default();
         }
         if self.is_deaf() {
-            self.peers.values_mut().for_each(Peer::doubted);
+            let unheard = self.unheard;
+            self.peers.values_mut().for_each(|peer| peer.doubted(unheard));
         }
         self.unheard = 0;
         if let Some(peer) = self.peers.get_mut(&pdu.source) {

@@ -136,9 +136,12 @@ impl Peer {
         (self.retry_at, self.retry_urgent_at) = (Instant::ZERO, Instant::ZERO);
     }
 
-    /// Somebody was heard after a time in which nobody was: that this one did not answer then says nothing of it, but that
-    /// it is there is not known.
-    pub(super) fn doubted(&mut self) {
+    /// Somebody was heard after `unheard` answers in a row that were missing: that this one did not answer then says nothing
+    /// of it, but that it is there is not known. One that had been silent before, when others were heard, stays so.
+    pub(super) fn doubted(&mut self, unheard: u32) {
+        if self.failures > unheard {
+            return;
+        }
         self.failures = if self.failures > 0 { MISSES_BEFORE_PROBE } else { 0 };
         (self.retry_at, self.retry_urgent_at) = (Instant::ZERO, Instant::ZERO);
     }

@@ -265,6 +265,25 @@ fn who_hears_nobody_asks_one_node_at_a_time() {
     }
 }
 
+/// One is off while another is heard now and then: that nobody was heard for two tries says nothing of our own ears, and
+/// its pauses grow on.
+#[test]
+fn one_that_is_off_is_asked_ever_more_seldom_though_others_are_heard() {
+    let (mut a, mut now) = (linked(A, B), at(1));
+    a.submit(at(0), sending(1, B, ARQ, 3, 1000));
+    let mut pauses = Vec::new();
+    for _ in 0..6 {
+        let (later, more) = silence(&mut a, B, now, 2);
+        pauses.extend(more);
+        a.heard(later, &frame(3, 9, Body::Warning { received: 0, reason: 2 }), true);
+        now = later;
+    }
+    assert!(pauses.last() > Some(&250), "{pauses:?}");
+    // It is heard itself: at once.
+    a.heard(now, &frame(B, 9, Body::Warning { received: 0, reason: 2 }), true);
+    assert_eq!(a.waiting(now.mono).map(|waiting| waiting.at), Some(now.mono));
+}
+
 /// One that is silent says nothing of another that has answered whatever it was asked: that one is asked at once.
 #[test]
 fn who_answered_so_far_does_not_wait_for_one_that_is_silent() {
