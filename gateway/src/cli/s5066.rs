@@ -112,6 +112,15 @@ pub enum S5066Verb {
         #[command(flatten)]
         managing: Managing,
     },
+    /// Have the node do nothing but broadcast, or no longer: links end, and clients with ARQ (rank 15; Skywave's own nodes)
+    Broadcast {
+        /// Whether it does
+        #[arg(value_parser = ["on", "off"])]
+        broadcast: String,
+        /// Where and how long.
+        #[command(flatten)]
+        managing: Managing,
+    },
     /// Round trips to a console at another node, which runs with --answer
     Ping {
         /// How the probes travel.
@@ -332,6 +341,7 @@ pub(super) fn s5066(arguments: &S5066) -> Result<(), Fault> {
         }
         S5066Verb::State(managing) => manage(at, Ask::State, managing),
         S5066Verb::Emcon { emcon, managing } => manage(at, Ask::Emcon(emcon == "on"), managing),
+        S5066Verb::Broadcast { broadcast, managing } => manage(at, Ask::Broadcast(broadcast == "on"), managing),
         S5066Verb::Ping { probes, .. } | S5066Verb::Traffic { probes, .. } if probes.answer => {
             let span = probes.for_seconds.map(seconds);
             let config = AnswerConfig { application: probes.application(), ttl: probes.ttl(0), span };

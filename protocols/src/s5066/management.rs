@@ -8,6 +8,8 @@ use crate::bytes::Bytes;
 pub const KIND: u8 = 0;
 /// Octets of an answer; what is longer ends at the last whole line.
 pub const ANSWER_OCTETS_MAX: usize = 4_000;
+/// The answer to anything else.
+pub const UNKNOWN: &str = "unknown: state, emcon on, emcon off, broadcast on, broadcast off";
 
 /// What is asked of the node.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,6 +18,8 @@ pub enum Ask {
     State,
     /// That it keeps radio silence, or no longer.
     Emcon(bool),
+    /// That it does nothing but broadcast, or no longer.
+    Broadcast(bool),
 }
 
 impl Ask {
@@ -25,6 +29,8 @@ impl Ask {
             b"" | b"state" => Some(Self::State),
             b"emcon on" => Some(Self::Emcon(true)),
             b"emcon off" => Some(Self::Emcon(false)),
+            b"broadcast on" => Some(Self::Broadcast(true)),
+            b"broadcast off" => Some(Self::Broadcast(false)),
             _ => None,
         }
     }
@@ -35,6 +41,8 @@ impl Ask {
             Self::State => "state",
             Self::Emcon(true) => "emcon on",
             Self::Emcon(false) => "emcon off",
+            Self::Broadcast(true) => "broadcast on",
+            Self::Broadcast(false) => "broadcast off",
         }
     }
 
@@ -59,7 +67,8 @@ mod tests {
 
     #[test]
     fn what_may_be_asked() {
-        for ask in [Ask::State, Ask::Emcon(true), Ask::Emcon(false)] {
+        for ask in [Ask::State, Ask::Emcon(true), Ask::Emcon(false), Ask::Broadcast(true), Ask::Broadcast(false)] {
+            assert!(UNKNOWN.contains(ask.text()));
             assert_eq!(Ask::parse(&ask.message().body), Some(ask));
         }
         assert_eq!(Ask::parse(b" emcon on\n"), Some(Ask::Emcon(true)));

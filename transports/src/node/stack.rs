@@ -241,6 +241,17 @@ impl Stack {
         }
     }
 
+    /// The node begins to do nothing but broadcast, or may have links again.
+    //= s5066/NODE-041
+    pub(super) fn set_broadcast_only(&mut self, now: Now, broadcast_only: bool) {
+        self.server.set_broadcast_only(now, broadcast_only);
+        self.cas.set_broadcast_only(now, broadcast_only);
+        self.settle(now);
+        if broadcast_only {
+            self.end_with_arq();
+        }
+    }
+
     /// A D_PDU was heard.
     pub(super) fn heard(&mut self, now: Now, received: &Received) {
         let pdu = &received.pdu;
@@ -403,6 +414,7 @@ impl Stack {
             "clients": self.server.clients().map(client).collect::<Vec<_>>(),
             "queued_units": self.units.len(),
             "queued_octets": self.server.queued_octets(),
+            "broadcast_only": self.server.is_broadcast_only(),
             "hard_link": self.server.hard_link_peer().map(|peer| peer.to_string()),
             "links": self.linked.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "layers": self.counters,

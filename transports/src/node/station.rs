@@ -210,6 +210,7 @@ impl Station {
 
     /// Does what a client that manages the node asks.
     //= s5066/NODE-015
+    //= s5066/NODE-041
     fn on_order(&mut self, now: Now, order: &Order, modem: &mut dyn Modem) {
         match order.ask {
             Ask::State => {
@@ -219,6 +220,12 @@ impl Station {
             Ask::Emcon(emcon) => {
                 self.set_emcon(now, emcon, modem);
                 self.stack.answer(now, order, order.ask.text());
+            }
+            Ask::Broadcast(broadcast_only) => {
+                // Its client may be among those that are unbound.
+                self.stack.answer(now, order, order.ask.text());
+                self.stack.set_broadcast_only(now, broadcast_only);
+                self.settle(now, modem);
             }
         }
     }

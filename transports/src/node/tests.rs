@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::random::{Random as _, Seeded};
 use skywave_protocols::s5066::address::NodeAddress;
+use skywave_protocols::s5066::management::Ask;
 use skywave_protocols::s5066::node::cas::LinkSetup;
 use skywave_protocols::s5066::node::dpdu::{
     AckPart, Body, DPdu, DataPart, Eow, ExpeditedPart, ManagementPart, NonArqPart, ResetPart, decode,
@@ -15,7 +16,7 @@ use skywave_protocols::s5066::sis::fields::{
 };
 use skywave_protocols::s5066::sis::frame::FrameReader;
 use skywave_protocols::s5066::sis::pdu::Primitive;
-use skywave_protocols::s5066::sis::reason::{DataRejection, HardLinkStatus};
+use skywave_protocols::s5066::sis::reason::{DataRejection, HardLinkStatus, UnbindReason};
 use skywave_protocols::s5066::sis::unidata::{Quirks, UnidataRequest};
 use skywave_protocols::time::{Duration, Instant, Now, Wakeup};
 
@@ -61,6 +62,8 @@ struct Bench {
     restarts: Vec<u16>,
     /// Wakeups that one run may take.
     wakeups_max: u64,
+    /// Clients that their node threw out; none may be but in tests that ask for it.
+    closed: Option<Vec<(u16, u64)>>,
 }
 
 fn address(number: u16) -> NodeAddress {
@@ -109,6 +112,7 @@ impl Bench {
             digest: Sha256::new(),
             restarts: Vec::new(),
             wakeups_max: WAKEUPS_MAX,
+            closed: None,
         };
         let ids: Vec<u16> = bench.simulator.stations().map(|(id, ..)| id.0).collect();
         for station in ids {
@@ -163,7 +167,11 @@ impl Bench {
 
     fn drain(&mut self) {
         while let Some((station, client, output)) = self.simulator.poll() {
-            let ClientOutput::Write(octets) = output else { panic!("{client:?} of {station:?} was closed") };
+            let ClientOutput::Write(octets) = output else {
+                let closed = self.closed.as_mut().unwrap_or_else(|| panic!("{client:?} of {station:?} was closed"));
+                closed.push((station.0, client.0));
+                continue;
+            };
             self.digest.update(self.now.mono.as_micros().to_le_bytes());
             self.digest.update(&octets);
             let seconds = self.seconds();

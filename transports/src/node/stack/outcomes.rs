@@ -68,12 +68,7 @@ impl Stack {
         //= s5066/NODE-025
         while let Some(&(_, id)) = self.confirms.first().filter(|(at, _)| *at <= now.mono) {
             self.confirms.pop_first();
-            let Some(unit) = self.units.get(&id) else { continue };
-            if let Some(number) = unit.number {
-                self.dts.cancel(number);
-                self.loads.remove(&number);
-            }
-            self.finish(id, Outcome::NotResponding);
+            self.give_up(id);
         }
         while let Some(&(at, id)) = self.deadlines.first().filter(|(at, _)| *at <= now.mono) {
             self.deadlines.remove(&(at, id));
@@ -81,6 +76,22 @@ impl Stack {
                 self.end_late(id, false);
             }
         }
+    }
+
+    /// All that needs a link ends: there are none any more.
+    pub(super) fn end_with_arq(&mut self) {
+        let with_arq = self.units.iter().filter(|(_, unit)| unit.outgoing.carriage == Carriage::Arq);
+        let ids: Vec<RequestId> = with_arq.map(|(&id, _)| id).collect();
+        ids.into_iter().for_each(|id| self.give_up(id));
+    }
+
+    /// Nobody is to know of a U_PDU any more but its client.
+    fn give_up(&mut self, id: RequestId) {
+        if let Some(number) = self.units.get(&id).and_then(|unit| unit.number) {
+            self.dts.cancel(number);
+            self.loads.remove(&number);
+        }
+        self.finish(id, Outcome::NotResponding);
     }
 
     pub(super) fn end_late(&mut self, id: RequestId, begun: bool) {

@@ -275,3 +275,41 @@ fn an_answer_about_a_link_has_the_time_that_it_may_take() {
         }
     }
 }
+
+/// Its links and its clients with ARQ end; the other node hears why, and is refused. Then it has links again.
+#[test]
+fn a_node_begins_to_broadcast_while_it_runs() {
+    let mut bench = Bench::new("", 2);
+    bench.closed = Some(Vec::new());
+    for tag in 0..20 {
+        bench.arq(0, 1, 6, 7200, unit(tag, 2000));
+        bench.arq(1, 0, 6, 7200, unit(100 + tag, 1500));
+    }
+    bench.run(20.0);
+    let manager = 9;
+    let manage = |bench: &mut Bench, ask: Ask| bench.say(0, manager, &Primitive::ManagementRequest(ask.message()));
+    bench.input(0, manager, ClientInput::Accepted);
+    let (sap, rank) = (SapId::try_from(9).unwrap(), Rank::MANAGER);
+    let service = ServiceType { mode: DeliveryMode::NON_ARQ, retransmissions: 0 };
+    bench.say(0, manager, &Primitive::BindRequest { sap, rank, service });
+    manage(&mut bench, Ask::Broadcast(true));
+    let unbound = Primitive::UnbindIndication(UnbindReason::BroadcastSession);
+    assert!(bench.told.iter().any(|told| (told.station, told.sap) == (0, RCOP) && told.primitive == unbound));
+    assert_eq!(bench.closed, Some(vec![(0, RCOP)]));
+    let state = |bench: &Bench, station| bench.simulator.view(StationId(station)).unwrap().describe();
+    assert_eq!(
+        (state(&bench, 0)["queued_units"].as_u64(), state(&bench, 0)["broadcast_only"].as_bool()),
+        (Some(0), Some(true))
+    );
+    bench.run(300.0);
+    assert_eq!(state(&bench, 1)["links"].as_array().map(Vec::len), Some(0), "the other was told");
+    bench.broadcast(0, 0, TransmissionMode::NonArq, unit(500, 100));
+    bench.run(400.0);
+    assert_eq!(bench.arrived(1, UDOP).iter().map(|(tag, _)| *tag).collect::<Vec<_>>(), [500]);
+    manage(&mut bench, Ask::Broadcast(false));
+    bench.bind(0, RCOP);
+    bench.run(2000.0);
+    let (confirmed, rejected) = bench.answered(1);
+    assert_eq!(confirmed.len() + rejected.len(), 20, "what waited there went");
+    assert!(bench.arrived(0, RCOP).iter().any(|(_, at)| *at > 400.0));
+}

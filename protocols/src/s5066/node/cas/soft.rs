@@ -1,6 +1,6 @@
 //! When links begin that are wanted, and when soft links end.
 
-use super::super::cpdu::{LinkBreak, LinkMessage};
+use super::super::cpdu::{LinkBreak, LinkMessage, LinkRejection};
 use super::super::limits::LINK_PEERS_MAX;
 use super::state::On;
 use super::{Cas, LinkEnd, LinkRefusal, LinkSetup, Peer, State};
@@ -14,6 +14,23 @@ impl Cas {
         match self.peers.get_mut(&peer).filter(|known| known.is_link() && !known.exclusive) {
             Some(known) => known.wanted = known.wanted.filter(|exclusive| !exclusive),
             None => self.release(now, peer, reason),
+        }
+    }
+
+    /// From now on the node has no links, or may have them again. Those that there are end, and others are told why.
+    //= s5066/NODE-041
+    pub fn set_broadcast_only(&mut self, now: Now, broadcast_only: bool) {
+        self.config.broadcast_only = broadcast_only;
+        let known: Vec<NodeAddress> = self.peers.keys().copied().filter(|_| broadcast_only).collect();
+        for peer in known {
+            let Some(known) = self.peers.get_mut(&peer) else { continue };
+            let (is_link, is_asked) = (known.is_link(), known.wanted.take().is_some() || known.state == State::Calling);
+            if is_link {
+                self.end(now, peer, LinkBreak::Broadcast);
+            }
+            if is_asked {
+                self.refuse(peer, LinkRefusal::Rejected(LinkRejection::BroadcastOnly));
+            }
         }
     }
 

@@ -455,6 +455,23 @@ fn a_broadcast_only_node_has_no_links() {
 }
 
 #[test]
+fn a_node_that_begins_to_broadcast_ends_its_links() {
+    let mut rig = Rig::new(config(LinkSetup::Handshake));
+    rig.want(B);
+    rig.hear(B, accepted(0));
+    rig.want(C);
+    rig.cas.sent(rig.now, C);
+    rig.cas.set_broadcast_only(rig.now, true);
+    let broken = |peer| send(peer, LinkMessage::Break(LinkBreak::Broadcast));
+    let refusal = LinkRefusal::Rejected(LinkRejection::BroadcastOnly);
+    let ended = down(B, LinkEnd::Released(LinkBreak::Broadcast));
+    assert_eq!(rig.said(), [ended, broken(B), broken(C), refused(C, refusal)]);
+    assert_eq!(rig.hear(B, request(3)), [send(B, LinkMessage::Rejected(LinkRejection::BroadcastOnly))]);
+    rig.cas.set_broadcast_only(rig.now, false);
+    assert!(rig.hear(B, request(4)).contains(&up(B, false)));
+}
+
+#[test]
 fn a_break_is_repeated_until_confirmed_and_always_confirmed() {
     let mut rig = Rig::new(config(LinkSetup::Handshake));
     rig.hear(B, request(0));

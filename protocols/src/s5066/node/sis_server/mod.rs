@@ -30,6 +30,7 @@ use crate::s5066::sis::unidata::{Block, Quirks, Returned, UnidataIndication};
 use crate::time::{Duration, Instant, Now, Wakeup};
 use session::{Binding, Session};
 
+mod broadcast;
 mod hard_links;
 mod requests;
 mod session;

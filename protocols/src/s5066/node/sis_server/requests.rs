@@ -253,7 +253,7 @@ impl SisServer {
         }
         match Ask::parse(&message.body) {
             Some(ask) => self.outputs.push_back(ServerOutput::Manage { client, kind: message.kind, ask }),
-            None => self.answer(client, message.kind, "unknown: state, emcon on, emcon off"),
+            None => self.answer(client, message.kind, management::UNKNOWN),
         }
     }
 

@@ -123,6 +123,27 @@ fn a_node_without_links_takes_nothing_with_arq() {
 }
 
 #[test]
+fn a_node_that_begins_to_broadcast_unbinds_who_bound_with_arq() {
+    let mut rig = Rig::new(|_| {});
+    let bind = |transmission, number| {
+        let mode = DeliveryMode::new(transmission, Confirmation::None, Order::AsTheyArrive);
+        let service = ServiceType { mode, retransmissions: 0 };
+        Primitive::BindRequest { sap: sap(number), rank: Rank::default(), service }
+    };
+    let rows = [(A, TransmissionMode::Arq, 6), (ClientId(21), TransmissionMode::NonArq, 7)];
+    for (client, transmission, number) in rows {
+        rig.connect(client);
+        rig.say(client, &bind(transmission, number));
+    }
+    rig.server.set_broadcast_only(rig.now, true);
+    assert_eq!(rig.hear(A), [Primitive::UnbindIndication(UnbindReason::BroadcastSession)]);
+    assert_eq!((rig.hear(ClientId(21)), &rig.closed[..]), (vec![], &[A][..]));
+    rig.server.set_broadcast_only(rig.now, false);
+    rig.connect(A);
+    assert!(matches!(rig.say(A, &bind(TransmissionMode::Arq, 6))[..], [Primitive::BindAccepted { .. }, ..]));
+}
+
+#[test]
 fn a_bind_says_a_transmission_mode() {
     let mut rig = Rig::new(|_| {});
     rig.connect(A);
