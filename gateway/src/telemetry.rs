@@ -42,6 +42,8 @@ pub enum Status {
 pub enum StanzaFate {
     /// Taken over from the local server (on our disk, if its kind is kept there).
     Accepted,
+    /// The operator keeps it back, or lets it go again; the words say which.
+    Held,
     /// The far site has it, as far as the profile of the link can tell; the words say by whom.
     Sent,
     /// It came by a link.
@@ -69,6 +71,7 @@ impl StanzaFate {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
+            Self::Held => "held",
             Self::Sent => "sent",
             Self::Arrived => "arrived",
             Self::Delivered => "delivered",

@@ -46,10 +46,11 @@ impl Peer {
             since: waiting.since,
             life: waiting.fate.life,
             priority: waiting.priority,
-            own: waiting.arrival.is_none(),
+            own: false,
             route: waiting.route.and_then(|way| self.config.link_of(way)).map(ToString::to_string),
             bits_per_second_min: waiting.bits_per_second_min,
             given: false,
+            kept: waiting.kept,
             stanza: waiting.stanza.octets().into(),
         }
     }

@@ -138,6 +138,7 @@ impl Chat {
             route: None,
             bits_per_second_min: None,
             given: handing.given,
+            kept: false,
             stanza: handing.stanza.octets().into(),
         }
     }

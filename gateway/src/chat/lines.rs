@@ -82,12 +82,12 @@ impl Chat {
 }
 
 /// A stanza's number as operators see it; no ticket of a mail looks like it.
-pub(super) fn shown(number: u64) -> String {
+pub fn shown(number: u64) -> String {
     format!("c{number:x}")
 }
 
 /// The number that an operator means.
-pub(super) fn meant(text: &str) -> Option<u64> {
+pub fn meant(text: &str) -> Option<u64> {
     u64::from_str_radix(text.strip_prefix('c')?, 16).ok()
 }
 

@@ -130,7 +130,7 @@ impl Chat {
         }
         let number = self.numbers.take();
         // Whether with it the leave of a room goes that the far site was not told.
-        let gone = old.and_then(|old| self.discard(now, index, old, "by a newer one"));
+        let gone = old.and_then(|old| self.discard(now, index, old, StanzaFate::Replaced, "by a newer one"));
         let stands_for_leave = gone.is_some_and(|waiting| waiting.is_leave());
         let Some(peer) = self.peers.get(index) else { return };
         let route = orders.route.as_ref().and_then(|link| peer.config.way_to(link));
@@ -146,6 +146,7 @@ impl Chat {
             route,
             bits_per_second_min: orders.hold_until_bits_per_second,
             label_group: peer.label_group(&stanza),
+            kept: false,
             stands_for_leave,
             arrival,
             stanza,
@@ -256,7 +257,14 @@ impl Chat {
     }
 
     /// A stanza that was taken back gives way.
-    fn discard(&mut self, now: Now, index: usize, number: u64, why: &str) -> Option<Waiting> {
+    pub(super) fn discard(
+        &mut self,
+        now: Now,
+        index: usize,
+        number: u64,
+        fate: StanzaFate,
+        why: &str,
+    ) -> Option<Waiting> {
         let (waiting, freed) = self.peers.get_mut(index)?.queue.remove(number)?;
         // Its row may be on its way to the disk still: nobody else will say that it is done with.
         if let Some(arrival) = waiting.arrival {
@@ -265,7 +273,7 @@ impl Chat {
         if waiting.fate.durable {
             self.work.note(record::forget(Space::ChatOut, number));
         }
-        self.line_out(now, index, number, &waiting, StanzaFate::Replaced, why);
+        self.line_out(now, index, number, &waiting, fate, why);
         self.release(now, index, freed);
         Some(waiting)
     }
@@ -286,7 +294,8 @@ impl Chat {
         let mut owed = false;
         for number in waiting {
             if self.peers.get_mut(index).is_some_and(|peer| peer.take_back(number)) {
-                let gone = self.discard(now, index, number, "its user has left the room again");
+                let why = "its user has left the room again";
+                let gone = self.discard(now, index, number, StanzaFate::Replaced, why);
                 owed |= gone.is_some_and(|waiting| waiting.is_leave());
             }
         }

@@ -10,7 +10,7 @@ use skywave_transports::io::{Space, Write};
 
 /// Layout written by this version.
 const VERSION: u8 = 1;
-/// The stanza was made here (an error, an answer), not taken from somebody.
+/// The stanza was made here (an error, an answer), and waits for a local server.
 const OWN: u8 = 1;
 /// A rule has it take a link, whose name follows.
 const ROUTED: u8 = 2;
@@ -18,6 +18,8 @@ const ROUTED: u8 = 2;
 const FOR_RATE: u8 = 4;
 /// It may have been given to the local server.
 const GIVEN: u8 = 8;
+/// The operator keeps it back.
+const KEPT: u8 = 16;
 
 /// A stanza on disk.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,7 +32,7 @@ pub struct Record {
     pub life: Option<Duration>,
     /// Its precedence on the link.
     pub priority: MtPriority,
-    /// Whether it was made here.
+    /// Whether it was made here; kept of what waits for a local server.
     pub own: bool,
     /// The link that a rule has it take.
     pub route: Option<String>,
@@ -38,6 +40,8 @@ pub struct Record {
     pub bits_per_second_min: Option<u32>,
     /// Whether the local server may have it.
     pub given: bool,
+    /// Whether the operator keeps it back.
+    pub kept: bool,
     /// Its canonical octets.
     pub stanza: Bytes,
 }
@@ -56,6 +60,7 @@ impl Record {
             (ROUTED, self.route.is_some()),
             (FOR_RATE, self.bits_per_second_min.is_some()),
             (GIVEN, self.given),
+            (KEPT, self.kept),
         ];
         octets.put_u8(marks.iter().filter(|(_, set)| *set).fold(0, |flags, (mark, _)| flags | mark));
         octets.put_u64(self.since.unix_micros());
@@ -91,8 +96,8 @@ impl Record {
         let route = has(ROUTED).then(|| read_name(&mut reader)).transpose()?;
         let bits_per_second_min = has(FOR_RATE).then(|| reader.u32()).transpose()?;
         let stanza = value.slice(reader.offset()..);
-        let (own, given) = (has(OWN), has(GIVEN));
-        Ok(Self { peer, since, life, priority, own, route, bits_per_second_min, given, stanza })
+        let (own, given, kept) = (has(OWN), has(GIVEN), has(KEPT));
+        Ok(Self { peer, since, life, priority, own, route, bits_per_second_min, given, kept, stanza })
     }
 }
 
@@ -142,12 +147,14 @@ mod tests {
             route: None,
             bits_per_second_min: None,
             given: false,
+            kept: false,
             stanza: Bytes::from_static(b"<message to='a@b'/>"),
         };
         let ordered = Record {
             route: Some("sat".into()),
             bits_per_second_min: Some(64_000),
             given: true,
+            kept: true,
             own: false,
             ..record.clone()
         };

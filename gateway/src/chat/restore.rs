@@ -134,6 +134,7 @@ impl Chat {
             route: record.route.as_deref().and_then(|link| peer.config.way_to(link)),
             bits_per_second_min: record.bits_per_second_min,
             label_group: peer.label_group(&stanza),
+            kept: record.kept,
             stands_for_leave: false,
             arrival: None,
             stanza,

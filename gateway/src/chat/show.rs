@@ -99,6 +99,7 @@ impl Chat {
         line["age_seconds"] = json!(now.wall.since(waiting.since).as_secs_f64());
         line["expires_in_seconds"] = json!(waiting.until.map(|until| until.since(now.mono).as_secs_f64()));
         line["on_disk"] = json!(waiting.fate.durable);
+        line["held"] = json!(waiting.kept);
         line["why"] = json!(why_out(peer, number, waiting, way));
         line
     }
@@ -123,8 +124,10 @@ fn why_out(peer: &Peer, number: u64, waiting: &Waiting, way: Option<Way>) -> Str
     };
     let (link, silent) = (&side.link, way == Some(Way::Stream) && peer.silent || side.silent);
     let words = match (peer.queue.is_released(number), silent) {
-        (false, _) if waiting.hold.is_some() => "held by a rule, or being written to the disk",
-        (false, _) => "being written to the disk",
+        (false, _) if waiting.kept => "held by the operator",
+        (false, _) if !peer.queue.is_stored(number) => "being written to the disk",
+        (false, _) if waiting.hold.is_some() => "held by a rule",
+        (false, _) => "waits for what was said before, which is held or being written to the disk",
         (true, _) if peer.queue.way(number).is_none() => {
             "waits for what was said before, which goes by another link or has another label"
         }

@@ -1,5 +1,6 @@
 mod answers;
 mod gather;
+mod operator;
 mod pair;
 mod peers;
 mod reach;

@@ -147,14 +147,14 @@ pub enum QueueVerb {
         /// Its queue id
         ticket: String,
     },
-    /// Keep a mail from being sent
+    /// Keep a mail from being sent, or a stanza of chat that waits for a link
     Hold {
-        /// Its queue id
+        /// Its queue id, or the number of the stanza
         ticket: String,
     },
     /// Let it go again
     Release {
-        /// Its queue id
+        /// Its queue id, or the number of the stanza
         ticket: String,
     },
     /// Try it now; all waiting ones without an id
@@ -177,11 +177,11 @@ pub enum QueueVerb {
         #[arg(value_parser = precedence)]
         precedence: Precedence,
     },
-    /// Delete it
+    /// Delete a mail, or a stanza of chat that waits for a link
     Delete {
-        /// Its queue id
+        /// Its queue id, or the number of the stanza
         ticket: String,
-        /// Send a failure report to its sender
+        /// Send a failure report, or an error, to its sender
         #[arg(long)]
         report: bool,
     },

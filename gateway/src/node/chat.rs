@@ -10,10 +10,14 @@ use skywave_protocols::xmpp::slow::Medium;
 use skywave_transports::io::{Authority, PipeId, PipeInput, PipeOutput, Row, Secure, Space, TlsRole, Trust};
 use skywave_transports::transport::{ArrivalId, Delivery, Emission, SiteName, TransportEvent, Unit, UnitTicket};
 
+use super::answers::TRY_LATER;
 use super::command::Command;
+use super::operator::UNAVAILABLE;
 use super::seam::{ACCEPTED_PIPE, ListenerId, Lookup, Number, ReplyTo, Resolved};
 use super::steps::Saved;
 use super::{Node, Output, Pending};
+use crate::chat::lines::{meant, shown};
+use crate::chat::operator::{Denied, Order};
 use crate::chat::restore::Rows;
 use crate::chat::{Chat, ChatOutput, ChatUnit, Line, LinkState, Way};
 use crate::store::Batch;
@@ -401,6 +405,10 @@ impl Node {
     /// Answers a command if it is about chat; otherwise gives it back.
     pub(super) fn chat_command(&mut self, now: Now, reply_to: ReplyTo, command: Command) -> Option<Command> {
         let Some(chat) = self.chat.chat.as_ref() else { return Some(command) };
+        if let Some((number, order)) = order_of(&command) {
+            self.order_chat(now, reply_to, number, order);
+            return None;
+        }
         let facts = match &command {
             Command::QueueShow { ticket: id } | Command::Track { id } => chat.find(now, id),
             Command::QueueList { limit, link: Some(link) } => {
@@ -414,6 +422,21 @@ impl Node {
         let Some(facts) = facts else { return Some(command) };
         self.reply_ok(reply_to, facts);
         None
+    }
+
+    /// Answers when what it changed is on the disk.
+    fn order_chat(&mut self, now: Now, reply_to: ReplyTo, number: u64, order: Order) {
+        self.begin_command();
+        let done = self.chat.chat.as_mut().map_or(Err(Denied::Unknown), |chat| chat.order(now, number, order));
+        self.drain_chat(now);
+        match done {
+            Ok(facts) => self.reply_stored(reply_to, facts),
+            Err(denied) => {
+                let code = if denied.may_pass() { TRY_LATER } else { UNAVAILABLE };
+                self.reply_error(reply_to, &format!("{}: {denied}", shown(number)), code);
+            }
+        }
+        self.end_command();
     }
 
     /// What a link shows of the chat that it carries; nothing if it carries none.
@@ -472,6 +495,17 @@ impl Node {
             self.chat.silence.insert(line, silent);
         }
     }
+}
+
+/// What a command has done to a stanza, if it names one by the gateway's number.
+fn order_of(command: &Command) -> Option<(u64, Order)> {
+    let (ticket, order) = match command {
+        Command::QueueHold { ticket } => (ticket, Order::Hold),
+        Command::QueueRelease { ticket } => (ticket, Order::Release),
+        Command::QueueDelete { ticket, report } => (ticket, Order::Delete { report: *report }),
+        _other => return None,
+    };
+    Some((meant(ticket)?, order))
 }
 
 fn secured(secure: DoorSecure, authority: Authority) -> Secure {

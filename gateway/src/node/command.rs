@@ -23,14 +23,14 @@ pub enum Command {
         /// Its ticket.
         ticket: String,
     },
-    /// Keep a mail from being sent.
+    /// Keep a mail from being sent, or a stanza that waits for a link.
     QueueHold {
-        /// Its ticket.
+        /// Its ticket, or the number of the stanza.
         ticket: String,
     },
     /// Let it go again.
     QueueRelease {
-        /// Its ticket.
+        /// Its ticket, or the number of the stanza.
         ticket: String,
     },
     /// Try it now.
@@ -55,7 +55,7 @@ pub enum Command {
     },
     /// Delete it, with or without a report to its sender.
     QueueDelete {
-        /// Its ticket.
+        /// Its ticket, or the number of a stanza that waits for a link.
         ticket: String,
         /// Whether a failure report is sent.
         #[serde(default)]

@@ -6,9 +6,10 @@ use skywave::queue::agenda::{Due, Entry};
 use skywave::queue::record::{MailRecord, Ticket};
 use skywave::store::{Batch, Query, Store as _};
 use skywave::telemetry::Event;
-use skywave::world::Trouble;
+use skywave::world::chat::Deed;
 use skywave::world::local_mta::Mood;
-use skywave::world::plan::LinkKind;
+use skywave::world::plan::{CHAT_LINK, ChatPlan, LinkKind, Plan};
+use skywave::world::{Trouble, World};
 use skywave_protocols::bytes::Bytes;
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::Duration;
@@ -42,6 +43,42 @@ fn a_mail_held_on_the_air_and_released_is_delivered() {
             assert_eq!(count(&world, 1, "held"), 1, "{kind:?} restarts: {restarts}");
         }
     }
+}
+
+/// Chat that waits for the radio is held, and with it what follows it in its conversation; the rest goes. The hold
+/// outlives a crash. What is deleted never goes, and goes back to its sender if so ordered.
+#[test]
+fn chat_is_held_released_and_deleted_while_it_waits() {
+    let plan = Plan { chat: Some(ChatPlan::default()), ..plan(&["hq", "field"], &[LinkKind::Hf]) };
+    let mut world = world(14, &plan);
+    ask(&mut world, 0, Command::LinkDown { link: CHAT_LINK.to_owned() });
+    let lines = [("ann", "wait"), ("ann", "behind"), ("carl", "go"), ("dora", "gone"), ("eve", "back")];
+    for (user, text) in lines {
+        world.chat(0, user, &Deed::Say { to: "bob@field.test".to_owned(), text: text.to_owned() });
+    }
+    world.run_for(Duration::from_secs(5));
+    let listed = ask(&mut world, 0, Command::QueueList { limit: 10, link: Some(CHAT_LINK.to_owned()) });
+    let numbers: Vec<String> =
+        (0..lines.len()).map(|place| listed["stanzas"][place]["number"].as_str().unwrap().to_owned()).collect();
+    ask(&mut world, 0, Command::QueueHold { ticket: numbers[0].clone() });
+    for (place, report) in [(3, false), (4, true)] {
+        ask(&mut world, 0, Command::QueueDelete { ticket: numbers[place].clone(), report });
+    }
+    world.trouble(Duration::ZERO, Trouble::Crash(0, Duration::from_secs(5)));
+    world.run_for(MINUTE);
+    ask(&mut world, 0, Command::LinkUp { link: CHAT_LINK.to_owned() });
+    world.run_for(20 * MINUTE);
+    let heard = |world: &World| world.sites[1].xmpp.heard().map(|(_, text)| text).collect::<Vec<String>>();
+    assert_eq!(heard(&world), ["go"]);
+    let reply = world.ask(0, Command::QueueHold { ticket: numbers[3].clone() }, MINUTE);
+    assert!(matches!(reply, Some(Reply::Error { code: 69, .. })), "{reply:?}");
+    ask(&mut world, 0, Command::QueueRelease { ticket: numbers[0].clone() });
+    settles(&mut world, HOUR);
+    assert_eq!(heard(&world), ["go", "wait", "behind"]);
+    let (returned, given_up): (Vec<bool>, Vec<bool>) =
+        world.checkers.chat.duties.iter().map(|duty| (duty.returned, duty.given_up)).unzip();
+    assert_eq!(returned, [false, false, false, false, true]);
+    assert_eq!(given_up, [false, false, false, true, false]);
 }
 
 /// Moved to another link and back while it is under way, made more urgent, held and released: delivered once.

@@ -40,6 +40,8 @@ pub struct Waiting {
     pub bits_per_second_min: Option<u32>,
     /// Labels of another group share no compression with it.
     pub label_group: u8,
+    /// The operator keeps it back, and with it what follows it in its conversation.
+    pub kept: bool,
     /// It took the place of one that left a room, which has not left this site.
     pub stands_for_leave: bool,
     /// What the door calls it, until it was told that we have it.
@@ -156,7 +158,7 @@ impl OutQueue {
         let Some(talk) = self.talks.get_mut(conversation) else { return released };
         while let Some(&number) = talk.held.front() {
             match self.entries.get_mut(&number) {
-                Some(entry) if !entry.stored || entry.held => break,
+                Some(entry) if !entry.stored || entry.held || entry.waiting.kept => break,
                 Some(entry) => {
                     entry.released = true;
                     self.parked += 1;
@@ -253,6 +255,39 @@ impl OutQueue {
         released
     }
 
+    /// What has had its turn in its conversation after this one, the newest first.
+    pub fn behind(&self, number: u64) -> Vec<u64> {
+        let talk = self.entries.get(&number).and_then(|entry| self.talks.get(&conversation(&entry.waiting.stanza)));
+        talk.map_or_else(Vec::new, |talk| talk.released.range(number + 1..).rev().copied().collect())
+    }
+
+    /// Keeps one back that no session has, and what follows it in its conversation and no session has.
+    //= xmpp/CHAT-020
+    pub fn keep_back(&mut self, number: u64) {
+        let Some(entry) = self.entries.get_mut(&number) else { return };
+        entry.waiting.kept = true;
+        let Some(talk) = self.talks.get_mut(&conversation(&entry.waiting.stanza)) else { return };
+        let ours = |number: &u64| self.entries.get(number).is_some_and(|entry| entry.way.is_none());
+        let back: Vec<u64> = talk.released.range(number..).copied().filter(ours).collect();
+        for number in back.iter().rev() {
+            talk.released.remove(number);
+            // Whatever waits for its turn came after it.
+            talk.held.push_front(*number);
+            if let Some(entry) = self.entries.get_mut(number) {
+                entry.released = false;
+                self.parked -= 1;
+            }
+        }
+    }
+
+    /// Keeps one back no more. What can go to the session now is yielded.
+    pub fn let_go(&mut self, number: u64) -> Vec<u64> {
+        let Some(entry) = self.entries.get_mut(&number) else { return Vec::new() };
+        entry.waiting.kept = false;
+        let conversation = conversation(&entry.waiting.stanza);
+        self.release(&conversation)
+    }
+
     /// When the next one is let go.
     pub fn next_hold(&self) -> Option<Instant> {
         self.holds.first().map(|(hold, _)| *hold)
@@ -261,6 +296,11 @@ impl OutQueue {
     /// What waits with this key and could be replaced, if the session gives it back.
     pub fn replaceable(&self, key: &[u8]) -> Option<u64> {
         self.replaceable.get(key).copied()
+    }
+
+    /// Whether its row is on the disk, or it needs none.
+    pub fn is_stored(&self, number: u64) -> bool {
+        self.entries.get(&number).is_some_and(|entry| entry.stored)
     }
 
     /// Whether the session has it.
@@ -389,6 +429,7 @@ mod tests {
             route: None,
             bits_per_second_min: None,
             label_group: 0,
+            kept: false,
             stands_for_leave: false,
             arrival: None,
         }
@@ -416,6 +457,24 @@ mod tests {
         assert!(queue.unhold(Instant::from_micros(6)).is_empty());
         assert_eq!(queue.unhold(Instant::from_micros(7)), [1, 2]);
         assert_eq!(queue.next_hold(), None);
+    }
+
+    #[test]
+    fn what_is_kept_back_takes_along_what_no_session_has() {
+        let mut queue = OutQueue::default();
+        for number in 1..=4 {
+            queue.push(number, waiting("a@hq.test", 9), true);
+        }
+        assert!(queue.place(1, Way::Stream) && queue.place(2, Way::Stream));
+        assert_eq!(queue.behind(2), [4, 3]);
+        queue.unplace(1);
+        queue.keep_back(1);
+        assert_eq!((queue.released(), queue.has_parked()), (vec![2], false), "the second is in a block");
+        assert!(queue.push(5, waiting("a@hq.test", 9), true).is_empty());
+        let (_, freed) = queue.remove(2).unwrap();
+        assert_eq!(freed, [0; 0]);
+        assert_eq!(queue.let_go(1), [1, 3, 4, 5]);
+        assert!(queue.has_parked() && queue.let_go(9).is_empty());
     }
 
     #[test]
