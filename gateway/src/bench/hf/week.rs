@@ -157,10 +157,10 @@ mod tests {
     use super::*;
 
     /// Octets sent again at most, of a hundred.
-    const AGAIN_PERCENT: u64 = 60;
+    const AGAIN_PERCENT: u64 = 58;
 
     /// A day of it, in which everything of the table can go wrong, with all cut-offs and fades of the week: much less of
-    /// the day than of the week is calm. Seen: 50 and 56 % sent again, 2.3 and 7.4 hours on air.
+    /// the day than of the week is calm. Seen: 43 and 54 % sent again, 1.7 and 6.1 hours on air.
     #[test]
     fn of_a_fading_day_everything_is_accounted_for() {
         let days = [&[][..], &RATES].map(|rates| {
