@@ -95,7 +95,8 @@ fn kills(mut way: Way, is_managed: bool) {
     let talk = Talk::begin(&clients, way.ends);
     talk.enter();
     let mut may_repeat = BTreeSet::new();
-    for (killed, last) in [(1, 0), (1, 1), (0, 0), (0, 1)] {
+    // In turn: headquarters waits longer each time before it connects again to a field that was there for seconds only.
+    for (killed, last) in [(1, 0), (0, 0), (1, 1), (0, 1)] {
         may_repeat.extend(Kill { killed, last }.done(&mut way, &talk, is_managed));
     }
     talk.nobody_left();
