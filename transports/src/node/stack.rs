@@ -244,12 +244,14 @@ impl Stack {
     /// The node begins to do nothing but broadcast, or may have links again.
     //= s5066/NODE-041
     pub(super) fn set_broadcast_only(&mut self, now: Now, broadcast_only: bool) {
-        self.server.set_broadcast_only(now, broadcast_only);
+        // What has arrived behind a hole is given out as its link ends: its clients are bound until then.
         self.cas.set_broadcast_only(now, broadcast_only);
         self.settle(now);
+        self.server.set_broadcast_only(now, broadcast_only);
         if broadcast_only {
             self.end_with_arq();
         }
+        self.settle(now);
     }
 
     /// A D_PDU was heard.

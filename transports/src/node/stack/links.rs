@@ -159,14 +159,19 @@ mod tests {
     use skywave_protocols::bytes::Bytes;
     use skywave_protocols::random::Seeded;
     use skywave_protocols::s5066::address::NodeAddress;
-    use skywave_protocols::s5066::node::dpdu::{Body, DPdu, Eow, Received, ResetPart};
+    use skywave_protocols::s5066::node::dpdu::{Body, DPdu, DataPart, Eow, Received, ResetPart};
     use skywave_protocols::s5066::node::dts::Plan;
-    use skywave_protocols::s5066::node::{Content, Outgoing};
-    use skywave_protocols::s5066::sis::fields::SapId;
+    use skywave_protocols::s5066::node::spdu::{self, SPdu};
+    use skywave_protocols::s5066::node::{ClientId, Content, Outgoing};
+    use skywave_protocols::s5066::sis::fields::{DeliveryMode, Rank, SapId, ServiceType};
+    use skywave_protocols::s5066::sis::frame::FrameReader;
+    use skywave_protocols::s5066::sis::pdu::Primitive;
+    use skywave_protocols::s5066::sis::reason::UnbindReason;
+    use skywave_protocols::s5066::sis::unidata::Quirks;
     use skywave_protocols::time::Duration;
 
     use super::*;
-    use crate::node::StationConfig;
+    use crate::node::{ClientInput, ClientOutput, StationConfig};
 
     const US: NodeAddress = NodeAddress::individual(1);
     const PEER: NodeAddress = NodeAddress::individual(2);
@@ -215,5 +220,41 @@ mod tests {
             _ => None,
         });
         assert_eq!(first, Some(&1), "{pdus:?}");
+    }
+
+    /// It is whole and acknowledged, and waits for one before it: its client has it before it is unbound.
+    #[test]
+    fn what_was_confirmed_has_arrived_when_a_node_begins_to_broadcast() {
+        let (now, client) = (Now::default().after(Duration::from_secs(1000)), ClientId(1));
+        let mut stack = Stack::new(&StationConfig::new(US), &Seeded::new(1));
+        stack.handle_client(now, client, ClientInput::Accepted);
+        let service = ServiceType { mode: DeliveryMode::ARQ_NODE, retransmissions: 0 };
+        let bind = Primitive::BindRequest { sap: SapId::RCOP, rank: Rank::default(), service };
+        stack.handle_client(now, client, ClientInput::Read(bind.encode().unwrap()));
+        stack.cas.heard(now, PEER, LinkMessage::Request { exclusive: false, number: 0 });
+        stack.settle(now);
+        let (source, destination, u_pdu) = (SapId::RCOP, SapId::RCOP, Bytes::from_static(b"x"));
+        let data = spdu::Data { priority: 3, source, destination, client_confirm: false, ttd: None, u_pdu };
+        let segment = CPdu::Data(SPdu::Data(data).encode()).encode();
+        let (start, end, in_order, drop) = (true, true, true, false);
+        let part = DataPart { start, end, in_order, drop, uwe: true, lwe: false, fsn: 1, segment };
+        let pdu = DPdu { eow: Eow::NONE, eot: 0, destination: US, source: PEER, body: Body::Data(part) };
+        stack.heard(now, &Received { pdu, segment_intact: true, address_octets: 2, octets: 20 });
+        let is_ack = |pdu: &DPdu| matches!(&pdu.body, Body::Ack(ack) if ack.above().eq([1]));
+        let plan = Plan { partner: Some(PEER), ..Plan::new(1000, 200) };
+        assert!(stack.compose(now, &plan).iter().any(is_ack), "its sender is told so");
+        stack.sent(now);
+        stack.set_broadcast_only(now, true);
+        let mut reader = FrameReader::new();
+        while let Some((_, output)) = stack.poll() {
+            if let ClientOutput::Write(octets) = output {
+                reader.push(&octets);
+            }
+        }
+        let frames = std::iter::from_fn(|| reader.next_frame());
+        let told: Vec<Primitive> =
+            frames.map(|frame| Primitive::decode(&frame.unwrap(), Quirks::default()).unwrap()).collect();
+        let unbound = Primitive::UnbindIndication(UnbindReason::BroadcastSession);
+        assert!(matches!(&told[..], [.., Primitive::UnidataIndication(_), last] if *last == unbound), "{told:?}");
     }
 }

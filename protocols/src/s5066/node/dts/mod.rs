@@ -153,8 +153,9 @@ impl Dts {
             }
         }
         if let Some(known) = self.peers.get_mut(&peer) {
-            known.connected = false;
+            (known.connected, known.agreed) = (false, false);
             (known.owes_ack, known.owes_expedited_ack) = (false, false);
+            known.resets.end();
         }
     }
 

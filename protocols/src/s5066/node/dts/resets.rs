@@ -76,6 +76,11 @@ impl Resets {
         (self.tries, self.awaiting, self.in_air) = (0, false, false);
     }
 
+    /// The link ended: nothing is to be answered any more, and what of it is in the air counts for nothing.
+    pub(super) const fn end(&mut self) {
+        *self = Self::new(self.frame_id.wrapping_add(1));
+    }
+
     /// What is pending.
     pub(super) const fn pending(&self) -> Option<Pending> {
         self.pending

@@ -120,3 +120,21 @@ fn what_an_acknowledgement_of_another_c_pdu_leaves_open_goes_again() {
     assert!(a.waiting(at(3).mono).is_some());
     assert!(kinds(&a.compose(at(3), &PLAN)).contains(&4));
 }
+
+/// Nobody would take the answer: nothing of it is sent again, not even when it was in the air as the link ended.
+#[test]
+fn a_full_reset_ends_with_its_link() {
+    for is_in_air in [false, true] {
+        let mut a = agreed(A, B, 1);
+        assert_eq!(kinds(&a.compose(at(1), &PLAN)), [3]);
+        if !is_in_air {
+            a.sent(at(1));
+            a.missed(at(2), node(B), false);
+        }
+        a.disconnect(at(3), node(B), false);
+        a.sent(at(3));
+        a.missed(at(4), node(B), false);
+        assert_eq!(a.waiting(at(5).mono), None, "in the air: {is_in_air}");
+        assert_eq!(a.compose(at(5), &PLAN), []);
+    }
+}
