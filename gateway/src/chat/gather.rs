@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::time::{Instant, Now, Wakeup};
 use skywave_protocols::xmpp::slow::Outgoing;
+use skywave_protocols::xmpp::slow::limits::SAVE_AGAIN_AFTER;
 use skywave_transports::io::Space;
 
 use super::limits::{GATHER_WAIT, GATHERED_MAX};
@@ -85,7 +86,8 @@ impl Peer {
 }
 
 impl Chat {
-    /// Has a stanza wait for others with which its row is written, where that pays; false where it does not.
+    /// Has a stanza of a local server wait for others with which its row is written, where that pays; false where it does
+    /// not.
     //= xmpp/CHAT-016
     pub(super) fn gather(&mut self, now: Now, index: usize, number: u64, waiting: &Waiting) -> bool {
         let Some(peer) = self.peers.get_mut(index).filter(|peer| peer.joins(waiting)) else { return false };
@@ -123,18 +125,38 @@ impl Chat {
         self.work.hurry(waiting.priority.precedence());
     }
 
-    /// A row could not be stored, and its stanza is in a block: it goes with the next batch of that session.
-    pub(super) fn owe_row(&mut self, index: usize, number: u64) {
+    /// A row could not be stored, and its stanza is in a block: it goes with the next batch of that session, or soon.
+    pub(super) fn owe_row(&mut self, now: Now, index: usize, number: u64) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         let way = peer.queue.way(number);
         if let Some(side) = way.and_then(|way| peer.side_mut(way)) {
             side.owed_rows.push(number);
+            side.owed_until.get_or_insert(now.mono + SAVE_AGAIN_AFTER);
         }
     }
 
-    /// Rows that are owed go with the batch of a session.
+    /// Rows that are owed are written.
     pub(super) fn write_owed(&mut self, line: Line) {
-        let owed = self.side_mut(line).map(|side| std::mem::take(&mut side.owed_rows)).unwrap_or_default();
+        let Some(side) = self.side_mut(line) else { return };
+        side.owed_until = None;
+        let owed = std::mem::take(&mut side.owed_rows);
         owed.into_iter().for_each(|number| self.write_row(line.peer, number));
+    }
+
+    /// Writes what a far site is owed of rows, if it is time.
+    pub(super) fn write_owed_in_time(&mut self, now: Now, index: usize) {
+        for way in self.peers.get(index).map(Peer::ways).into_iter().flatten() {
+            let line = Line { peer: index, way };
+            let Some(side) = self.side_mut(line) else { continue };
+            if side.owed_until.is_none_or(|until| until > now.mono) {
+                continue;
+            }
+            if side.session.has_to_save() {
+                // The block may have left: the row is not on the disk before it.
+                side.owed_until = Some(now.mono + SAVE_AGAIN_AFTER);
+            } else {
+                self.write_owed(line);
+            }
+        }
     }
 }

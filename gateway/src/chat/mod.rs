@@ -62,7 +62,7 @@ use recent::Recent;
 use work::{Pending, Work};
 
 pub use inward::BY_UNIT;
-pub use slow::LinkState;
+pub use slow::{BY_FAR_GATEWAY, LinkState};
 
 /// Which of a peer's links is meant.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

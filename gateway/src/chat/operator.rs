@@ -3,12 +3,13 @@
 //! What is in a block already may be on the air, or in the far site's hands: it is left alone.
 
 use serde_json::{Value, json};
-use skywave_protocols::time::{Duration, Now};
+use skywave_protocols::time::Now;
 use skywave_transports::io::Space;
 
 use super::Chat;
 use super::lines::shown;
 use super::queue::out::Waiting;
+use super::record::LIFE_OVER;
 use crate::telemetry::StanzaFate;
 
 /// What is to be done.
@@ -114,7 +115,7 @@ impl Chat {
         }
         // Its row stays until its sender has been told: after a crash it is found late, and told of again.
         if let Some(waiting) = self.peers.get_mut(index).and_then(|peer| peer.queue.get_mut(number)) {
-            waiting.fate.life = Some(Duration::from_micros(1));
+            waiting.fate.life = Some(LIFE_OVER);
             waiting.kept = false;
         }
         self.note_out(index, number);

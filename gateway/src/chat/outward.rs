@@ -131,7 +131,7 @@ impl Chat {
         let number = self.numbers.take();
         // Whether with it the leave of a room goes that the far site was not told.
         let gone = old.and_then(|old| self.discard(now, index, old, StanzaFate::Replaced, "by a newer one"));
-        let stands_for_leave = gone.is_some_and(|waiting| waiting.is_leave());
+        let stands_for_leave = gone.as_ref().is_some_and(Waiting::is_leave);
         let Some(peer) = self.peers.get(index) else { return };
         let route = orders.route.as_ref().and_then(|link| peer.config.way_to(link));
         let waiting = Waiting {
@@ -151,15 +151,17 @@ impl Chat {
             arrival,
             stanza,
         };
-        self.keep(now, index, number, waiting);
+        self.keep(now, index, number, waiting, gone.is_some());
     }
 
     /// Puts a stanza into the queue: on disk first, if its kind is kept there.
-    fn keep(&mut self, now: Now, index: usize, number: u64, waiting: Waiting) {
+    fn keep(&mut self, now: Now, index: usize, number: u64, mut waiting: Waiting, replaces: bool) {
         let is_durable = waiting.fate.durable;
-        let is_gathered = is_durable && self.gather(now, index, number, &waiting);
+        // What was made of something else, or takes its place, is in one batch with the end of that.
+        let is_alone = waiting.arrival.is_some() && !replaces;
+        let is_gathered = is_durable && is_alone && self.gather(now, index, number, &waiting);
         if !is_durable {
-            if let Some(arrival) = waiting.arrival {
+            if let Some(arrival) = waiting.arrival.take() {
                 self.door.taken(now, arrival);
             }
             self.line_out(now, index, number, &waiting, StanzaFate::Accepted, "waits in memory");
@@ -191,7 +193,7 @@ impl Chat {
     pub(super) fn row_refused(&mut self, now: Now, index: usize, number: u64, why: &str) {
         let Some(peer) = self.peers.get_mut(index) else { return };
         if !peer.take_back(number) {
-            return self.owe_row(index, number);
+            return self.owe_row(now, index, number);
         }
         let Some((waiting, freed)) = peer.queue.remove(number) else { return };
         self.release(now, index, freed);

@@ -336,6 +336,7 @@ impl Chat {
                 self.presence_done(now, index, presence);
             }
             self.expire(now, index);
+            self.write_owed_in_time(now, index);
             let unheld = self.peers.get_mut(index).map_or_else(Vec::new, |peer| peer.queue.unhold(now.mono));
             self.release(now, index, unheld);
             if let Some(peer) = self.peers.get_mut(index) {

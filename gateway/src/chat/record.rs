@@ -10,6 +10,8 @@ use skywave_transports::io::{Space, Write};
 
 /// Layout written by this version.
 const VERSION: u8 = 1;
+/// The life of what was given up and has its row still.
+pub(super) const LIFE_OVER: Duration = Duration::from_micros(1);
 /// The stanza was made here (an error, an answer), and waits for a local server.
 const OWN: u8 = 1;
 /// A rule has it take a link, whose name follows.

@@ -13,7 +13,7 @@ use skywave_transports::io::{Row, Space, Write};
 use super::keyed::Keyed;
 use super::queue::local::Handing;
 use super::queue::out::Waiting;
-use super::record::Record;
+use super::record::{LIFE_OVER, Record};
 use super::slow::session_prefix;
 use super::{Chat, numbers, record};
 use crate::queue::record::lane_start;
@@ -122,7 +122,8 @@ impl Chat {
         let mut fate = peer.config.lives.fate(&stanza, record.priority.precedence());
         fate.durable = true;
         fate.life = record.life;
-        let left = record.life.map(|life| life.saturating_sub(now.wall.since(record.since)));
+        let life = record.life.map(|life| life.saturating_sub(now.wall.since(record.since)));
+        let left = life.map(|life| life.saturating_sub(LIFE_OVER));
         let waiting = Waiting {
             octets: record.stanza.len(),
             since: record.since,
@@ -139,7 +140,12 @@ impl Chat {
             arrival: None,
             stanza,
         };
+        let is_late = left.is_some_and(|left| left.is_zero()) && !peer.has_in_block(number);
         let released = peer.queue.push(number, waiting, true);
+        if is_late {
+            // It is given up before a link can take it: its sender may have been told so before the crash.
+            return self.expire(now, index);
+        }
         self.release(now, index, released);
     }
 

@@ -20,6 +20,9 @@ use super::{Chat, ChatOutput, ChatUnit, Line, Way, record};
 use crate::queue::record::lane_start;
 use crate::telemetry::{Event, StanzaFate};
 
+/// What is told of a stanza that the far gateway had on its disk before this one.
+pub const BY_FAR_GATEWAY: &str = "by the far gateway";
+
 /// What is known of a link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct LinkState {
@@ -69,8 +72,9 @@ pub(super) struct Side {
     pub(super) silent_since: Option<Instant>,
     /// Single units that ended badly and go again.
     failed: BTreeSet<u64>,
-    /// Stanzas in blocks whose rows the disk refused.
+    /// Stanzas in blocks whose rows the disk refused, and when they are written again at the latest.
     pub(super) owed_rows: Vec<u64>,
+    pub(super) owed_until: Option<Instant>,
     /// The local domain for which there is no place for what came.
     pub(super) held_for: Option<String>,
 }
@@ -93,6 +97,7 @@ impl Side {
             silent_since: None,
             failed: BTreeSet::new(),
             owed_rows: Vec::new(),
+            owed_until: None,
             held_for: None,
         }
     }
@@ -126,11 +131,12 @@ impl Side {
         Duration::from_millis(8_000 * octets / u64::from(self.link.medium.bits_per_second.max(1)))
     }
 
-    /// When what is under way is overdue, or the medium taken to be out, if it is not yet.
+    /// When what is under way is overdue, or the medium taken to be out, if it is not yet; or rows are written again.
     pub(super) fn next_overdue(&self) -> Option<Wakeup> {
         let overdue = self.overdue_at().filter(|_| !self.overdue).map(|at| Wakeup { at, why: "unit overdue" });
         let out = self.out_at().filter(|_| !self.out).map(|at| Wakeup { at, why: "no sign of the far site" });
-        Wakeup::earlier(overdue, out)
+        let owed = self.owed_until.map(|at| Wakeup { at, why: "rows to be written again" });
+        Wakeup::earlier(Wakeup::earlier(overdue, out), owed)
     }
 
     /// Whether the medium can be used, as far as it says, and the far site shows.
@@ -201,8 +207,16 @@ impl Peer {
     /// The link in whose blocks a stanza was before a restart: by another it would arrive twice.
     fn keeper_of(&self, number: u64) -> Option<Way> {
         let others = !self.alternates.is_empty() || self.units.is_some();
-        let mut ways = self.ways().filter(|_| others);
-        ways.find(|&way| self.side(way).is_some_and(|side| side.session.knows(number)))
+        self.ways().filter(|_| others).find(|&way| self.knows_by(way, number))
+    }
+
+    /// Whether a stanza is in a block of some link.
+    pub(super) fn has_in_block(&self, number: u64) -> bool {
+        self.ways().any(|way| self.knows_by(way, number))
+    }
+
+    fn knows_by(&self, way: Way, number: u64) -> bool {
+        self.side(way).is_some_and(|side| side.session.knows(number))
     }
 
     /// The stanza as it crosses: one that waited long says since when.
@@ -480,7 +494,7 @@ impl Chat {
         // Its row is on its way to the disk still: the far one was faster.
         if let Some(arrival) = waiting.arrival {
             self.door.taken(now, arrival);
-            self.line_out(now, line.peer, number, &waiting, StanzaFate::Accepted, "by the far gateway");
+            self.line_out(now, line.peer, number, &waiting, StanzaFate::Accepted, BY_FAR_GATEWAY);
         }
         if waiting.fate.durable {
             self.work.note(record::forget(Space::ChatOut, number));

@@ -4,7 +4,7 @@
 //! happened (a delivery, a retry) must reach the disk in the end: it is kept and stored again, merged with what came
 //! after it, until the disk works. While the disk fails nothing new is accepted.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use skywave_protocols::time::{Duration, Instant};
 use skywave_transports::io::{Space, Write};
@@ -24,6 +24,16 @@ struct Outstanding {
     saved: Saved,
     /// Kept for another try; `None` for what is refused instead.
     notes: Option<Batch>,
+    /// What it writes while older notes wait.
+    over: BTreeSet<(Space, Vec<u8>)>,
+}
+
+/// Notes that wait until the disk works.
+struct Unsaved {
+    /// Batches with higher numbers are newer.
+    since: Number,
+    batch: Batch,
+    saved: Saved,
 }
 
 /// See the module.
@@ -33,7 +43,7 @@ pub struct Storekeeper {
     outstanding: BTreeMap<Number, Outstanding>,
     /// Which outstanding batch wrote a key last.
     latest: BTreeMap<(Space, Vec<u8>), Number>,
-    unsaved: VecDeque<(Batch, Saved)>,
+    unsaved: VecDeque<Unsaved>,
     /// At how many keys `latest` is swept next.
     sweep_at: usize,
     failing: bool,
@@ -70,7 +80,11 @@ impl Storekeeper {
                 self.latest.insert((write.space, write.key.clone()), number);
             }
         }
-        self.outstanding.insert(number, Outstanding { saved, notes: keeps.then(|| batch.clone()) });
+        let mut over = BTreeSet::new();
+        if !self.unsaved.is_empty() {
+            over.extend(batch.writes.iter().map(|write| (write.space, write.key.clone())));
+        }
+        self.outstanding.insert(number, Outstanding { saved, notes: keeps.then(|| batch.clone()), over });
         Some((number, batch))
     }
 
@@ -78,6 +92,10 @@ impl Storekeeper {
     pub fn stored(&mut self, number: Number) -> Option<(Saved, bool)> {
         let outstanding = self.outstanding.remove(&number)?;
         self.sweep();
+        // An older note of the same would be written over it.
+        for older in self.unsaved.iter_mut().filter(|older| older.since < number) {
+            older.batch.writes.retain(|write| !outstanding.over.contains(&(write.space, write.key.clone())));
+        }
         let recovered = std::mem::replace(&mut self.failing, false);
         if self.unsaved.is_empty() {
             self.retry_at = None;
@@ -95,7 +113,7 @@ impl Storekeeper {
         batch
             .writes
             .retain(|write| self.latest.get(&(write.space, write.key.clone())).is_none_or(|&last| last <= number));
-        self.unsaved.push_front((batch, outstanding.saved));
+        self.unsaved.push_front(Unsaved { since: number, batch, saved: outstanding.saved });
         None
     }
 
@@ -107,7 +125,7 @@ impl Storekeeper {
         self.retry_at = Some(now + RETRY_WAIT);
         let mut merged: BTreeMap<(Space, Vec<u8>), Write> = BTreeMap::new();
         let (mut batch, mut tickets) = (Batch::default(), Vec::new());
-        for (part, saved) in self.unsaved.drain(..) {
+        for Unsaved { batch: part, saved, .. } in self.unsaved.drain(..) {
             batch.keep.extend(part.keep);
             batch.drop.extend(part.drop);
             merged.extend(part.writes.into_iter().map(|write| ((write.space, write.key.clone()), write)));
@@ -121,7 +139,9 @@ impl Storekeeper {
             batch.writes.push(Write { space: Space::Site, key: b"probe".to_vec(), value: Some(Default::default()) });
         }
         let number = self.number();
-        self.outstanding.insert(number, Outstanding { saved: Saved::Notes(tickets), notes: Some(batch.clone()) });
+        let outstanding =
+            Outstanding { saved: Saved::Notes(tickets), notes: Some(batch.clone()), over: BTreeSet::new() };
+        self.outstanding.insert(number, outstanding);
         Some((number, batch))
     }
 
@@ -155,11 +175,14 @@ impl Storekeeper {
 
     fn keep(&mut self, batch: Batch, saved: Saved) {
         if self.unsaved.len() < UNSAVED_BATCHES_MAX {
-            self.unsaved.push_back((batch, saved));
+            self.unsaved.push_back(Unsaved { since: self.next, batch, saved });
             return;
         }
         // Full: merge into the last, whose writes are older.
-        if let (Some((last, Saved::Notes(tickets))), Saved::Notes(more)) = (self.unsaved.back_mut(), saved) {
+        if let (Some(Unsaved { since, batch: last, saved: Saved::Notes(tickets) }), Saved::Notes(more)) =
+            (self.unsaved.back_mut(), saved)
+        {
+            *since = self.next;
             last.keep.extend(batch.keep);
             last.drop.extend(batch.drop);
             last.writes.extend(batch.writes);
@@ -194,6 +217,21 @@ mod tests {
         assert_eq!(keys, [b"b"], "a was written later by the second");
         assert!(keeper.stored(number).is_some());
         assert_eq!(keeper.retry_at(), None);
+    }
+
+    /// A note waits for the disk; before it is tried again something newer of the same is stored.
+    #[test]
+    fn what_waits_is_not_written_over_what_is_newer() {
+        let mut keeper = Storekeeper::default();
+        let (failed, _) = keeper.prepare(note(b"x", b"0"), Saved::Transport(0, 1)).unwrap();
+        keeper.failed(Instant::ZERO, failed, StoreFault::Full(String::new()));
+        assert!(keeper.prepare(note(b"row", b"held"), Saved::Notes(Vec::new())).is_none());
+        assert!(keeper.prepare(note(b"other", b"1"), Saved::Notes(Vec::new())).is_none());
+        let (newer, _) = keeper.prepare(note(b"row", b"gone"), Saved::Transport(0, 2)).unwrap();
+        assert!(keeper.stored(newer).is_some());
+        let (_, batch) = keeper.retry(Instant::ZERO + RETRY_WAIT).unwrap();
+        let keys: Vec<_> = batch.writes.iter().map(|write| write.key.as_slice()).collect();
+        assert_eq!(keys, [b"other"]);
     }
 
     #[test]

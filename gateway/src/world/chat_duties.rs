@@ -25,10 +25,12 @@ use super::message_key::{MessageKey, key_of};
 use super::plan::CHAT_LINK;
 use super::site::Site;
 use super::xmpp_server::Got;
-use crate::chat::BY_UNIT;
 use crate::chat::config::PeerConfig;
+use crate::chat::{BY_FAR_GATEWAY, BY_UNIT};
 use crate::telemetry::{Event, StanzaFate, StanzaLine};
 
+/// Told of a stanza that is on a disk: here, or that of the far gateway, which was faster.
+const KEPT: [&str; 2] = ["on disk", BY_FAR_GATEWAY];
 /// Told of a stanza that is with the link or the far node, and perhaps on nobody's disk.
 const WEAKLY_SENT: [&str; 2] = ["written to the link", "confirmed by the far node"];
 /// Told when a stream that others may have written to cannot be read on.
@@ -105,7 +107,7 @@ impl ChatDuties {
             return;
         }
         match line.status {
-            StanzaFate::Accepted if line.text == "on disk" => self.fresh.push((at, site, line.clone())),
+            StanzaFate::Accepted if KEPT.contains(&line.text.as_str()) => self.fresh.push((at, site, line.clone())),
             StanzaFate::Discarded => {
                 let id = (line.from.clone(), line.to.clone(), line.id.clone());
                 if let Some(duty) = self.by_id.get(&id).and_then(|&index| self.duties.get_mut(index)) {

@@ -1,5 +1,6 @@
 //! What an operator does to stanzas that wait for a link.
 
+use skywave_protocols::message::precedence::Precedence;
 use skywave_protocols::random::Seeded;
 use skywave_transports::io::{Row, Space, Write};
 
@@ -15,12 +16,22 @@ const CARL: &str = "carl@hq.test/c";
 const BOB: &str = "bob@field.test/b";
 
 fn pair() -> Pair {
-    Pair::new(config("hq.test", &["field.test"]), config("field.test", &["hq.test"]))
+    pair_at(Precedence::Routine)
+}
+
+fn pair_at(precedence: Precedence) -> Pair {
+    let mut hq = config("hq.test", &["field.test"]);
+    hq.peers[0].precedence.default = precedence;
+    Pair::new(hq, config("field.test", &["hq.test"]))
 }
 
 /// Two lines of ann and one of carl, which wait.
 fn waiting() -> Pair {
-    let mut pair = pair();
+    waiting_at(Precedence::Routine)
+}
+
+fn waiting_at(precedence: Precedence) -> Pair {
+    let mut pair = pair_at(precedence);
     pair.allow(HQ, false);
     for (id, from) in [("1", ANN), ("2", ANN), ("3", CARL)] {
         pair.bring(HQ, &message(id, from, BOB, ""));
@@ -122,6 +133,13 @@ fn what_is_deleted_never_goes_and_its_sender_is_told_if_so_ordered() {
     pair.link(true);
     pair.run(600);
     assert_eq!(pair.arrived(FIELD), ["2"], "it does not go after a crash");
+    // What is urgent would go as soon as there is a link.
+    let mut pair = waiting_at(Precedence::Immediate);
+    let ended = order(&mut pair, "3", Order::Delete { report: true }).unwrap();
+    restarted(&mut pair, ended);
+    pair.link(true);
+    pair.run(600);
+    assert!(pair.arrived(FIELD).is_empty());
 }
 
 #[test]

@@ -207,6 +207,14 @@ impl Session {
         }
     }
 
+    /// Whether a [`SlowOutput::Save`] is open, or will come by itself: what leaves is not all on the disk.
+    pub fn has_to_save(&self) -> bool {
+        match &self.profile {
+            Inner::Skywave(session) => session.has_to_save(),
+            Inner::Standard(_) | Inner::Units(_) => false,
+        }
+    }
+
     /// Takes a stanza back; false when it is in a unit already, or unknown.
     pub fn withdraw(&mut self, number: u64) -> bool {
         each!(self, session => session.withdraw(number))

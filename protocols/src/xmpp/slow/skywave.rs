@@ -4,7 +4,8 @@
 //! then its rows are done. A block never changes its text, so whatever is lost, repeated, or read by a side that was
 //! restarted in between, each number yields its stanzas once, or stays unacknowledged. `docs/adr/0022` has the table.
 //!
-//! Promises: nothing leaves before it is saved, but on a fast stream what may be lost with this side (ADR 87); nothing is
+//! Promises: nothing leaves before it is saved, but on a fast stream what may be lost with this side (ADR 87), and what is
+//! being saved with its rows (ADR 89); nothing is
 //! acknowledged before it is saved; an idle link sends nothing.
 
 mod receiving;
@@ -270,6 +271,10 @@ impl Skywave {
             }
         }
         self.store.again_at.get_or_insert(now.mono + SAVE_AGAIN_AFTER);
+    }
+
+    pub(super) fn has_to_save(&self) -> bool {
+        self.store.open.is_some() || !self.store.changes.is_empty()
     }
 
     pub(super) fn knows(&self, number: u64) -> bool {

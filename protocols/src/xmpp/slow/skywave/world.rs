@@ -53,8 +53,12 @@ struct Side {
     open: Option<(u64, Vec<Change>, Vec<Stanza>)>,
     /// Batches of rows on their way to the disk, with the records of what left meanwhile.
     joined: VecDeque<(Vec<Row>, Vec<Change>)>,
-    /// Rows that the disk refused, whose stanzas are in blocks: they go with the next batch.
+    /// How many of them were on their way before the open batch.
+    before_open: usize,
+    /// Rows that the disk refused, whose stanzas are in blocks: they go with the next batch of the session, or alone when
+    /// that has none; and those that do.
     owed: Vec<Row>,
+    riding: Vec<Row>,
     next_row: u64,
     /// All that was ever submitted, by context, in order; and what the other side handed on.
     sent: BTreeMap<u8, Vec<String>>,
@@ -112,7 +116,9 @@ impl World {
             done: Vec::new(),
             open: None,
             joined: VecDeque::new(),
+            before_open: 0,
             owed: Vec::new(),
+            riding: Vec::new(),
             next_row: 1,
             sent: BTreeMap::new(),
             got: BTreeMap::new(),
@@ -204,14 +210,7 @@ impl World {
 
     /// A side loses all that is not on its disk.
     fn crash(&mut self, site: usize) {
-        let mut works = true;
-        if let Some((_, changes, arrived)) = self.sides[site].open.take() {
-            works = self.random.chance(500_000);
-            if works {
-                self.commit(site, changes, arrived);
-            }
-        }
-        self.lose_joined(site, works);
+        self.lose_on_the_way(site);
         self.lives += 1;
         let life = self.lives;
         let random = self.random.fork(&format!("life {life}"));
@@ -238,8 +237,14 @@ impl World {
     }
 
     /// Of the batches on their way only the first may have reached the disk; who said the rest was not told that it is here.
-    fn lose_joined(&mut self, site: usize, mut works: bool) {
-        for (rows, changes) in std::mem::take(&mut self.sides[site].joined) {
+    fn lose_on_the_way(&mut self, site: usize) {
+        let mut works = true;
+        let before = self.sides[site].before_open;
+        let joined = std::mem::take(&mut self.sides[site].joined);
+        for (place, (rows, changes)) in joined.into_iter().enumerate() {
+            if place == before {
+                works = self.lose_open(site, works);
+            }
             works &= self.random.chance(500_000);
             if works {
                 self.sides[site].rows.extend(rows);
@@ -248,13 +253,29 @@ impl World {
                 self.sides[site].lost.extend(rows.into_iter().map(|(_, (_, _, body))| body));
             }
         }
+        self.lose_open(site, works);
         let owed = std::mem::take(&mut self.sides[site].owed);
         self.sides[site].lost.extend(owed.into_iter().map(|(_, (_, _, body))| body));
     }
 
-    /// What was on its way to the disk before is there.
-    fn store_joined(&mut self, site: usize) {
-        for (rows, changes) in std::mem::take(&mut self.sides[site].joined) {
+    fn lose_open(&mut self, site: usize, mut works: bool) -> bool {
+        let Some((_, changes, arrived)) = self.sides[site].open.take() else { return works };
+        works &= self.random.chance(500_000);
+        let riding = std::mem::take(&mut self.sides[site].riding);
+        if works {
+            self.sides[site].rows.extend(riding);
+            self.commit(site, changes, arrived);
+        } else {
+            self.sides[site].lost.extend(riding.into_iter().map(|(_, (_, _, body))| body));
+        }
+        works
+    }
+
+    /// So many batches that were on their way to the disk are there.
+    fn store_joined(&mut self, site: usize, count: usize) {
+        let count = count.min(self.sides[site].joined.len());
+        let stored: Vec<_> = self.sides[site].joined.drain(..count).collect();
+        for (rows, changes) in stored {
             if !self.random.chance(self.troubles.refuse) {
                 self.sides[site].rows.extend(rows);
                 self.commit(site, changes, Vec::new());
@@ -329,9 +350,8 @@ impl World {
                 SlowOutput::Unit { unit, content, .. } => self.on_unit(site, unit, &content),
                 SlowOutput::Save { save, changes, arrived } => {
                     assert!(self.sides[site].open.is_none(), "two batches are open");
-                    self.store_joined(site);
-                    let owed = std::mem::take(&mut self.sides[site].owed);
-                    self.sides[site].joined.push_back((owed, Vec::new()));
+                    self.sides[site].before_open = self.sides[site].joined.len();
+                    self.sides[site].riding = std::mem::take(&mut self.sides[site].owed);
                     self.sides[site].open = Some((save, changes, arrived));
                 }
                 SlowOutput::Beside { changes } => {
@@ -430,18 +450,30 @@ impl World {
         if self.random.chance(400_000) && self.troubles.crash > 0 {
             return;
         }
-        self.store_joined(site);
+        let before = self.sides[site].before_open;
+        if self.sides[site].open.is_some() {
+            self.store_joined(site, before);
+        }
         if let Some((save, changes, arrived)) = self.sides[site].open.take() {
+            let riding = std::mem::take(&mut self.sides[site].riding);
             if self.random.chance(self.troubles.refuse) {
+                self.sides[site].owed.extend(riding);
                 self.sides[site].session.store_failed(self.now, save);
             } else {
+                self.sides[site].rows.extend(riding);
                 self.commit(site, changes, arrived);
                 self.sides[site].session.stored(self.now, save);
             }
         }
+        self.store_joined(site, usize::MAX);
+        if !self.sides[site].session.has_to_save() {
+            let owed = std::mem::take(&mut self.sides[site].owed);
+            self.sides[site].rows.extend(owed);
+        }
         for number in std::mem::take(&mut self.sides[site].done) {
             self.sides[site].rows.remove(&number);
             self.sides[site].owed.retain(|(owed, _)| *owed != number);
+            self.sides[site].riding.retain(|(riding, _)| *riding != number);
         }
     }
 
