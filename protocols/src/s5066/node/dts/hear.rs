@@ -35,11 +35,10 @@ impl Dts {
             self.counters.forged += 1;
             return Heard::default();
         }
-        if self.is_deaf() {
-            let unheard = self.unheard;
-            self.peers.values_mut().for_each(|peer| peer.doubted(unheard));
+        let deaf = self.is_deaf();
+        if std::mem::take(&mut self.unheard) > 0 {
+            self.peers.values_mut().for_each(|peer| peer.somebody_heard(deaf));
         }
-        self.unheard = 0;
         if let Some(peer) = self.peers.get_mut(&pdu.source) {
             peer.heard(now.mono);
         }

@@ -45,6 +45,8 @@ pub(super) struct Peer {
     pub(super) agreed: bool,
     /// Answers missing in a row.
     pub(super) failures: u32,
+    /// The same as it was when somebody was heard last: what is missed after that may be our own ears.
+    failures_before: u32,
     /// It has not acknowledged since an answer was missing.
     pub(super) unsure: bool,
     /// When it may be tried again, and when with what is urgent.
@@ -95,6 +97,7 @@ impl Peer {
             mark: None,
             agreed: false,
             failures: 0,
+            failures_before: 0,
             unsure: false,
             retry_at: Instant::ZERO,
             retry_urgent_at: Instant::ZERO,
@@ -132,18 +135,18 @@ impl Peer {
 
     /// It was heard.
     pub(super) const fn heard(&mut self, now: Instant) {
-        (self.failures, self.heard_at) = (0, now);
+        (self.failures, self.failures_before, self.heard_at) = (0, 0, now);
         (self.retry_at, self.retry_urgent_at) = (Instant::ZERO, Instant::ZERO);
     }
 
-    /// Somebody was heard after `unheard` answers in a row that were missing: that this one did not answer then says nothing
-    /// of it, but that it is there is not known. One that had been silent before, when others were heard, stays so.
-    pub(super) fn doubted(&mut self, unheard: u32) {
-        if self.failures > unheard {
-            return;
+    /// Somebody was heard. If nobody was for several answers that were missing (`deaf`), that this one did not answer then
+    /// says nothing of it, but that it is there is not known. One that was silent before that stays so.
+    pub(super) fn somebody_heard(&mut self, deaf: bool) {
+        if deaf && self.failures_before < MISSES_BEFORE_PROBE {
+            self.failures = if self.failures > 0 { MISSES_BEFORE_PROBE } else { 0 };
+            (self.retry_at, self.retry_urgent_at) = (Instant::ZERO, Instant::ZERO);
         }
-        self.failures = if self.failures > 0 { MISSES_BEFORE_PROBE } else { 0 };
-        (self.retry_at, self.retry_urgent_at) = (Instant::ZERO, Instant::ZERO);
+        self.failures_before = self.failures;
     }
 
     /// It is not tried before another one, but with what is urgent: who hears nobody asks one at a time.

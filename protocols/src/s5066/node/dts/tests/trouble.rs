@@ -284,6 +284,21 @@ fn one_that_is_off_is_asked_ever_more_seldom_though_others_are_heard() {
     assert_eq!(a.waiting(now.mono).map(|waiting| waiting.at), Some(now.mono));
 }
 
+/// It missed one answer, as by a collision; then our own receiver fades: what it misses meanwhile says nothing of it.
+#[test]
+fn one_that_is_silent_only_while_nobody_is_heard_is_asked_at_once_when_somebody_is() {
+    let (mut a, other) = (linked(A, B), frame(3, 9, Body::Warning { received: 0, reason: 2 }));
+    a.submit(at(0), sending(1, B, ARQ, 3, 1000));
+    let (now, _) = silence(&mut a, B, at(1), 1);
+    a.heard(now, &other, true);
+    let (due, pauses) = silence(&mut a, B, now, 11);
+    let pause = pauses.last().copied().unwrap_or_default();
+    assert!(pause > 100, "{pauses:?}");
+    let now = Now { mono: due.mono - Duration::from_secs(pause / 2), ..due };
+    a.heard(now, &other, true);
+    assert_eq!(a.waiting(now.mono).map(|waiting| waiting.at), Some(now.mono));
+}
+
 /// One that is silent says nothing of another that has answered whatever it was asked: that one is asked at once.
 #[test]
 fn who_answered_so_far_does_not_wait_for_one_that_is_silent() {
