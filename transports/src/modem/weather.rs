@@ -388,6 +388,9 @@ fn check(raw: Raw, faults: &mut Faults) -> Weather {
             faults.add(format!("station[{number}].name"), format!("{} is there already", station.name));
         }
     }
+    if raw.idle_guard_seconds <= 2.0 * raw.propagation_seconds {
+        faults.add("idle_guard_seconds", "must be more than twice propagation_seconds, which an answer takes");
+    }
     Weather {
         seed: raw.seed,
         waveform,
@@ -518,7 +521,7 @@ mod tests {
 
     #[test]
     fn every_mistake_is_named_with_its_key() {
-        let rows: [(&str, &[&str]); 23] = [
+        let rows: [(&str, &[&str]); 24] = [
             ("[[station]]\nname = \"a\"\n[[station]]\nname = \"a\"", &["station[1].name"]),
             ("bits_per_second = 1000", &["bits_per_second"]),
             ("interleaver = \"medium\"", &["interleaver"]),
@@ -535,6 +538,7 @@ mod tests {
                 "preamble_seconds = 11\ncrypto_seconds = -1\nidle_guard_seconds = 3",
                 &["crypto_seconds", "preamble_seconds", "idle_guard_seconds"],
             ),
+            ("idle_guard_seconds = 0.2\npropagation_seconds = 0.1", &["idle_guard_seconds"]),
             ("bandwidth_khz = 24\nbits_per_second = 9601", &["bits_per_second"]),
             ("[[outage]]\nat_seconds = 1.0\nfor_seconds = 9.0\ntimes = 2\nevery_seconds = 8.0", &["outage[0].times"]),
             ("[[fade]]\nat_seconds = 1.0\nfor_seconds = 1.0", &["line 1"]),

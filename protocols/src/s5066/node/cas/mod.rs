@@ -159,7 +159,7 @@ struct Peer {
     their_number: u16,
     /// The number of its last request that was accepted, also when that link has ended.
     accepted: u16,
-    /// It asked for a link, or accepted ours, without a number: it is no node of ours.
+    /// It asked for a link, or accepted ours, without a number, or its links are made by a reset: it is no node of ours.
     foreign: bool,
     /// It asked under that number when it was heard last: perhaps it does not know that we accept.
     asks: bool,
@@ -474,8 +474,10 @@ impl Cas {
         let rode = matches!(setup, LinkSetup::Ride | LinkSetup::Skip);
         let is_numbered = rode || setup == LinkSetup::Handshake && !exclusive;
         let number = if is_numbered { known.number % LINK_NUMBER_MAX + 1 } else { known.number };
+        // Where `skip` is said this may be a node of ours that remembers a link.
+        let foreign = known.foreign || self.config.setup_of(peer) == LinkSetup::Reset;
         if let Some(known) = self.peers.get_mut(&peer) {
-            *known = Peer { state: known.state, exclusive, by_us, skipped, rode, ..known.anew(number) };
+            *known = Peer { state: known.state, exclusive, by_us, skipped, rode, foreign, ..known.anew(number) };
             (known.made_at, known.moved_at) = (now.mono, now.mono);
         }
         match setup {

@@ -112,6 +112,7 @@ impl Cas {
         if known.skipped && answers && self.go(source, On::Drop) {
             // A node of ours would say which link it answers: what this one has of it nobody can tell.
             self.tell_down(source, LinkEnd::Unconnected);
+            self.peers.get_mut(&source).into_iter().for_each(|known| known.foreign = true);
             self.start(now, source, LinkSetup::Reset, known.exclusive, known.by_us);
             return true;
         }

@@ -326,15 +326,20 @@ fn a_foreign_node_behind_an_agreed_link_is_reset() {
     let mut rig = Rig::new(config(LinkSetup::Skip));
     rig.want(B);
     assert!(!rig.cas.data_heard(rig.now, B, None, false), "data of a link that a node of ours remembers");
-    assert_eq!(rig.said(), []);
+    assert!(rig.said().is_empty() && !rig.cas.is_foreign(B));
     assert!(rig.cas.data_heard(rig.now, B, None, true));
     assert_eq!(rig.said(), [down(B, LinkEnd::Unconnected), up(B, true)]);
     assert!(rig.cas.is_agreed(B) && rig.cas.mark(B).is_none() && hears(&rig.cas, B));
+    assert!(rig.cas.is_foreign(B), "so what it says to be expedited is");
     assert!(rig.cas.data_heard(rig.now, B, None, true));
     assert_eq!(rig.said(), [], "once");
     // One that begins itself.
     rig.move_data(C);
     assert!(rig.said() == [up(C, false)] && rig.cas.is_agreed(C));
+    assert!(!rig.cas.is_foreign(C), "it may be ours and remember a link");
+    let mut known = Rig::new(config(LinkSetup::Reset));
+    known.move_data(C);
+    assert!(known.cas.is_foreign(C), "as is said of it");
     // One that wants to be asked after all.
     rig.want(A3);
     rig.cas.peer_unconnected(rig.now, A3);
