@@ -166,9 +166,14 @@ impl RawStation {
         config.cas.soft_idle_shared = Duration::from_secs(self.link_idle_shared_seconds);
         config.cas.links_max = self.links_max;
         config.cas.setup = self.setup;
+        let mut written = BTreeMap::new();
         for (peer, RawPeer { setup }) in &self.peer {
-            let address = node(&key.at("peer").at(peer), peer, false, names, found);
-            config.cas.setups.extend(address.map(|address| (address, *setup)));
+            let key = key.at("peer").at(peer);
+            let Some(address) = node(&key, peer, false, names, found) else { continue };
+            config.cas.setups.insert(address, *setup);
+            if let Some(other) = written.insert(address, peer) {
+                found.wrong(&key, format!("is the same node as peer.{other:?}"));
+            }
         }
         config.server.clients_max = self.clients_max;
         config.server.ttl_max = Duration::from_secs(self.ttl_max_seconds);
@@ -441,6 +446,12 @@ mod tests {
         let wrong = text.replace("peer.ship", "peer.fleet").replace("peer.b", "peer.nobody").replace("17.0.0.1", "18");
         let found = loaded(&wrong, "").unwrap_err();
         assert_eq!(found.len(), 4, "{found:#?}");
+        let twice = text.replace("peer.b.", "peer.\"1.1.0.9\".");
+        let found = loaded(&twice, "").unwrap_err();
+        assert!(
+            found.len() == 1 && found[0].ends_with("peer.ship: is the same node as peer.\"1.1.0.9\""),
+            "{found:#?}"
+        );
     }
 
     #[test]
